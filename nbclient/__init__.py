@@ -1,0 +1,44 @@
+"""A non-blocking TCP client that stays connected.
+
+The public names load on first use (PEP 562), so that importing the pure part,
+``nbclient.framing`` for one, loads neither Twisted nor anything else of ours.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from nbclient import framing as framing
+    from nbclient.backoff import Backoff as Backoff
+    from nbclient.factory import ReconnectingFactory as ReconnectingFactory
+    from nbclient.protocol import FrameProtocol as FrameProtocol
+    from nbclient.service import LinkService as LinkService
+    from nbclient.states import State as State
+
+_HOMES = {
+    "Backoff": "nbclient.backoff",
+    "FrameProtocol": "nbclient.protocol",
+    "LinkService": "nbclient.service",
+    "ReconnectingFactory": "nbclient.factory",
+    "State": "nbclient.states",
+}
+
+__all__ = [*_HOMES, "__version__", "framing"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "framing":
+        return import_module("nbclient.framing")
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,140 @@
+"""What can go wrong, sorted by who can mend it.
+
+`LocalError`: the caller's mistake, raised before anything reached the wire.
+`PeerError`: what the peer sent, or failed to send, breaks what was agreed.
+`LinkError`: the link itself: a connection that was lost, a deadline, a stop.
+
+Every message is one line that names what was wrong; the attributes carry the
+figures, so that nobody has to parse the text.
+"""
+
+from __future__ import annotations
+
+
+class NBClientError(Exception):
+    """Base of every error this package raises."""
+
+
+class LocalError(NBClientError):
+    """The caller asked for something that cannot be done."""
+
+
+class PeerError(NBClientError):
+    """The peer broke the framing or the conversation."""
+
+
+class LinkError(NBClientError):
+    """The connection, or the link as a whole, could not go on."""
+
+
+class SpecError(LocalError, ValueError):
+    """A SPEC text (of a framing, an input, an output, an endpoint) is not understood."""
+
+
+class FrameError(LocalError, ValueError):
+    """A frame outside the domain of the framing that should carry it.
+
+    Raised by ``Framing.encode`` before a byte is written.
+    """
+
+
+class FrameTooLong(PeerError):
+    """The peer's frame is longer than the limit.
+
+    :ivar limit: the largest frame accepted, bytes.
+    :ivar size: the declared length, or the bytes seen so far where none is declared.
+    """
+
+    def __init__(self, limit: int, size: int, declared: bool = False) -> None:
+        how = "declares" if declared else "has reached"
+        super().__init__(f"the frame {how} {size} bytes, more than the limit of {limit}")
+        self.limit = limit
+        self.size = size
+
+
+class BadFrame(PeerError):
+    """The peer's bytes are not a frame of this framing.
+
+    :ivar what: what was expected, in a few words.
+    :ivar found: the offending bytes, at most the first 40.
+    """
+
+    SHOWN = 40
+
+    def __init__(self, what: str, found: bytes) -> None:
+        self.what = what
+        self.found = bytes(found[: self.SHOWN])
+        super().__init__(f"{what}, but the peer sent {self.found!r}")
+
+
+class FrameTimeout(PeerError):
+    """A frame was begun and not finished in time.
+
+    :ivar seconds: the limit that passed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the frame begun was not finished within {seconds:g} s")
+        self.seconds = seconds
+
+
+class SilenceTimeout(PeerError):
+    """Nothing arrived for too long.
+
+    :ivar seconds: the limit that passed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the peer sent nothing for {seconds:g} s")
+        self.seconds = seconds
+
+
+class OpeningFailed(PeerError):
+    """The opening (login, greeting) did not come to its end."""
+
+
+class ConnectTimeout(LinkError):
+    """DNS, connect and TLS handshake together took too long.
+
+    :ivar seconds: the limit that passed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not connected within {seconds:g} s (name, connect and TLS together)")
+        self.seconds = seconds
+
+
+class CallbackFailed(LinkError):
+    """The application's own callback raised; the connection was aborted."""
+
+
+class ConnectionClosed(LinkError):
+    """Somebody waited for something on a connection that has ended."""
+
+
+class LinkStopped(LinkError):
+    """The link was stopped; nobody need wait for it."""
+
+
+class GaveUp(LinkError):
+    """The back-off's number of retries is used up.
+
+    :ivar attempts: how many attempts in a row failed.
+    """
+
+    def __init__(self, attempts: int, reason: str) -> None:
+        noun = "attempt" if attempts == 1 else "attempts"
+        super().__init__(f"gave up after {attempts} {noun}: {reason}")
+        self.attempts = attempts
+
+
+class OutboxFull(LocalError):
+    """More was offered than the outbox and its waiting room hold.
+
+    :ivar limit: the bound, bytes.
+    """
+
+    def __init__(self, limit: int, size: int) -> None:
+        super().__init__(f"{size} bytes do not fit: the outbox is bounded at {limit} bytes")
+        self.limit = limit
+        self.size = size
