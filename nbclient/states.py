@@ -1,0 +1,226 @@
+"""The life of a link as one total table: state x event -> state, actions.
+
+::
+
+    IDLE -> CONNECTING -> OPENING -> READY
+               |   ^         |         |
+               |   |         v         v
+               |   |       DROPPING <--+      (this connection ends, the link goes on)
+               |   |         |
+               |   |         v
+               |   |       SETTLING           (transport gone, frames still being delivered)
+               |   |         |
+               +-> WAITING <-+
+
+    any state --STOP--> (CLOSING ->) STOPPED
+
+CONNECTING covers name resolution, the TCP connection *and* the TLS handshake,
+under one deadline: a transport alone is no proof of anything. OPENING is the
+application's own opening (login, greeting). DROPPING and CLOSING both flush
+and close, and abort at a deadline; they differ in what comes after.
+
+Events that arrive during a transition are queued, never handled re-entrantly:
+an action may post whatever it likes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+
+
+class State(Enum):
+    """Where a link is."""
+
+    IDLE = auto()
+    CONNECTING = auto()
+    OPENING = auto()
+    READY = auto()
+    DROPPING = auto()
+    CLOSING = auto()
+    SETTLING = auto()
+    WAITING = auto()
+    STOPPED = auto()
+
+
+class Event(Enum):
+    """What happens to a link."""
+
+    START = auto()  # somebody wants the link up: dial
+    DIALLED = auto()  # somebody has dialled already (reactor.connectTCP does)
+    DIAL_FAILED = auto()  # no connection came of it
+    CONNECTED = auto()  # transport up, TLS handshake done
+    OPENED = auto()  # the application's opening is done
+    CLOSE = auto()  # end this connection in good order
+    ABORT = auto()  # end this connection at once
+    RECONNECT = auto()  # a new connection, without waiting
+    LOST = auto()  # the transport is gone
+    SETTLED = auto()  # the last frame of that connection was delivered
+    RETRY_DUE = auto()  # the back-off has passed
+    GIVE_UP = auto()  # the back-off allows no further attempt
+    DEADLINE = auto()  # the state's time is up
+    OVERDUE = auto()  # an aborted connection does not report its end
+    STOP = auto()  # no more connections
+
+
+class Action(Enum):
+    """What the owner of the machine is told to do, in the order given."""
+
+    DIAL = auto()
+    CANCEL_DIAL = auto()  # or abort, where a transport exists already
+    OPEN = auto()
+    ANNOUNCE = auto()  # ready: attach the pump, fire the waiters
+    RETIRE = auto()  # no longer ready: detach the pump
+    CLOSE = auto()  # flush, then close
+    ABORT = auto()
+    FORSAKE = auto()  # take the connection for lost although it did not say so
+    COUNT = auto()  # one more attempt failed, or one connection ended: draw the delay
+    SETTLE = auto()
+    DISCARD = auto()  # what is still undelivered stays so
+    ARM_CONNECT = auto()
+    ARM_OPENING = auto()
+    ARM_CLOSE = auto()
+    ARM_OVERDUE = auto()
+    ARM_RETRY = auto()
+    HURRY = auto()  # the next attempt is due at once
+    DISARM = auto()  # the one timer of the state, if set
+    FINISH = auto()  # tell everybody who waits
+
+
+Row = tuple[State, tuple[Action, ...]]
+
+S, E, A = State, Event, Action
+
+
+def _ignore(state: State) -> Row:
+    return state, ()
+
+
+def _table() -> dict[tuple[State, Event], Row]:
+    """Every pair; what is not named is ignored, and a test lists which those are."""
+    dial = (S.CONNECTING, (A.DIAL, A.ARM_CONNECT))
+    adopt = (S.CONNECTING, (A.ARM_CONNECT,))
+    lost = (S.SETTLING, (A.DISARM, A.COUNT, A.SETTLE))
+    failed = (S.WAITING, (A.DISARM, A.COUNT, A.ARM_RETRY))
+    close = (A.CLOSE, A.ARM_CLOSE)
+    abort = (A.ABORT, A.ARM_OVERDUE)
+
+    rows: dict[tuple[State, Event], Row] = {
+        (S.IDLE, E.START): dial,
+        (S.IDLE, E.DIALLED): adopt,
+        (S.IDLE, E.STOP): (S.STOPPED, (A.FINISH,)),
+        #
+        (S.CONNECTING, E.DIAL_FAILED): failed,
+        (S.CONNECTING, E.CONNECTED): (S.OPENING, (A.ARM_OPENING, A.OPEN)),
+        (S.CONNECTING, E.LOST): lost,
+        (S.CONNECTING, E.CLOSE): (S.DROPPING, close),
+        (S.CONNECTING, E.ABORT): (S.DROPPING, abort),
+        (S.CONNECTING, E.DEADLINE): (S.DROPPING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),
+        (S.CONNECTING, E.STOP): (S.CLOSING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),
+        #
+        (S.OPENING, E.OPENED): (S.READY, (A.DISARM, A.ANNOUNCE)),
+        (S.OPENING, E.LOST): lost,
+        (S.OPENING, E.CLOSE): (S.DROPPING, close),
+        (S.OPENING, E.RECONNECT): (S.DROPPING, (A.HURRY, *close)),
+        (S.OPENING, E.ABORT): (S.DROPPING, abort),
+        (S.OPENING, E.DEADLINE): (S.DROPPING, abort),
+        (S.OPENING, E.STOP): (S.CLOSING, close),
+        #
+        (S.READY, E.LOST): (S.SETTLING, (A.RETIRE, A.COUNT, A.SETTLE)),
+        (S.READY, E.CLOSE): (S.DROPPING, (A.RETIRE, *close)),
+        (S.READY, E.RECONNECT): (S.DROPPING, (A.RETIRE, A.HURRY, *close)),
+        (S.READY, E.ABORT): (S.DROPPING, (A.RETIRE, *abort)),
+        (S.READY, E.STOP): (S.CLOSING, (A.RETIRE, *close)),
+        #
+        (S.DROPPING, E.DIAL_FAILED): failed,
+        (S.DROPPING, E.LOST): lost,
+        (S.DROPPING, E.ABORT): (S.DROPPING, abort),
+        (S.DROPPING, E.DEADLINE): (S.DROPPING, abort),
+        (S.DROPPING, E.OVERDUE): (S.SETTLING, (A.COUNT, A.FORSAKE, A.SETTLE)),
+        (S.DROPPING, E.RECONNECT): (S.DROPPING, (A.HURRY,)),
+        (S.DROPPING, E.STOP): (S.CLOSING, ()),  # the running deadline stays
+        #
+        (S.CLOSING, E.DIAL_FAILED): (S.STOPPED, (A.DISARM, A.FINISH)),
+        (S.CLOSING, E.LOST): (S.SETTLING, (A.ARM_CLOSE, A.SETTLE)),
+        (S.CLOSING, E.ABORT): (S.CLOSING, abort),
+        (S.CLOSING, E.DEADLINE): (S.CLOSING, abort),
+        (S.CLOSING, E.OVERDUE): (S.STOPPED, (A.FORSAKE, A.FINISH)),
+        #
+        (S.SETTLING, E.SETTLED): (S.WAITING, (A.DISARM, A.ARM_RETRY)),
+        (S.SETTLING, E.RECONNECT): (S.SETTLING, (A.HURRY,)),
+        (S.SETTLING, E.STOP): (S.SETTLING, (A.ARM_CLOSE,)),
+        (S.SETTLING, E.DEADLINE): (S.SETTLING, (A.DISCARD,)),
+        #
+        (S.WAITING, E.RETRY_DUE): dial,
+        (S.WAITING, E.DIALLED): (S.CONNECTING, (A.DISARM, A.ARM_CONNECT)),
+        (S.WAITING, E.RECONNECT): (S.WAITING, (A.HURRY, A.ARM_RETRY)),
+        (S.WAITING, E.GIVE_UP): (S.STOPPED, (A.DISARM, A.FINISH)),
+        (S.WAITING, E.STOP): (S.STOPPED, (A.DISARM, A.FINISH)),
+        #
+        (S.STOPPED, E.START): dial,
+        (S.STOPPED, E.DIALLED): adopt,
+    }
+    return {(s, e): rows.get((s, e), _ignore(s)) for s in State for e in Event}
+
+
+TABLE = _table()
+
+
+class Machine:
+    """Runs the table for one link.
+
+    :param perform: called with each action, in order.
+    :param changed: called with the old and the new state and the event, after
+        the state changed and before its actions.
+
+    :ivar state: where the link is.
+    :ivar stopping: the goal beside the table: whether a STOP came since the
+        last start. A link that should stop never waits for another attempt.
+    """
+
+    __slots__ = ("_busy", "_changed", "_perform", "_queue", "state", "stopping")
+
+    def __init__(
+        self,
+        perform: Callable[[Action], None],
+        changed: Callable[[State, State, Event], None],
+    ) -> None:
+        self.state = State.IDLE
+        self.stopping = False
+        self._perform = perform
+        self._changed = changed
+        # Shared until needed: an empty deque is 600 bytes, and most links are quiet.
+        self._queue: deque[Event] | None = None
+        self._busy = False
+
+    def handle(self, event: Event) -> None:
+        """Take one event, at once or, during a transition, after it."""
+        if self._busy:
+            if self._queue is None:
+                self._queue = deque()
+            self._queue.append(event)
+            return
+        self._busy = True
+        try:
+            self._step(event)
+            while self._queue:
+                self._step(self._queue.popleft())
+        finally:
+            self._queue = None
+            self._busy = False
+
+    def _step(self, event: Event) -> None:
+        old = self.state
+        new, actions = TABLE[old, event]
+        if event is Event.STOP:
+            self.stopping = True
+        elif new is State.CONNECTING:
+            self.stopping = False
+        if new is State.WAITING and self.stopping:
+            new, actions = State.STOPPED, (Action.DISARM, Action.FINISH)
+        self.state = new
+        if new is not old:
+            self._changed(old, new, event)
+        for action in actions:
+            self._perform(action)
