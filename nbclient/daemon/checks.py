@@ -1,0 +1,133 @@
+"""Options that are right one by one and wrong together.
+
+`check` raises on the first fault, with a line that names the options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+
+from nbclient.daemon.options import SHELL, Given, Settings, misplaced
+from nbclient.daemon.values import Place
+from nbclient.errors import SpecError
+
+_WHERE = ("host", "port", "bind", "tls", "unix", "endpoint", "ipv4", "ipv6", "connect-timeout")
+_TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
+_SCRIPT = ("opening", "opening-file", "expect")
+_RETRY = ("retry-initial", "retry-maximum", "retry-factor", "retries", "stable-after")
+_DATA = ("input", "input-framing", "output", "output-framing")
+_FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout")
+
+CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("host", ("unix", "endpoint"), "say one place to connect to"),
+    ("port", ("unix", "endpoint"), "say one place to connect to"),
+    ("unix", ("endpoint", "ipv4", "ipv6", "bind"), "a UNIX socket has none of it"),
+    (
+        "endpoint",
+        ("ipv4", "ipv6", "bind", "tls", *_TLS),
+        "the endpoint's own text says how to connect",
+    ),
+    ("ipv4", ("ipv6",), "leave out both for either"),
+    ("tls-insecure", ("tls-ca",), "nothing would be verified"),
+    (
+        "raw",
+        (*_FRAMES, "input-framing", "output-framing"),
+        "with --raw every framing is raw and no frame is bad",
+    ),
+    ("once", ("drain",), "--once never reconnects, --drain does"),
+    ("once", _RETRY, "--once never reconnects"),
+    (
+        "check",
+        ("once", "drain", "wait", *_RETRY, *_DATA, "silence-timeout", "demo"),
+        "--check only connects, opens and leaves",
+    ),
+    ("quiet", ("verbose",), "say less or more, not both"),
+    ("demo", (*_WHERE, *_TLS, *_FRAMES, "raw", *_SCRIPT, "protocol"), "the demo brings its own"),
+)
+"""An option, the options it cannot stand beside, and why."""
+
+NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("host", ("port",), ""),
+    ("port", ("host",), ""),
+    *((name, ("tls",), "") for name in _TLS),
+    ("tls-key", ("tls-cert",), ""),
+    ("wait", ("once",), ""),
+    ("input-framing", ("input",), ""),
+    ("opening-timeout", (*_SCRIPT, "protocol"), "there is nothing to wait for"),
+)
+"""An option, the options of which it needs one, and why."""
+
+
+def check(settings: Settings, front: str) -> None:
+    """Refuse what makes no sense together.
+
+    :param front: the front end, `SHELL` or `TWISTD`.
+    :raises SpecError: one line, both options named.
+    """
+    given = settings.given
+    for name, others, why in CONFLICTS:
+        for other in others:
+            if name in given and other in given:
+                raise SpecError(f"--{name} and --{other}: {why}")
+    for name, needed, why in NEEDS:
+        if front == SHELL and name == "input-framing":
+            continue
+        if name in given and not given.intersection(needed):
+            reason = f" ({why})" if why else ""
+            raise SpecError(f"--{name}: needs {_either(needed)}{reason}")
+    _check_where(settings)
+    _check_data(settings, front)
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(f"--{name}" for name in names)
+
+
+def _check_where(settings: Settings) -> None:
+    if not settings.given.intersection({"host", "unix", "endpoint", "demo"}):
+        raise SpecError("where to? --host with --port, --unix, --endpoint, or --demo is needed")
+    if settings.unix is not None and settings.tls and settings.tls_name is None:
+        raise SpecError("--unix and --tls: --tls-name is needed, a path is no name to verify")
+    if settings.retry_initial > settings.retry_maximum:
+        raise SpecError(
+            f"--retry-initial: {settings.retry_initial:g} is more than"
+            f" --retry-maximum ({settings.retry_maximum:g})"
+        )
+
+
+def _check_data(settings: Settings, front: str) -> None:
+    fault = misplaced(settings)
+    if fault is not None:
+        raise SpecError(f"--output-framing: {fault}")
+    none = Place("none")
+    if settings.input == none:
+        for name in ("input-framing", "drain", "wait"):
+            if name in settings.given:
+                raise SpecError(f"--{name} and --input none: there is no input that could end")
+    elif settings.drain and settings.input is None and front != SHELL:
+        raise SpecError("--drain: needs --input")
+    if front != SHELL:
+        _refuse_standard_streams(settings)
+    for first, second in combinations(settings.output, 2):
+        if first.value == second.value:
+            raise SpecError(f"--output: {first.value} is given twice")
+    _refuse_none_beside_others(settings.output)
+    for place, framing in settings.targets:
+        if framing is not None and place.kind in ("log", "none"):
+            raise SpecError(f"--output-framing: --output {place} has no framing")
+        if place.kind == "file" and place == settings.input:
+            raise SpecError(f"--output and --input: {place} cannot be both")
+
+
+def _refuse_standard_streams(settings: Settings) -> None:
+    standard = Place("-")
+    if settings.input == standard:
+        raise SpecError("--input: a daemon has no standard input; use file:PATH or none")
+    if any(given.value == standard for given in settings.output):
+        raise SpecError("--output: a daemon has no standard output; use file:PATH, log or none")
+
+
+def _refuse_none_beside_others(outputs: tuple[Given, ...]) -> None:
+    if len(outputs) > 1 and any(given.value == Place("none") for given in outputs):
+        raise SpecError("--output: none stands alone")

@@ -1,0 +1,338 @@
+"""From the table of options to Twisted's `usage.Options`, to help, and to the reference page.
+
+``python -m nbclient.daemon.commandline`` writes ``docs/command-line.md``.
+"""
+
+from __future__ import annotations
+
+import getopt
+import platform
+import sys
+import textwrap
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from twisted.python import usage
+
+from nbclient import __version__
+from nbclient.daemon.checks import check
+from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Given, Option, Settings, table
+from nbclient.daemon.values import shown
+from nbclient.errors import SpecError
+from twisted import __version__ as twisted_version
+
+STATUSES = (
+    (0, "finished, and everything was delivered or stored"),
+    (1, "something was not delivered: how many is on stderr"),
+    (2, "wrong usage or configuration"),
+    (3, "gave up, or was refused: why is on stderr"),
+    (4, "--max-time was over"),
+)
+INTERRUPTED = "128+n: ended by signal n, and everything was delivered (130 for Ctrl-C)"
+
+EXAMPLES = {
+    SHELL: (
+        ("python -m nbclient feed.example 5000", "see what comes, type what goes"),
+        ("printf 'PING\\r\\n' | python -m nbclient --once db.example 6379", "ask once"),
+        ("python -m nbclient --demo", "a tour that needs no server"),
+    ),
+    TWISTD: (
+        (
+            "twistd -n --pidfile= nbclient --host feed.example --port 5000"
+            " --output file:/var/log/feed.log",
+            "append a feed to a file for months",
+        ),
+    ),
+}
+
+
+class SettingsOptions(usage.Options):
+    """The table of options as a parser; `settings` holds the outcome.
+
+    A wrong usage is one line on stderr and status 2. (Twisted would print the
+    whole help on stdout and exit with 1.)
+    """
+
+    front = SHELL
+    settings: Settings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._values: dict[str, Any] = {}
+        self._places = 0
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse; options and arguments may be mixed. Ends the process at a fault."""
+        words = list(sys.argv[1:] if options is None else options)
+        try:
+            super().parseOptions(self._sorted_out(words))
+        except (usage.UsageError, SpecError) as error:
+            refuse(str(error))
+
+    def _sorted_out(self, words: list[str]) -> list[str]:
+        """The options first, each with its value by ``=``; then the arguments."""
+        try:
+            found, arguments = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)
+        except getopt.GetoptError as error:
+            raise SpecError(self._explain(error)) from None
+        with_value = {name[:-1] for name in self.longOpt if name.endswith("=")}
+        options = [
+            f"{name}={value}" if name.removeprefix("--") in with_value else name
+            for name, value in found
+        ]
+        return [*options, "--", *arguments]
+
+    def _explain(self, error: getopt.GetoptError) -> str:
+        name = error.opt or ""
+        dashed = f"--{name}" if len(name) > 1 else f"-{name}"
+        if "requires argument" in error.msg:
+            return f"{dashed}: needs a value"
+        if "must not have an argument" in error.msg:
+            return f"{dashed}: takes no value"
+        if "not a unique prefix" in error.msg:
+            return f"{shown(dashed)}: could be more than one option"
+        elsewhere = {option.name for option in table()} - {
+            option.name for option in table(self.front)
+        }
+        if name in elsewhere:
+            return f"{dashed}: is not for {self.front}"
+        near = get_close_matches(name, [option.name for option in table(self.front)], 1)
+        hint = f"; did you mean --{near[0]}?" if near else "; --help lists them"
+        return f"{shown(dashed)}: there is no such option{hint}"
+
+    def take(self, option: Option, value: str | None) -> None:
+        """One use of `option` on the command line."""
+        try:
+            parsed = True if value is None else option.parse(value)
+        except SpecError as error:
+            raise SpecError(f"--{option.name}: {error}") from None
+        if option.repeat:
+            self._places += 1
+            self._values.setdefault(option.field, []).append(Given(self._places, parsed))
+        elif self._values.get(option.field, parsed) != parsed:
+            raise SpecError(f"--{option.name}: is given twice")
+        else:
+            self._values[option.field] = parsed
+
+    def postOptions(self) -> None:
+        """Make and check `settings`."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self._values.items()
+        }
+        given = frozenset(name.replace("_", "-") for name in values)
+        self.settings = Settings(**values, given=given)
+        check(self.settings, self.front)
+
+    def opt_version(self) -> NoReturn:
+        """Show the versions and exit."""
+        python = platform.python_version()
+        print(f"nbclient {__version__} (Twisted {twisted_version}, Python {python})")
+        sys.exit(0)
+
+    def __str__(self) -> str:
+        return help_text(self.front)
+
+
+class ShellOptions(SettingsOptions):
+    """What ``python -m nbclient`` understands."""
+
+    front = SHELL
+
+    def parseArgs(self, *arguments: str) -> None:
+        """HOST and PORT, the same as --host and --port."""
+        names = ("host", "port")
+        if len(arguments) > len(names):
+            raise SpecError(f"{shown(arguments[2])!r}: only HOST and PORT are taken")
+        by_name = {option.name: option for option in table(self.front)}
+        for name, value in zip(names, arguments, strict=False):
+            if name in self._values:
+                raise SpecError(f"--{name} and {name.upper()}: say it once")
+            self.take(by_name[name], value)
+
+
+class TwistdOptions(SettingsOptions):
+    """What ``twistd nbclient`` understands."""
+
+    front = TWISTD
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Nothing but options."""
+        if arguments:
+            raise SpecError(f"{shown(arguments[0])!r}: use --host and --port")
+
+
+def _add_options(options: type[SettingsOptions]) -> None:
+    """Give the class a method for each option of its front end, as Twisted looks for them."""
+    for option in table(options.front):
+        method = _flag(option) if option.metavar is None else _parameter(option)
+        setattr(options, f"opt_{option.field}", method)
+        if option.short:
+            setattr(options, f"opt_{option.short}", method)
+
+
+def _flag(option: Option) -> Any:
+    def method(self: SettingsOptions) -> None:
+        self.take(option, None)
+
+    method.__doc__ = option.help
+    return method
+
+
+def _parameter(option: Option) -> Any:
+    def method(self: SettingsOptions, value: str) -> None:
+        self.take(option, value)
+
+    method.__doc__ = option.help
+    return method
+
+
+_add_options(ShellOptions)
+_add_options(TwistdOptions)
+
+
+def refuse(message: str) -> NoReturn:
+    """One line on stderr, status 2."""
+    print(f"nbclient: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def synopsis(front: str) -> str:
+    """The first line of help."""
+    if front == SHELL:
+        return f"Usage: {SHELL} [options] HOST PORT"
+    return "Usage: twistd [options] nbclient [options]"
+
+
+def spelling(option: Option) -> str:
+    """The option as typed: ``-x, --hexdump`` or ``--port P``."""
+    short = f"-{option.short}, " if option.short else ""
+    value = f" {option.metavar}" if option.metavar else ""
+    return f"{short}--{option.name}{value}"
+
+
+def remarks(option: Option) -> str:
+    """The default, the unit, and whether it can be repeated, in words; may be empty."""
+    words = []
+    if option.repeat:
+        words.append("repeatable")
+    if option.default:
+        words.append(f"default: {option.default}")
+    if option.unit:
+        words.append(f"in {option.unit}")
+    return ", ".join(words)
+
+
+def help_text(front: str, width: int = 80) -> str:
+    """What --help prints."""
+    lines = [synopsis(front), ""]
+    for group, title in GROUPS.items():
+        lines += [f"{title}:"]
+        for option in table(front):
+            if option.group == group:
+                lines += _help_lines(option, width)
+        lines += [""]
+    lines += ["  --version", "  --help", "", "Exit status:"]
+    lines += [f"  {status}  {meaning}" for status, meaning in STATUSES]
+    lines += [f"  {INTERRUPTED}", "", "Examples:"]
+    for command, purpose in EXAMPLES[front]:
+        lines += [f"  # {purpose}", f"  {command}"]
+    return "\n".join(lines)
+
+
+def _help_lines(option: Option, width: int) -> list[str]:
+    said = remarks(option)
+    words = f"{option.help} ({said})" if said else option.help
+    text = textwrap.wrap(words, width - 10, break_long_words=False, break_on_hyphens=False)
+    return [f"  {spelling(option)}", *(f"          {line}" for line in text)]
+
+
+def reference() -> str:
+    """The page docs/command-line.md, Markdown."""
+    parts = [_REFERENCE_HEAD]
+    for group, title in GROUPS.items():
+        rows = [_reference_row(option) for option in table() if option.group == group]
+        parts += [
+            f"## {title}",
+            "",
+            "| option | what it does | default |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    parts += ["## Exit status", "", "| status | meaning |", "|---|---|"]
+    parts += [f"| {status} | {meaning} |" for status, meaning in STATUSES]
+    number, meaning = INTERRUPTED.split(": ", 1)
+    parts += [f"| {number} | {meaning} |", "", _REFERENCE_FOOT]
+    return "\n".join(parts)
+
+
+def _reference_row(option: Option) -> str:
+    def cell(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+    notes = [cell(option.help)]
+    if option.repeat:
+        notes.append("*Repeatable.*")
+    if len(option.fronts) == 1:
+        notes.append(f"*Only `{next(iter(option.fronts))}`.*")
+    unit = f" {option.unit}" if option.unit and option.default[:1].isdigit() else ""
+    name = spelling(option).replace("|", "\\|")
+    return f"| `{name}` | {' '.join(notes)} | {cell(option.default + unit)} |"
+
+
+_REFERENCE_HEAD = """\
+# The command line
+
+<!-- Written by `python -m nbclient.daemon.commandline > docs/command-line.md`; a test compares. -->
+
+`python -m nbclient HOST PORT` is for a terminal and for scripts: standard input is sent, what
+arrives goes to standard output, the log to standard error. `twistd nbclient --host H --port P` is
+for months in the background: `--input none --output log`, and the standard streams are refused.
+Both know the options below; the long ones may be cut short as long as they stay unambiguous.
+Whatever is not listed is refused, and so are combinations that make no sense.
+"""
+
+_REFERENCE_FOOT = """\
+## The opening script
+
+`--opening`, `--opening-file` and `--expect` are one script, run in the order given at every
+connection; the link is ready, and the input is sent, when it has come to its end within
+`--opening-timeout`. A failure counts as a failed attempt: the back-off grows.
+
+    python -m nbclient --opening 'NICK bot' --opening 'USER bot 0 * :bot' --expect ' 001 ' \\
+        irc.example 6667
+
+Each `--opening` is one frame: the framing adds the line's end. Passwords do not belong on a command
+line, where every user of the machine sees them. `${file:PATH}` stands for a file's contents without
+the last line end, `${env:NAME}` for a variable of the environment; both are read again at each
+connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
+
+## Inputs and outputs
+
+- Reading of the input pauses while the link's outbox is full, reading from the peer while an output
+  is slow or its disk full. Nothing is dropped.
+- An unfinished last line of the input is sent as a line. Of any other framing it is reported.
+- A frame that the framing of the link or of an output cannot carry (a line that holds a line feed)
+  is never changed: the input leaves it out, an output stops; both say so and count it (status 1).
+- `file:` appends. After a short write the rest of that frame goes first; when the disk is full, it
+  is tried again every few seconds. A file that ends inside a line is mended with a line end.
+- `log` shows at most 10 frames a second and 200 bytes of each, and counts the rest.
+- On a terminal what arrives is shown in a readable form: control characters, direction marks,
+  zero-width characters and invalid UTF-8 are escaped. Anything else than a terminal gets the bytes
+  as they came.
+- The end of the input ends nothing without `--once` or `--drain`. When the reader of standard
+  output goes away, `python -m nbclient` ends quietly with status 0.
+
+## Signals
+
+| signal | effect |
+|---|---|
+| SIGTERM, SIGINT | an orderly end within `--close-timeout`; a second one: at once |
+| SIGHUP, SIGUSR1 | output files are closed and opened anew, between two frames |
+"""
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

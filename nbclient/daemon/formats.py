@@ -1,0 +1,219 @@
+"""How an output writes the frames it is given.
+
+A format turns frames into bytes: one image a frame, in order. It is made for
+one output and may keep state (half a character, the name of the link).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from nbclient import framing
+from nbclient.daemon.terminal import StreamEscaper, escape
+from nbclient.errors import SpecError
+from nbclient.framing.base import Framing
+
+NAMES = ("hex", "base64", "record")
+
+
+class Format(ABC):
+    """Frames -> bytes for one output.
+
+    :ivar text: each image is a line of text, so that a time can stand before it.
+    :ivar terminator: what every image ends with, b"" where there is no such
+        thing; a file is mended with it.
+    """
+
+    text: bool = True
+    terminator: bytes = b"\n"
+
+    @abstractmethod
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        """The image of each frame.
+
+        :raises FrameError: for a frame that this format cannot carry.
+        """
+
+
+class Hex(Format):
+    """Each frame as hexadecimal digits on a line of its own."""
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        return [frame.hex().encode("ascii") + b"\n" for frame in frames]
+
+
+class Base64(Format):
+    """Each frame in base64 (RFC 4648) on a line of its own."""
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        return [base64.b64encode(frame) + b"\n" for frame in frames]
+
+
+class Record(Format):
+    """Each frame as a JSON object on a line of its own.
+
+    Keys: ``time`` (UTC, RFC 3339), ``link``, and ``data`` if the frame is
+    UTF-8, else ``base64``.
+
+    :param link: what the object says the link's name is.
+    :param now: the time of day, seconds since the epoch.
+    """
+
+    def __init__(self, link: str, now: Callable[[], float]) -> None:
+        self._link = link
+        self._now = now
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="microseconds")
+        time = moment.replace("+00:00", "Z")
+        return [
+            json.dumps({"time": time, "link": self._link, **_data(frame)}).encode("ascii") + b"\n"
+            for frame in frames
+        ]
+
+
+def _data(frame: bytes) -> dict[str, str]:
+    try:
+        return {"data": frame.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(frame).decode("ascii")}
+
+
+class Framed(Format):
+    """Each frame as a framing would send it."""
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+        self.text = framing.line_like
+        self.terminator = framing.encode([b""])[0] if framing.line_like else b""
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        return self._framing.encode(frames)
+
+
+class Chunks(Format):
+    """The bytes as they came."""
+
+    text = False
+    terminator = b""
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        return list(frames)
+
+
+class Readable(Format):
+    """For a terminal: escaped, a frame a line.
+
+    :param encoding: what the terminal takes.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        return [
+            (escape(frame) + "\n").encode(self._encoding, "backslashreplace") for frame in frames
+        ]
+
+
+class ReadableChunks(Format):
+    """For a terminal: escaped, as a stream without frames (a prompt has no line end)."""
+
+    text = False
+    terminator = b""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._escaper = StreamEscaper()
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        feed = self._escaper.feed
+        return [feed(frame).encode(self._encoding, "backslashreplace") for frame in frames]
+
+
+class Timed(Format):
+    """Another format with the local time before each line.
+
+    :param now: the time of day, seconds since the epoch.
+    """
+
+    def __init__(self, inner: Format, now: Callable[[], float]) -> None:
+        self._inner = inner
+        self._now = now
+        self.terminator = inner.terminator
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        prefix = clock_time(self._now()).encode("ascii") + b" "
+        return [prefix + image for image in self._inner.images(frames)]
+
+
+def clock_time(now: float) -> str:
+    """The local time of day and date: ``2026-11-22 14:03:05.123``.
+
+    :param now: seconds since the epoch.
+    """
+    return datetime.fromtimestamp(now).isoformat(" ", timespec="milliseconds")
+
+
+def for_output(
+    spec: str | None,
+    link: Framing,
+    *,
+    name: str,
+    now: Callable[[], float],
+    encoding: str | None = None,
+    timestamps: bool = False,
+) -> Format:
+    """The format of one output.
+
+    :param spec: the --output-framing, None where none was given.
+    :param link: the link's own framing.
+    :param name: the link's name, for records.
+    :param now: the time of day, seconds since the epoch.
+    :param encoding: the terminal's, None where the output is no terminal.
+    :param timestamps: put the time before each line.
+    :raises SpecError: `spec` is not understood, or is no text though
+        `timestamps` are asked for.
+    """
+    chosen = _chosen(spec, link, name, now, encoding)
+    if not timestamps:
+        return chosen
+    if not chosen.text:
+        raise SpecError("--timestamps: the output is not lines of text; use --output-framing")
+    return Timed(chosen, now)
+
+
+def _chosen(
+    spec: str | None, link: Framing, name: str, now: Callable[[], float], encoding: str | None
+) -> Format:
+    if spec == "hex":
+        return Hex()
+    if spec == "base64":
+        return Base64()
+    if spec == "record":
+        return Record(name, now)
+    if spec is not None:
+        return _framed(_named(spec, link.max_frame))
+    if encoding is not None:
+        return ReadableChunks(encoding) if is_raw(link) else Readable(encoding)
+    return _framed(framing.lines(max_frame=link.max_frame) if link.line_like else link)
+
+
+def _framed(chosen: Framing) -> Format:
+    return Chunks() if is_raw(chosen) else Framed(chosen)
+
+
+def _named(spec: str, max_frame: int) -> Framing:
+    try:
+        return framing.named(spec, max_frame=max_frame)
+    except SpecError as error:
+        raise SpecError(f"--output-framing: {error}; also {', '.join(NAMES)}") from None
+
+
+def is_raw(chosen: Framing) -> bool:
+    """Whether this framing has no frames: every chunk is one."""
+    return isinstance(chosen, type(framing.raw()))

@@ -1,0 +1,392 @@
+"""What can be asked for: one table, from which everything else is made.
+
+A field of `Settings` is an option: its metadata gives the parser, the help,
+the default and the front ends that know it. `commandline` makes Twisted's
+`usage.Options`, ``--help`` and the reference page from it; a field's name,
+with ``_``, is the option's name, with ``-``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import field, fields, frozen
+
+from nbclient.daemon import values
+from nbclient.daemon.values import Place
+
+SHELL = "python -m nbclient"
+TWISTD = "twistd nbclient"
+BOTH = frozenset({SHELL, TWISTD})
+
+GROUPS = {
+    "where": "Where to connect",
+    "frames": "How frames are told apart",
+    "data": "What is sent and where it goes",
+    "opening": "What is said first",
+    "staying": "Staying connected",
+    "ending": "When to end",
+    "running": "Running",
+}
+
+FRAMINGS = (
+    "lines, crlf, delimiter:\\x00, netstring, length:N[,le][,inclusive][,offset=K][,adjust=A]"
+    "[,keep-header], octet-counted, fixed:N, raw, or package.module:name"
+)
+
+_META = "nbclient.option"
+
+
+@frozen
+class Option:
+    """One option, as parsers, help and reference need it.
+
+    :ivar name: as typed, without the leading ``--``.
+    :ivar metavar: what stands for the value in help; None for a flag.
+    :ivar parse: text -> value; raises SpecError.
+    :ivar short: a one-letter spelling, or "".
+    :ivar default: the default in words, "" where there is none.
+    :ivar unit: the value's unit in words, "" where there is none.
+    :ivar repeat: may be given more than once; the order is kept.
+    :ivar fronts: the front ends that know it.
+    """
+
+    name: str
+    group: str
+    help: str
+    metavar: str | None
+    parse: Callable[[str], object]
+    short: str
+    default: str
+    unit: str
+    repeat: bool
+    fronts: frozenset[str]
+
+    @property
+    def field(self) -> str:
+        """The name of the field of `Settings`."""
+        return self.name.replace("-", "_")
+
+
+@frozen
+class Given:
+    """One use of a repeatable option: its place on the command line and its value."""
+
+    place: int
+    value: Any
+
+
+def _option(
+    group: str,
+    help: str,
+    metavar: str | None = None,
+    parse: Callable[[str], object] = values.text,
+    *,
+    default: object = None,
+    says: str | None = None,
+    unit: str = "",
+    short: str = "",
+    repeat: bool = False,
+    fronts: frozenset[str] = BOTH,
+) -> Any:
+    """A field of `Settings`; `says` is the default in words where its text is not good enough."""
+    if metavar is None and not repeat:
+        default = False
+    words = f"{default:g}" if isinstance(default, float) else str(default or "")
+    meta = {
+        "group": group,
+        "help": help,
+        "metavar": metavar,
+        "parse": parse,
+        "short": short,
+        "default": words if says is None else says,
+        "unit": unit,
+        "repeat": repeat,
+        "fronts": fronts,
+    }
+    return field(default=() if repeat else default, metadata={_META: meta})
+
+
+_SHELL_ONLY = frozenset({SHELL})
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The options as given, checked one by one; `checks.check` looks at them together."""
+
+    host: str | None = _option("where", "the peer's name or address", "H")
+    port: int | None = _option("where", "the peer's TCP port", "P", values.port)
+    unix: str | None = _option(
+        "where", "a UNIX socket, in place of --host and --port", "PATH", values.path
+    )
+    endpoint: str | None = _option(
+        "where",
+        "a Twisted client endpoint, in place of --host and --port (ssl: is refused, it does not"
+        " verify; use tls:)",
+        "STRING",
+    )
+    ipv4: bool = _option("where", "IPv4 only", short="4")
+    ipv6: bool = _option("where", "IPv6 only", short="6")
+    bind: tuple[str, int] | None = _option(
+        "where", "the local address to connect from", "ADDR[:PORT]", values.local_address
+    )
+    tls: bool = _option("where", "TLS, verified, 1.2 or newer")
+    tls_ca: str | None = _option(
+        "where",
+        "trust only the authorities in this PEM file",
+        "FILE",
+        values.path,
+        says="the system's authorities",
+    )
+    tls_cert: str | None = _option("where", "our certificate, PEM", "FILE", values.path)
+    tls_key: str | None = _option("where", "our private key, PEM", "FILE", values.path)
+    tls_name: str | None = _option(
+        "where", "the name the peer's certificate must have", "NAME", says="the host's name"
+    )
+    tls_pin: tuple[Given, ...] = _option(
+        "where",
+        "the peer's certificate or public key must have this SHA-256; one of several is enough",
+        "sha256:HEX",
+        repeat=True,
+    )
+    tls_insecure: bool = _option("where", "do not verify the peer's certificate (says so loudly)")
+    connect_timeout: float = _option(
+        "where",
+        "for name, connect and TLS handshake together",
+        "S",
+        values.seconds,
+        default=10.0,
+        unit="seconds",
+    )
+
+    framing: str | None = _option(
+        "frames", f"how the peer separates frames: {FRAMINGS}", "SPEC", says="lines"
+    )
+    max_frame: int = _option(
+        "frames",
+        "the longest frame accepted, a security limit",
+        "BYTES",
+        values.size,
+        default=1024 * 1024,
+        unit="bytes",
+    )
+    on_bad_frame: str = _option(
+        "frames",
+        "what a frame over the limit leads to: skip is for framings with a delimiter",
+        "close|skip",
+        values.choice("close", "skip"),
+        default="close",
+    )
+    frame_timeout: float | None = _option(
+        "frames",
+        "a frame begun must be finished within this",
+        "S",
+        values.seconds,
+        says="off",
+        unit="seconds",
+    )
+    raw: bool = _option("frames", "every framing is raw: byte for byte, as nc does")
+
+    input: Place | None = _option(  # noqa: RUF009 (a field, not a default)
+        "data",
+        "where the frames to send come from: - (standard input), file:PATH, none",
+        "SPEC",
+        values.source,
+        says="- for python -m, none for twistd",
+    )
+    input_framing: str | None = _option(
+        "data", "how the input separates frames", "SPEC", says="lines"
+    )
+    output: tuple[Given, ...] = _option(
+        "data",
+        "where received frames go: - (standard output), file:PATH (appended), log, none",
+        "SPEC",
+        values.target,
+        says="- for python -m, log for twistd",
+        repeat=True,
+    )
+    output_framing: tuple[Given, ...] = _option(
+        "data",
+        "the framing of the --output before it: a framing as above, hex, base64, or record"
+        " (a JSON object a frame)",
+        "SPEC",
+        says="the peer's own; lines where that is line-like; readable on a terminal",
+        repeat=True,
+    )
+
+    opening: tuple[Given, ...] = _option(
+        "opening",
+        "send this as one frame; knows \\n \\r \\t \\0 \\\\ \\xHH, ${file:PATH} and ${env:NAME}",
+        "TEXT",
+        repeat=True,
+    )
+    opening_file: tuple[Given, ...] = _option(
+        "opening",
+        "send this file: each line one frame, nothing replaced; with --framing raw as it is",
+        "FILE",
+        values.path,
+        repeat=True,
+    )
+    expect: tuple[Given, ...] = _option(
+        "opening",
+        "wait for a frame in which this is found; --opening, --opening-file and --expect are"
+        " one script, run in the order given at each connection",
+        "REGEX",
+        values.regex,
+        repeat=True,
+    )
+    opening_timeout: float = _option(
+        "opening", "for the whole script", "S", values.seconds, default=10.0, unit="seconds"
+    )
+
+    retry_initial: float = _option(
+        "staying",
+        "the first wait is at most this",
+        "S",
+        values.seconds,
+        default=0.5,
+        unit="seconds",
+    )
+    retry_maximum: float = _option(
+        "staying", "every wait is at most this", "S", values.seconds, default=60.0, unit="seconds"
+    )
+    retry_factor: float = _option(
+        "staying", "how much longer the next wait may be", "F", values.factor, default=2.0
+    )
+    retries: int | None = _option(
+        "staying",
+        "give up after this many failed attempts in a row",
+        "N",
+        values.count,
+        says="never give up",
+    )
+    stable_after: float = _option(
+        "staying",
+        "a connection this old counts as a success",
+        "S",
+        values.seconds_or_zero,
+        default=10.0,
+        unit="seconds",
+    )
+    silence_timeout: float | None = _option(
+        "staying",
+        "redial when nothing arrived for this long",
+        "S",
+        values.seconds,
+        says="off",
+        unit="seconds",
+    )
+    close_timeout: float = _option(
+        "staying",
+        "how long an orderly end may take before it is cut short",
+        "S",
+        values.seconds,
+        default=10.0,
+        unit="seconds",
+    )
+
+    once: bool = _option(
+        "ending", "no reconnect; the input is sent, then our side is closed (TLS: nothing is)"
+    )
+    wait: float = _option(
+        "ending",
+        "with --once: wait this long for the peer's close",
+        "S",
+        values.seconds_or_zero,
+        default=10.0,
+        unit="seconds",
+    )
+    drain: bool = _option(
+        "ending", "reconnect as usual; end when the input has ended and all of it is delivered"
+    )
+    max_time: float | None = _option(
+        "ending",
+        "end after this long, with status 4",
+        "S",
+        values.seconds,
+        says="off",
+        unit="seconds",
+    )
+
+    verbose: tuple[Given, ...] = _option(
+        "running", "say more; -vv adds the tracebacks", short="v", repeat=True
+    )
+    quiet: bool = _option("running", "only warnings and errors", short="q")
+    hexdump: bool = _option(
+        "running", "every byte sent and received into the log, secrets included", short="x"
+    )
+    timestamps: bool = _option(
+        "running",
+        "the local time before each frame on standard output (a framing of text, or a terminal)"
+        " and each line of the log",
+        fronts=_SHELL_ONLY,
+    )
+    check: bool = _option(
+        "running", "connect, open, report, leave: status 0 or 3", fronts=_SHELL_ONLY
+    )
+    protocol: str | None = _option(
+        "running",
+        "your own subclass of FrameProtocol, in place of the outputs",
+        "package.module:Class",
+    )
+    demo: bool = _option(
+        "running", "talk to a server in this process that sends lines and has outages"
+    )
+
+    given: frozenset[str] = frozenset()
+    """The names of the options that were given, as typed but without ``--``."""
+
+    @property
+    def verbosity(self) -> int:
+        """-1 for -q, 0, 1 for -v, 2 for -vv."""
+        return -1 if self.quiet else len(self.verbose)
+
+    @property
+    def script(self) -> list[tuple[str, Any]]:
+        """The opening in the order given: (``opening``, ``opening-file`` or ``expect``, value)."""
+        steps = [
+            (given.place, name, given.value)
+            for name, uses in (
+                ("opening", self.opening),
+                ("opening-file", self.opening_file),
+                ("expect", self.expect),
+            )
+            for given in uses
+        ]
+        return [(name, value) for _, name, value in sorted(steps, key=lambda step: step[0])]
+
+    @property
+    def targets(self) -> list[tuple[Place, str | None]]:
+        """Each --output with its own --output-framing, None where none is given."""
+        uses = [(use.place, "output", use.value) for use in self.output]
+        uses += [(use.place, "framing", use.value) for use in self.output_framing]
+        found: list[tuple[Place, str | None]] = []
+        for _, kind, value in sorted(uses, key=lambda use: use[0]):
+            if kind == "output":
+                found.append((value, None))
+            else:
+                found[-1] = (found[-1][0], value)
+        return found
+
+
+def table(front: str | None = None) -> Iterator[Option]:
+    """Every option in the order of help; only those that `front` knows, if given."""
+    for attribute in fields(Settings):
+        meta = attribute.metadata.get(_META)
+        if meta is not None and (front is None or front in meta["fronts"]):
+            yield Option(name=attribute.name.replace("_", "-"), **meta)
+
+
+def misplaced(settings: Settings) -> str | None:
+    """The fault in how --output-framing stands among the outputs, in words."""
+    places = sorted(
+        [(given.place, "output") for given in settings.output]
+        + [(given.place, "output-framing") for given in settings.output_framing]
+    )
+    previous = "output-framing"
+    for index, (_, name) in enumerate(places):
+        if name == "output-framing" and previous == name:
+            return "stands before any --output" if index == 0 else "is given twice for one --output"
+        previous = name
+    return None

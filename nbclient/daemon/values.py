@@ -1,0 +1,211 @@
+"""The text of one option's value -> what it means.
+
+Every function raises `SpecError` with a message that reads on after the
+option's name: ``--port: 70000 is out of range (1 to 65535)``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection
+
+from attrs import frozen
+
+from nbclient.errors import SpecError
+
+SHOWN = 80
+"""How much of a value an error message repeats, characters."""
+
+SOURCES = ("-", "file:PATH", "none")
+TARGETS = ("-", "file:PATH", "log", "none")
+_UNITS = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_LONGEST = 10 * 366 * 86400.0
+
+
+def shown(text: str) -> str:
+    """`text` as an error message may repeat it: one line, no control characters, capped."""
+    clean = ascii(text)[1:-1] if not text.isprintable() else text
+    return clean if len(clean) <= SHOWN else clean[: SHOWN - 1] + "…"
+
+
+def text(value: str) -> str:
+    """Any text but the empty one.
+
+    :raises SpecError: when empty.
+    """
+    if not value:
+        raise SpecError("must not be empty")
+    return value
+
+
+def seconds(value: str, least: float = 0.001) -> float:
+    """A length of time in seconds, decimals allowed.
+
+    :raises SpecError: not a number, or outside `least` to ten years.
+    """
+    number = _number(value, "seconds")
+    if not least <= number <= _LONGEST:
+        raise SpecError(f"{shown(value)} is out of range ({least:g} to {_LONGEST:g} seconds)")
+    return number
+
+
+def seconds_or_zero(value: str) -> float:
+    """As `seconds`, but 0 is allowed.
+
+    :raises SpecError: as `seconds`.
+    """
+    return seconds(value, least=0.0)
+
+
+def factor(value: str) -> float:
+    """What each wait is multiplied by.
+
+    :raises SpecError: not a number from 1 to 100.
+    """
+    number = _number(value, "a number")
+    if not 1 <= number <= 100:
+        raise SpecError(f"{shown(value)} is out of range (1 to 100)")
+    return number
+
+
+def _number(value: str, noun: str) -> float:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", value, re.ASCII):
+        raise SpecError(f"{shown(value)!r} is not {noun}")
+    number = float(value)
+    return number if math.isfinite(number) else math.inf
+
+
+def count(value: str) -> int:
+    """A whole number, 0 or more.
+
+    :raises SpecError: anything else, or more than a billion.
+    """
+    if not re.fullmatch(r"[0-9]+", value, re.ASCII):
+        raise SpecError(f"{shown(value)!r} is not a whole number")
+    if len(value) > 10 or int(value) > 10**9:
+        raise SpecError(f"{shown(value)} is out of range (0 to 1000000000)")
+    return int(value)
+
+
+def size(value: str) -> int:
+    """A number of bytes, with an optional KiB, MiB or GiB.
+
+    :raises SpecError: anything else, or outside 1 byte to 1 GiB.
+    """
+    found = re.fullmatch(r"([0-9]{1,12}) ?(|KiB|MiB|GiB)", value, re.ASCII)
+    if found is None:
+        raise SpecError(f"{shown(value)!r} is not a number of bytes (such as 4096 or 16MiB)")
+    number = int(found[1]) * _UNITS[found[2]]
+    if not 1 <= number <= 1024**3:
+        raise SpecError(f"{shown(value)} is out of range (1 to 1GiB)")
+    return number
+
+
+def port(value: str) -> int:
+    """A TCP port.
+
+    :raises SpecError: not a number from 1 to 65535.
+    """
+    if not re.fullmatch(r"[0-9]+", value, re.ASCII):
+        raise SpecError(f"{shown(value)!r} is not a port number")
+    if len(value) > 9 or not 1 <= int(value) <= 65535:
+        raise SpecError(f"{shown(value)} is out of range (1 to 65535)")
+    return int(value)
+
+
+def local_address(value: str) -> tuple[str, int]:
+    """``ADDR`` or ``ADDR:PORT`` to connect from; IPv6 with a port as ``[ADDR]:PORT``.
+
+    :return: address and port, port 0 where none is given.
+    :raises SpecError: anything else.
+    """
+    text(value)
+    bracketed = re.fullmatch(r"\[([^\]]+)\](?::(.*))?", value, re.DOTALL)
+    if bracketed is not None:
+        return bracketed[1], 0 if bracketed[2] is None else port(bracketed[2])
+    if value.count(":") == 1:
+        address, number = value.split(":")
+        return text(address), port(number)
+    return value, 0
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """A parser that takes one of the words `allowed`."""
+
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise SpecError(f"{shown(value)!r} is not one of {', '.join(allowed)}")
+        return value
+
+    return parse
+
+
+def regex(value: str) -> re.Pattern[bytes]:
+    """A regular expression, matched against a frame's bytes.
+
+    :raises SpecError: not a regular expression.
+    """
+    try:
+        return re.compile(value.encode("utf-8", "surrogateescape"), re.DOTALL)
+    except re.error as error:
+        raise SpecError(f"{shown(value)!r} is not a regular expression: {error}") from None
+
+
+@frozen
+class Place:
+    """Where frames come from or go to: the kind (``-``, ``file``, ``log``, ``none``) and path."""
+
+    kind: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.path}" if self.path else self.kind
+
+
+def source(value: str) -> Place:
+    """What --input takes.
+
+    :raises SpecError: a kind that does not exist, a bare word, an empty path.
+    """
+    return _place(value, SOURCES, "inputs")
+
+
+def target(value: str) -> Place:
+    """What --output takes.
+
+    :raises SpecError: a kind that does not exist, a bare word, an empty path.
+    """
+    return _place(value, TARGETS, "outputs")
+
+
+def _place(value: str, kinds: Collection[str], noun: str) -> Place:
+    exist = f"the {noun} are {', '.join(kinds)}"
+    if value in kinds:
+        return Place(value)
+    prefix, colon, path = value.partition(":")
+    if not colon or "/" in prefix:
+        if "/" in value:
+            return Place("file", _path(value))
+        raise SpecError(
+            f"{shown(value)!r} is not known: {exist} (a file's path without file: holds a slash)"
+        )
+    if prefix != "file":
+        raise SpecError(f"{shown(prefix + colon)!r} does not exist: {exist}")
+    return Place("file", _path(path))
+
+
+def _path(value: str) -> str:
+    if not value:
+        raise SpecError("file: needs a path")
+    if "\0" in value:
+        raise SpecError("a path cannot hold a NUL")
+    return value
+
+
+def path(value: str) -> str:
+    """The path of a file.
+
+    :raises SpecError: empty, or holds a NUL.
+    """
+    return _path(text(value))
