@@ -3,6 +3,11 @@
 A `Framing` is an immutable recipe, shared by all connections. Its `decoder()`
 is the state of one connection, its `encode()` needs none. Both are
 synchronous and know neither clock nor socket.
+
+For every frame that `encode` accepts, decoding its image gives the frame back,
+however the bytes are cut on their way. Only ``raw``, which has no boundaries
+on the wire, promises less: there the frames are the chunks as they arrive, and
+what comes back is the concatenation.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from nbclient.errors import PeerError
+from nbclient.errors import PeerError, SpecError
 
 MAX_FRAME = 1024 * 1024
 """Default bound of one frame, bytes: a security limit, see `Framing.max_frame`."""
@@ -39,26 +44,43 @@ class Decoder(ABC):
 
     @abstractmethod
     def eof(self) -> bytes:
-        """The bytes received that belong to no returned frame (the tail)."""
+        """The bytes received that belong to no returned frame (the tail).
+
+        After a fault: the bytes from the faulty frame on, as far as they had
+        arrived with the chunk that showed the fault. Bytes that were skipped
+        on request are gone. Changes nothing; may be called at any time.
+        """
 
     @abstractmethod
     def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
         """The bytes behind the last frame that was taken.
 
+        For the moment when the rest of the stream turns out to belong to
+        another framing; so it also gives back what was a fault, or was
+        skipped, under this one.
+
         :param data: the chunk most recently fed.
         :param frames: the frames at the end of that feed's result which nobody
             took; at least one frame before them was taken.
-        :return: the bytes as received, from the first of `frames` to the end,
-            the tail included. The decoder is spent afterwards.
+        :return: the bytes as received, from behind the last frame taken to the
+            end, the tail included. The decoder is spent afterwards.
         """
+
+    @property
+    def begun(self) -> bool:
+        """Whether a frame has begun and is not finished: what a frame timeout watches."""
+        return bool(self.eof())
 
 
 class Framing(ABC):
     """How frames are told apart in a byte stream.
 
+    Compares and hashes by value; ``str()`` gives the SPEC text where there is one.
+
     :ivar max_frame: the longest frame accepted from the peer, bytes. A
         security limit: no decoder holds more than this plus one chunk, and
-        none allocates on the strength of a declared length.
+        none allocates on the strength of a declared length. `encode` refuses
+        longer frames too, since a peer of the same limit would.
     """
 
     max_frame: int
@@ -83,3 +105,12 @@ class Framing(ABC):
         :raises FrameError: as `encode`.
         """
         self.encode(frames)
+
+
+def check_limit(max_frame: int) -> None:
+    """Refuse a limit that no frame could meet.
+
+    :raises SpecError: if `max_frame` is less than one byte.
+    """
+    if max_frame < 1:
+        raise SpecError(f"max_frame must be at least 1 byte, not {max_frame}")

@@ -1,0 +1,293 @@
+"""Frames that end with a delimiter: ``lines``, ``crlf`` and ``delimiter:``.
+
+One decoder serves all of them. It cuts a whole chunk with one call of
+``split``; what is left at the end goes to a carry that no later chunk searches
+again. The bytes at the very end which may be the beginning of a delimiter are
+held apart from the carry and put before the next chunk, so that a delimiter
+split over two chunks needs no special case, and the carry is exactly what is
+known to be frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import field, frozen
+
+from nbclient.errors import FrameError, FrameTooLong, SpecError
+from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
+
+ON_BAD_FRAME = ("close", "skip")
+
+
+def lines(max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
+    """Lines that end in LF; one CR before the LF is dropped, as telnet and nc users expect.
+
+    A frame to be sent may neither hold LF nor end in CR.
+
+    :param max_frame: the longest line accepted, bytes, without its end.
+    :param on_bad_frame: ``close`` poisons the stream at a line over the limit,
+        ``skip`` passes that line over.
+    :raises SpecError: if an argument is out of range.
+    """
+    return Lines(max_frame, on_bad_frame)
+
+
+def crlf(max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
+    """Lines that end in CR LF, the network virtual terminal's line end (RFC 854).
+
+    A CR or LF alone is part of the line. Arguments and errors as `lines`.
+    """
+    return Delimited(b"\r\n", max_frame, on_bad_frame)
+
+
+def delimiter(delimiter: bytes, max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
+    """Frames that end in `delimiter`, one byte or several.
+
+    A frame to be sent may not hold the delimiter, nor end so that the
+    delimiter would be found early. Arguments and errors as `lines`.
+
+    :raises SpecError: if the delimiter is empty.
+    """
+    return Delimited(delimiter, max_frame, on_bad_frame)
+
+
+@frozen(slots=False)
+class Delimited(Framing):
+    """The recipe behind `crlf` and `delimiter`."""
+
+    delimiter: bytes
+    max_frame: int = MAX_FRAME
+    on_bad_frame: str = "close"
+    line_like: bool = field(init=False, repr=False, eq=False)
+
+    @line_like.default
+    def _is_line_like(self) -> bool:
+        return self.delimiter == b"\r\n"
+
+    def __attrs_post_init__(self) -> None:
+        if not self.delimiter:
+            raise SpecError("a delimiter must have at least one byte")
+        _check_limits(self.max_frame, self.on_bad_frame)
+
+    def __str__(self) -> str:
+        if self.delimiter == b"\r\n":
+            return "crlf"
+        return "delimiter:" + _escaped(self.delimiter)
+
+    def decoder(self) -> Decoder:
+        return DelimitedDecoder(self.delimiter, self.max_frame, self.on_bad_frame == "skip")
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        # A frame without the delimiter's first byte cannot be cut early, and
+        # none is longer than all together: one search clears a whole batch.
+        together = b"".join(frames)
+        if self.delimiter[:1] in together or _any_over(frames, together, self.max_frame):
+            for frame in frames:
+                _check_size(frame, self.max_frame)
+                _check_cut(frame, self.delimiter)
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        self.check(frames)
+        end = self.delimiter
+        return [frame + end for frame in frames]
+
+
+@frozen(slots=False)
+class Lines(Framing):
+    """The recipe behind `lines`."""
+
+    max_frame: int = MAX_FRAME
+    on_bad_frame: str = "close"
+    line_like = True
+
+    def __attrs_post_init__(self) -> None:
+        _check_limits(self.max_frame, self.on_bad_frame)
+
+    def __str__(self) -> str:
+        return "lines"
+
+    def decoder(self) -> Decoder:
+        return LinesDecoder(self.max_frame, self.on_bad_frame == "skip")
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        together = b"".join(frames)
+        suspect = b"\n" in together or b"\r" in together
+        if suspect or _any_over(frames, together, self.max_frame):
+            for frame in frames:
+                _check_size(frame, self.max_frame)
+                _check_cut(frame, b"\n")
+                if frame.endswith(b"\r"):
+                    raise FrameError("a frame of lines cannot end in CR: it would be dropped")
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        self.check(frames)
+        return [frame + b"\n" for frame in frames]
+
+
+class DelimitedDecoder(Decoder):
+    """Cuts at a delimiter; the first one found from the left ends a frame."""
+
+    def __init__(self, delimiter: bytes, limit: int, skip: bool) -> None:
+        self._delimiter = delimiter
+        self._limit = limit
+        self._skip = skip
+        # What may be the beginning of a delimiter at the end of a chunk, longest first.
+        self._beginnings = tuple(delimiter[:n] for n in range(len(delimiter) - 1, 0, -1))
+        self._carry = bytearray()  # of the frame begun: certainly not of its delimiter
+        self._held = b""  # behind the carry: one of the beginnings
+        self._lead = b""  # what was held when the latest chunk came
+        self._passing = False  # inside an over-long frame that is being skipped
+        self._sound: int | None = None  # pieces of the latest chunk before the fault
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if self.fault is not None:
+            return []
+        lead = self._lead = self._held
+        chunk = lead + data if lead else data
+        frames = self._cut(chunk)
+        rest = frames.pop()
+        if frames:
+            frames = self._finish(frames, chunk)
+        if (rest or lead) and self.fault is None:
+            self._keep(rest)
+        return frames
+
+    def eof(self) -> bytes:
+        return bytes(self._carry) + self._held
+
+    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
+        pieces = (self._lead + data).split(self._delimiter)
+        at = len(pieces) - 1 if self._sound is None else self._sound
+        untaken = len(frames)
+        # Backwards over the frames nobody took and over what was skipped, to
+        # the end of the last frame taken.
+        while untaken or self._size(pieces[at - 1]) > self._limit:
+            at -= 1
+            untaken -= self._size(pieces[at]) <= self._limit
+        return self._delimiter.join(pieces[at:])
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._carry or self._held or self._passing)
+
+    def _cut(self, chunk: bytes) -> list[bytes]:
+        """The pieces between delimiters, the last one as received."""
+        return chunk.split(self._delimiter)
+
+    def _size(self, piece: bytes) -> int:
+        """The length of the frame that `piece`, as received, stands for."""
+        return len(piece)
+
+    def _finish(self, frames: list[bytes], chunk: bytes) -> list[bytes]:
+        """Put what was carried before the first frame and see to the limit."""
+        carry = self._carry
+        if self._passing:
+            self._passing = False
+            del frames[0]
+        elif carry:
+            frames[0] = b"".join((carry, frames[0]))
+        # A frame over the limit was carried in part, or the chunk is larger
+        # than the limit: otherwise there is nothing to look for.
+        over = carry and len(frames[0]) > self._limit
+        if over or (len(chunk) > self._limit and max(map(len, frames), default=0) > self._limit):
+            return self._sift(frames, chunk)
+        if carry:
+            self._carry = bytearray()
+        return frames
+
+    def _sift(self, frames: list[bytes], chunk: bytes) -> list[bytes]:
+        """Skip the over-long frames, or stop at the first."""
+        carry = self._carry
+        self._carry = bytearray()
+        if self._skip:
+            kept = [frame for frame in frames if len(frame) <= self._limit]
+            self.skipped += len(frames) - len(kept)
+            return kept
+        at = next(n for n, frame in enumerate(frames) if len(frame) > self._limit)
+        self.fault = FrameTooLong(self._limit, len(frames[at]))
+        self._sound = at
+        self._held = b""
+        if at == 0:
+            self._carry = carry
+        self._carry += self._delimiter.join(chunk.split(self._delimiter)[at:])
+        return frames[:at]
+
+    def _keep(self, rest: bytes) -> None:
+        """Carry the unterminated rest, as far as the limit allows."""
+        held = b""
+        if rest.endswith(self._beginnings):
+            held = next(start for start in self._beginnings if rest.endswith(start))
+            rest = rest[: -len(held)]
+        self._held = held
+        if self._passing:
+            return
+        self._carry += rest
+        if len(self._carry) > self._limit:
+            self._overrun()
+
+    def _overrun(self) -> None:
+        if not self._skip:
+            self.fault = FrameTooLong(self._limit, len(self._carry))
+            return
+        self.skipped += 1
+        self._passing = True
+        self._carry = bytearray()
+
+
+class LinesDecoder(DelimitedDecoder):
+    """Cuts at LF and drops one CR before it."""
+
+    def __init__(self, limit: int, skip: bool) -> None:
+        super().__init__(b"\n", limit, skip)
+        # Held like the beginning of a delimiter, for it may turn out to be dropped.
+        self._beginnings = (b"\r",)
+
+    def _cut(self, chunk: bytes) -> list[bytes]:
+        if b"\r" not in chunk:
+            return chunk.split(b"\n")
+        end = chunk.rfind(b"\n") + 1
+        whole = chunk[:end]
+        frames = whole.splitlines()
+        # splitlines also cuts at a CR alone: then there are more pieces than LFs.
+        if len(frames) != whole.count(b"\n"):
+            pieces = whole.split(b"\n")
+            pieces.pop()
+            frames = [piece[:-1] if piece.endswith(b"\r") else piece for piece in pieces]
+        frames.append(chunk[end:])
+        return frames
+
+    def _size(self, piece: bytes) -> int:
+        return len(piece) - piece.endswith(b"\r")
+
+
+def _check_limits(max_frame: int, on_bad_frame: str) -> None:
+    check_limit(max_frame)
+    if on_bad_frame not in ON_BAD_FRAME:
+        raise SpecError(f"on_bad_frame must be close or skip, not {on_bad_frame!r}")
+
+
+def _any_over(frames: Sequence[bytes], together: bytes, limit: int) -> bool:
+    return len(together) > limit and max(map(len, frames)) > limit
+
+
+def _check_size(frame: bytes, max_frame: int) -> None:
+    if len(frame) > max_frame:
+        raise FrameError(f"a frame of {len(frame)} bytes is over the limit of {max_frame}")
+
+
+def _check_cut(frame: bytes, delimiter: bytes) -> None:
+    at = (frame + delimiter).find(delimiter)
+    if at != len(frame):
+        raise FrameError(
+            f"a frame of {len(frame)} bytes cannot be sent: "
+            f"it would end at byte {at}, where the delimiter {delimiter!r} is found"
+        )
+
+
+def _escaped(text: bytes) -> str:
+    """The bytes in the notation of a SPEC."""
+    named = {0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
+    return "".join(
+        named.get(byte) or (chr(byte) if 0x20 < byte < 0x7F else f"\\x{byte:02x}") for byte in text
+    )

@@ -1,0 +1,341 @@
+"""Frames that announce their length: ``length:``, ``netstring``, ``octet-counted``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Literal, NamedTuple
+
+from attrs import frozen
+
+from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
+from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
+from nbclient.framing.sized import SizedDecoder
+
+SIZES = (1, 2, 3, 4, 8)
+"""Bytes that a binary length field may have."""
+
+
+def length(
+    size: int,
+    little_endian: bool = False,
+    inclusive: bool = False,
+    offset: int = 0,
+    adjust: int = 0,
+    keep_header: bool = False,
+    max_frame: int = MAX_FRAME,
+) -> Framing:
+    """Frames behind a binary length, unsigned, `size` bytes wide (1, 2, 3, 4 or 8).
+
+    The header is `offset` bytes that are not looked at, then the length field.
+    The bytes behind the field are as many as its value plus `adjust`.
+
+    :param little_endian: least significant byte first; default is network order.
+    :param inclusive: the value counts from the first byte of the header on.
+    :param keep_header: the header is part of the frame, received and sent; a
+        frame to be sent must then announce its own size rightly. Without it a
+        header with an offset can be received but not sent: nobody knows what
+        the bytes before the field should be.
+    :param max_frame: the longest frame accepted, bytes as handed over.
+    :raises SpecError: if an argument is out of range, or no frame could meet them all.
+    """
+    return Length(size, little_endian, inclusive, offset, adjust, keep_header, max_frame)
+
+
+def netstring(max_frame: int = MAX_FRAME) -> Framing:
+    """``3:abc,`` as specified by D. J. Bernstein (https://cr.yp.to/proto/netstrings.txt).
+
+    :param max_frame: the longest string accepted, bytes.
+    :raises SpecError: if it is less than 1.
+    """
+    return Netstring(max_frame)
+
+
+def octet_counted(max_frame: int = MAX_FRAME) -> Framing:
+    """``3 abc``, as syslog over TCP sends messages (RFC 6587, 3.4.1).
+
+    There is no empty message: the count begins with a digit other than zero.
+
+    :param max_frame: the longest message accepted, bytes.
+    :raises SpecError: if it is less than 1.
+    """
+    return OctetCounted(max_frame)
+
+
+class _Layout(NamedTuple):
+    """A length framing in the figures its loops need, bytes; the field is the origin."""
+
+    header: int  # offset and field
+    starts: int  # from the field's first byte to the frame's
+    behind: int  # value + behind: from the field's first byte to the frame's end
+    lowest: int  # bounds of the value
+    highest: int
+    grown: int  # frame size - value
+
+
+@frozen(slots=False)
+class Length(Framing):
+    """The recipe behind `length`."""
+
+    size: int
+    little_endian: bool = False
+    inclusive: bool = False
+    offset: int = 0
+    adjust: int = 0
+    keep_header: bool = False
+    max_frame: int = MAX_FRAME
+
+    def __attrs_post_init__(self) -> None:
+        check_limit(self.max_frame)
+        if self.size not in SIZES:
+            raise SpecError(f"a length has 1, 2, 3, 4 or 8 bytes, not {self.size}")
+        if self.offset < 0:
+            raise SpecError(f"the offset of a length cannot be negative: {self.offset}")
+        layout = self._layout()
+        if layout.lowest > layout.highest:
+            raise SpecError(f"no frame of {self} can be within the limit of {self.max_frame} bytes")
+
+    def __str__(self) -> str:
+        options = [
+            ",le" if self.little_endian else "",
+            ",inclusive" if self.inclusive else "",
+            f",offset={self.offset}" if self.offset else "",
+            f",adjust={self.adjust}" if self.adjust else "",
+            ",keep-header" if self.keep_header else "",
+        ]
+        return f"length:{self.size}" + "".join(options)
+
+    def decoder(self) -> Decoder:
+        return LengthDecoder(self)
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        if self.keep_header:
+            self._check_headers(frames)
+        else:
+            self._check_sizes(list(map(len, frames)))
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        if self.keep_header:
+            self._check_headers(frames)
+            return list(frames)
+        sizes = list(map(len, frames))
+        self._check_sizes(sizes)
+        grown = self._layout().grown
+        if grown:
+            sizes = [size - grown for size in sizes]
+        pack = self._packer()
+        return [pack(value) + frame for value, frame in zip(sizes, frames, strict=True)]
+
+    def _layout(self) -> _Layout:
+        header = self.offset + self.size
+        following = self.adjust - (
+            header if self.inclusive else 0
+        )  # bytes behind the field - value
+        grown = following + (header if self.keep_header else 0)
+        return _Layout(
+            header=header,
+            starts=-self.offset if self.keep_header else self.size,
+            behind=self.size + following,
+            lowest=max(0, -following),
+            highest=min(256**self.size - 1, self.max_frame - grown),
+            grown=grown,
+        )
+
+    def _packer(self) -> Callable[[int], bytes]:
+        packer = self._struct()
+        if packer is not None:
+            return packer.pack
+        order = self._order()
+        return lambda value: value.to_bytes(self.size, order)
+
+    def _unpacker(self) -> Callable[[bytes, int], tuple[int, ...]]:
+        """From data and offset to a tuple of one, as `struct` has it."""
+        unpacker = self._struct()
+        if unpacker is not None:
+            return unpacker.unpack_from
+        order = self._order()
+        return lambda data, at: (int.from_bytes(data[at : at + self.size], order),)
+
+    def _struct(self) -> Struct | None:
+        letter = {1: "B", 2: "H", 4: "I", 8: "Q"}.get(self.size)
+        return Struct(("<" if self.little_endian else ">") + letter) if letter else None
+
+    def _order(self) -> Literal["little", "big"]:
+        return "little" if self.little_endian else "big"
+
+    def _check_sizes(self, sizes: Sequence[int]) -> None:
+        if self.offset:
+            raise FrameError(f"{self} cannot send: the bytes before the length are not known")
+        layout = self._layout()
+        least, most = layout.lowest + layout.grown, layout.highest + layout.grown
+        if sizes and not least <= min(sizes) <= max(sizes) <= most:
+            wrong = next(size for size in sizes if not least <= size <= most)
+            raise FrameError(f"a frame of {self} has {least} to {most} bytes, not {wrong}")
+
+    def _check_headers(self, frames: Sequence[bytes]) -> None:
+        layout = self._layout()
+        unpack = self._unpacker()
+        for frame in frames:
+            size = len(frame)
+            if size < layout.header:
+                raise FrameError(f"a frame of {size} bytes has no header of {layout.header} bytes")
+            if size > self.max_frame:
+                raise FrameError(f"a frame of {size} bytes is over the limit of {self.max_frame}")
+            (value,) = unpack(frame, self.offset)
+            if value + layout.grown != size:
+                raise FrameError(
+                    f"a frame of {size} bytes has {value} in its header, not {size - layout.grown}"
+                )
+
+
+class LengthDecoder(SizedDecoder):
+    """One loop over the chunk; a slice per frame is all that is copied."""
+
+    def __init__(self, framing: Length) -> None:
+        super().__init__()
+        self._framing = framing
+        self._layout = framing._layout()
+        self._unpack = framing._unpacker()
+        self._image = self._layout.header if not framing.keep_header else 0
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        header, starts, behind, lowest, highest, _ = self._layout
+        offset = self._framing.offset
+        unpack = self._unpack
+        append = frames.append
+        end = len(data)
+        last = end - self._framing.size
+        at += offset  # from here on, where the field is
+        while at <= last:
+            (value,) = unpack(data, at)
+            if not lowest <= value <= highest:
+                self._refuse(value, data[at - offset : at - offset + header])
+                break
+            stop = at + value + behind
+            if stop > end:
+                self._need = stop - at + offset
+                break
+            append(data[at + starts : stop])
+            at = stop + offset
+        else:
+            self._need = header
+        return at - offset
+
+    def _wire_size(self, frame: bytes) -> int:
+        return len(frame) + self._image
+
+    def _refuse(self, value: int, header: bytes) -> None:
+        size = value + self._layout.grown
+        if value < self._layout.lowest:
+            self.fault = BadFrame(f"expected a length of at least {self._layout.lowest}", header)
+        else:
+            self.fault = FrameTooLong(self._framing.max_frame, size, declared=True)
+
+
+@frozen(slots=False)
+class Netstring(Framing):
+    """The recipe behind `netstring`."""
+
+    max_frame: int = MAX_FRAME
+
+    def __attrs_post_init__(self) -> None:
+        check_limit(self.max_frame)
+
+    def __str__(self) -> str:
+        return "netstring"
+
+    def decoder(self) -> Decoder:
+        return DigitsDecoder(self.max_frame, rb"0|[1-9][0-9]{0,%d}", b":", b",")
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        _check_sizes(frames, 0, self.max_frame)
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        self.check(frames)
+        return [b"%d:%b," % (len(frame), frame) for frame in frames]
+
+
+@frozen(slots=False)
+class OctetCounted(Framing):
+    """The recipe behind `octet_counted`."""
+
+    max_frame: int = MAX_FRAME
+
+    def __attrs_post_init__(self) -> None:
+        check_limit(self.max_frame)
+
+    def __str__(self) -> str:
+        return "octet-counted"
+
+    def decoder(self) -> Decoder:
+        return DigitsDecoder(self.max_frame, rb"[1-9][0-9]{0,%d}", b" ", b"")
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        _check_sizes(frames, 1, self.max_frame)
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        self.check(frames)
+        return [b"%d %b" % (len(frame), frame) for frame in frames]
+
+
+class DigitsDecoder(SizedDecoder):
+    """A decimal length, a separator, the frame, perhaps a trailer.
+
+    The number has no more digits than the limit, so that a header is short too.
+    """
+
+    def __init__(self, limit: int, number: bytes, separator: bytes, trailer: bytes) -> None:
+        super().__init__()
+        digits = len(str(limit))
+        self._limit = limit
+        self._separator = separator
+        self._trailer = trailer
+        self._header = re.compile(b"(%b)%b" % (number % (digits - 1), separator)).match
+        # One digit more than may be is what tells a number too large from one unfinished.
+        self._begin = re.compile(number % digits).fullmatch
+        self._longest = digits + 1
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        match, limit, trailer = self._header, self._limit, self._trailer
+        end = len(data)
+        while at < end:
+            header = match(data, at)
+            if header is None:
+                self._look_at_header(data[at : at + self._longest])
+                break
+            start = header.end()
+            size = int(header[1])
+            stop = start + size
+            if size > limit:
+                self.fault = FrameTooLong(limit, size, declared=True)
+                break
+            if stop + len(trailer) > end:
+                self._need = stop + len(trailer) - at
+                break
+            if not data.startswith(trailer, stop):
+                self.fault = BadFrame(
+                    f"expected {trailer!r} behind the frame", data[stop : stop + 40]
+                )
+                break
+            frames.append(data[start:stop])
+            at = stop + len(trailer)
+        return at
+
+    def _look_at_header(self, text: bytes) -> None:
+        """Tell an unfinished header from a faulty one."""
+        if not self._begin(text):
+            self.fault = BadFrame(f"expected a length and {self._separator!r}", text)
+        elif len(text) == self._longest:
+            self.fault = FrameTooLong(self._limit, int(text), declared=True)
+        else:
+            self._need = len(text) + 1
+
+    def _wire_size(self, frame: bytes) -> int:
+        return len(str(len(frame))) + 1 + len(frame) + len(self._trailer)
+
+
+def _check_sizes(frames: Sequence[bytes], least: int, most: int) -> None:
+    for size in map(len, frames):
+        if not least <= size <= most:
+            raise FrameError(f"a frame has {least} to {most} bytes, not {size}")

@@ -1,0 +1,71 @@
+"""The decoder for frames whose size is known before they are complete.
+
+The frame begun is carried until it has the bytes it needs; nothing is
+allocated for bytes that have not come.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from nbclient.framing.base import Decoder
+
+
+class SizedDecoder(Decoder):
+    """Completes the frame that was begun, then scans the rest of the chunk in place."""
+
+    def __init__(self) -> None:
+        self._carry = bytearray()  # of the frame begun, its header included
+        self._need = 0  # the carry's length at which it is worth another look
+
+    @abstractmethod
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        """Append the frames in ``data[at:]`` and return where the first unfinished one begins.
+
+        Where that one needs more bytes than there are, `_need` says how many
+        it has to have; where it is faulty, `fault` is set.
+        """
+
+    @abstractmethod
+    def _wire_size(self, frame: bytes) -> int:
+        """The length of the frame's wire image."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        frames: list[bytes] = []
+        if self.fault is not None:
+            return frames
+        at = self._resume(data, frames) if self._carry else 0
+        if not self._carry:
+            at = self._scan(data, at, frames)
+        if at < len(data):
+            self._carry += data[at:]
+        return frames
+
+    def eof(self) -> bytes:
+        return bytes(self._carry)
+
+    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
+        # A frame ended inside this chunk, so all behind it came with the chunk.
+        return data[len(data) - len(self._carry) - sum(map(self._wire_size, frames)) :]
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._carry)
+
+    def _resume(self, data: bytes, frames: list[bytes]) -> int:
+        """Give the carry what it needs; return how much of `data` that was.
+
+        The carry is empty afterwards, unless `data` ended first or is faulty.
+        """
+        at = 0
+        carry = self._carry
+        while carry and self.fault is None:
+            take = data[at : at + self._need - len(carry)]
+            carry += take
+            at += len(take)
+            if len(carry) < self._need:
+                break
+            if self._scan(bytes(carry), 0, frames):
+                carry = self._carry = bytearray()
+        return at
