@@ -1,0 +1,326 @@
+"""Where to connect: a host and port, a UNIX socket, TLS around either.
+
+Each function returns a Twisted `IStreamClientEndpoint`; nothing here decides
+when or how often to connect. TLS is told in `nbclient.tls` and offered here too.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Any
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import HostnameAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    SSL4ClientEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+    clientFromString,
+)
+from twisted.internet.error import ConnectingCancelledError, DNSLookupError
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IHostResolution,
+    IProtocol,
+    IProtocolFactory,
+    IReactorPluggableNameResolver,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from nbclient import resolver as _resolver
+from nbclient.errors import SpecError
+from nbclient.resolver import Address, Resolver
+from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
+
+__all__ = [
+    "CertificateRefused",
+    "TLSSettings",
+    "context_factory",
+    "explain_tls",
+    "from_string",
+    "parse_host_port",
+    "parse_port",
+    "tcp",
+    "tls",
+    "unix",
+]
+
+CONNECT_TIMEOUT = 10.0
+"""Default time for the name and the connection together, seconds."""
+
+_FAMILIES = {None: socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
+
+
+def tcp(
+    reactor: Any,
+    host: str,
+    port: int,
+    *,
+    timeout: float = CONNECT_TIMEOUT,
+    bind: tuple[str, int] | None = None,
+    family: str | None = None,
+    resolver: Resolver | None = None,
+) -> IStreamClientEndpoint:
+    """An endpoint that connects to a host and port over TCP.
+
+    A name is looked up anew at each attempt, in threads that nothing waits
+    for. Several addresses are tried as RFC 8305 (happy eyeballs) has it.
+
+    :param host: a name, or an IPv4 or IPv6 literal (without brackets).
+    :param port: 1 to 65535.
+    :param timeout: seconds for the name and the connection together.
+    :param bind: local address (a literal, or "" for any) and port (0 for any).
+    :param family: "4" or "6" restricts to IPv4 or IPv6.
+    :param resolver: looks names up; default the one this process shares.
+    :raises SpecError: an argument is out of its domain, or two contradict each other.
+    """
+    _check_port(port, lowest=1)
+    if not host:
+        raise SpecError("the host is empty")
+    return _TCPEndpoint(
+        reactor, host, port, timeout, bind, _choose_family(host, bind, family), resolver
+    )
+
+
+def unix(reactor: Any, path: str, *, timeout: float = CONNECT_TIMEOUT) -> IStreamClientEndpoint:
+    """An endpoint that connects to a UNIX stream socket.
+
+    :param timeout: seconds.
+    :raises SpecError: the path is empty.
+    """
+    if not path:
+        raise SpecError("the path of the UNIX socket is empty")
+    return UNIXClientEndpoint(reactor, path, timeout=timeout)
+
+
+def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
+    """The endpoint a string describes, as Twisted's `clientFromString` reads it.
+
+    :raises SpecError: the string is not understood, or asks for `ssl:`, which
+        accepts any certificate; use `tls:`.
+    """
+    if text.lower().startswith("ssl:"):
+        raise _refuse_ssl(text)
+    _check_string_port(text)
+    try:
+        endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
+    except Exception as error:  # parsers are plugins: they raise what they like
+        raise SpecError(f"endpoint {text!r}: {_one_line(error)}") from error
+    if isinstance(endpoint, SSL4ClientEndpoint):  # written in another way
+        raise _refuse_ssl(text)
+    return endpoint
+
+
+def parse_host_port(text: str) -> tuple[str, int | None]:
+    """Read "host:port", "[::1]:80", "host" or "::1".
+
+    :return: the host without brackets, and the port or None.
+    :raises SpecError: it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if (text.count(":") > 1 and isIPv6Address(text)) or text.endswith("]") or not colon:
+        host, colon = text, ""
+    bare = _unbracket(host, text)
+    return bare, parse_port(port) if colon else None
+
+
+def parse_port(text: str, *, lowest: int = 1) -> int:
+    """Read a port number.
+
+    :param lowest: 0 where "any port" has a meaning.
+    :raises SpecError: not a number, or out of range.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise SpecError(f"port {text!r} is not a number")
+    return _check_port(int(text[:20]), lowest=lowest)
+
+
+def _check_port(port: int, *, lowest: int) -> int:
+    if not lowest <= port <= 65535:
+        raise SpecError(f"port {port} is out of range ({lowest} to 65535)")
+    return port
+
+
+def _unbracket(host: str, text: str) -> str:
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not isIPv6Address(host):
+            raise SpecError(f"{text!r}: {host!r} in brackets is no IPv6 address")
+        return host
+    if not host:
+        raise SpecError(f"{text!r} names no host")
+    if not isIPv6Address(host) and re.search(r"[\s\[\]/:]", host):
+        raise SpecError(f"{text!r} is not HOST:PORT (an IPv6 address goes in brackets)")
+    return host
+
+
+def _choose_family(host: str, bind: tuple[str, int] | None, family: str | None) -> int:
+    """The one address family that all three allow; AF_UNSPEC where any will do."""
+    if family not in _FAMILIES:
+        raise SpecError(f"family {family!r} is neither '4' nor '6'")
+    said = {f"family {family}": int(_FAMILIES[family]), f"host {host}": _family_of(host)}
+    if bind is not None:
+        _check_port(bind[1], lowest=0)
+        said[f"bind {bind[0]}"] = _family_of(bind[0])
+        if bind[0] and not said[f"bind {bind[0]}"]:
+            raise SpecError(f"bind {bind[0]!r} is not an IP address")
+    firm = {who: which for who, which in said.items() if which}
+    if len(set(firm.values())) > 1:
+        raise SpecError(f"IPv4 and IPv6 do not meet: {', '.join(firm)}")
+    return next(iter(firm.values()), int(socket.AF_UNSPEC))
+
+
+def _family_of(host: str) -> int:
+    if isIPAddress(host):
+        return int(socket.AF_INET)
+    if isIPv6Address(host):
+        return int(socket.AF_INET6)
+    return int(socket.AF_UNSPEC)
+
+
+@implementer(IStreamClientEndpoint)
+class _TCPEndpoint:
+    """See `tcp`."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        port: int,
+        timeout: float,
+        bind: tuple[str, int] | None,
+        family: int,
+        resolver: Resolver | None,
+    ) -> None:
+        self._reactor = reactor
+        self._host = host
+        self._port = port
+        self._timeout = timeout
+        self._bind = bind
+        self._family = family
+        self._resolver = resolver
+
+    def __repr__(self) -> str:
+        host = f"[{self._host}]" if isIPv6Address(self._host) else self._host
+        return f"<tcp {host}:{self._port}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        if _family_of(self._host):
+            return self._dial(self._host, self._timeout, protocolFactory)
+        deadline = self._reactor.seconds() + self._timeout
+        lookup = (self._resolver or _resolver.shared()).lookup(
+            self._reactor, self._host, self._port, self._family
+        )
+        lookup.addTimeout(self._timeout, self._reactor, self._too_slow)
+        lookup.addErrback(self._cancelled)
+        return lookup.addCallback(self._dial_addresses, deadline, protocolFactory)
+
+    def _dial_addresses(
+        self, addresses: list[Address], deadline: float, factory: IProtocolFactory
+    ) -> Deferred[IProtocol]:
+        left = max(0.0, deadline - self._reactor.seconds())
+        if len(addresses) == 1:
+            return self._dial(addresses[0].host, left, factory)
+        # The first address stands for the name: HostnameEndpoint refuses names
+        # that are not IDNA, and has no need of it, the answer being here.
+        return HostnameEndpoint(
+            _ReactorWithAnswer(self._reactor, addresses),
+            addresses[0].host,
+            self._port,
+            timeout=left,
+            bindAddress=self._bind,
+        ).connect(factory)
+
+    def _dial(self, host: str, timeout: float, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        kind = TCP6ClientEndpoint if isIPv6Address(host) else TCP4ClientEndpoint
+        endpoint = kind(self._reactor, host, self._port, timeout, self._bind)
+        return endpoint.connect(factory)
+
+    def _too_slow(self, _: object, timeout: float) -> Failure:
+        return Failure(DNSLookupError(f"looking up {self._host!r} took longer than {timeout:g} s"))
+
+    def _cancelled(self, failure: Failure) -> Failure:
+        """Cancelled while looking up: say so as every Twisted endpoint does."""
+        if not failure.check(CancelledError):
+            return failure
+        address = HostnameAddress(self._host.encode("utf-8"), self._port)
+        return Failure(ConnectingCancelledError(address))
+
+
+@implementer(IReactorPluggableNameResolver)
+class _ReactorWithAnswer:
+    """The reactor, but its name resolver gives an answer that is here already."""
+
+    def __init__(self, reactor: Any, addresses: list[Address]) -> None:
+        self._reactor = reactor
+        self.nameResolver = _Answer(addresses)
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        raise NotImplementedError("the answer is here already")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+
+@implementer(IHostnameResolver, IHostResolution)
+class _Answer:
+    """A name resolver that knows one answer, and the resolution it begins."""
+
+    def __init__(self, addresses: list[Address]) -> None:
+        self._addresses = addresses
+        self.name = addresses[0].host
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: object = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        resolutionReceiver.resolutionBegan(self)
+        for address in self._addresses:
+            resolutionReceiver.addressResolved(address)
+        resolutionReceiver.resolutionComplete()
+        return self
+
+    def cancel(self) -> None:
+        """It was complete before anybody could."""
+
+
+def _refuse_ssl(text: str) -> SpecError:
+    return SpecError(
+        f"endpoint {text!r}: ssl: accepts any certificate and is refused; use tls:HOST:PORT"
+    )
+
+
+def _check_string_port(text: str) -> None:
+    """Twisted takes any number for a port, and fails at each connect."""
+    kind, *rest = re.split(r"(?<!\\):", text)
+    if kind.lower() not in ("tcp", "tls"):
+        return
+    named = dict(part.split("=", 1) for part in rest if "=" in part)
+    plain = [part for part in rest if "=" not in part]
+    at = 0 if "host" in named else 1
+    port = named.get("port", plain[at] if len(plain) > at else None)
+    if port is None:
+        raise SpecError(f"endpoint {text!r} names no port")
+    try:
+        parse_port(port)
+    except SpecError as error:
+        raise SpecError(f"endpoint {text!r}: {error}") from None
+
+
+def _one_line(error: Exception) -> str:
+    """What a parser complained about, without the name of its function."""
+    if isinstance(error, NotImplementedError | ImportError):
+        return f"{error}"
+    text = " ".join(str(error).split())
+    return re.sub(r"^[\w.]+\(\) ", "", text) or type(error).__name__

@@ -1,0 +1,276 @@
+"""The client's part of a TLS handshake. Needs pyOpenSSL; see `nbclient.tls`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    TLSVersion,
+    platformTrust,
+    trustRootFromCertificates,
+)
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from nbclient.errors import LocalError, SpecError
+from nbclient.resolver import ascii_name
+from nbclient.tls import CertificateRefused, HandshakeFailed, Material, TLSSettings, load
+
+_log = Logger()
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class Creator:
+    """Makes the OpenSSL connection for each TLS connection of ours.
+
+    :param material: what the files held; None: read them for each connection.
+    """
+
+    def __init__(self, host: str, settings: TLSSettings, material: Material | None = None) -> None:
+        self._host = host
+        self._settings = settings
+        self._material = material
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        try:
+            name = _certificate_name(self._settings.name or self._host)
+            material = self._material or load(self._settings)
+            context = _context(material, self._settings.insecure)
+        except LocalError:
+            # Raising would leave Twisted with half a protocol, and a traceback.
+            return _StillbornConnection(tlsProtocol, Failure())
+        if self._settings.insecure and not material.pins:
+            _log.warn(
+                "TLS to {host} is not verified (tls-insecure): "
+                "whoever is on the way can read and change it",
+                host=self._host,
+            )
+        connection = _Connection(context, None)
+        if not _is_address(name):  # RFC 6066 section 3 allows no address here
+            connection.set_tlsext_host_name(name.encode("ascii"))
+        connection.set_verify(
+            SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+            _Verifier(tlsProtocol, name, material.pins, self._settings.insecure),
+        )
+        return connection
+
+
+def _certificate_name(host: str) -> str:
+    """The name as certificates have it: ASCII, no zone, no dot at the end."""
+    try:
+        return ascii_name(host.partition("%")[0].rstrip("."))
+    except UnicodeError as error:
+        raise SpecError(f"{host!r} is not a host name: {error}") from error
+
+
+def _is_address(name: str) -> bool:
+    return isIPAddress(name) or isIPv6Address(name)
+
+
+def _context(material: Material, insecure: bool) -> SSL.Context:
+    options: dict[str, Any] = {}
+    if not insecure:
+        options["trustRoot"] = platformTrust() if material.ca is None else _trust(material.ca)
+    if material.chain:
+        own, *others = material.chain
+        options.update(privateKey=material.key, certificate=own, extraCertChain=others)
+    return CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2, **options).getContext()
+
+
+def _trust(authorities: tuple[x509.Certificate, ...]) -> Any:
+    return trustRootFromCertificates(
+        [Certificate(X509.from_cryptography(each)) for each in authorities]
+    )
+
+
+class _Connection(SSL.Connection):
+    """Knows whether its handshake was done when the transport went away.
+
+    Twisted reports the end of a connection alike before and after the
+    handshake; the one is a server that will not talk to us.
+    """
+
+    _shaken = False
+    _cut_off = False
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        self._shaken = True
+
+    def bio_shutdown(self) -> None:
+        self._cut_off = not self._shaken
+        super().bio_shutdown()
+
+    def recv(self, bufsiz: int, flags: int | None = None) -> bytes:
+        if self._cut_off:
+            raise _HandshakeCut
+        return super().recv(bufsiz, flags)
+
+
+class _HandshakeCut(HandshakeFailed, SSL.Error):
+    """A pyOpenSSL error, because that is what Twisted hands on."""
+
+    TEXT = "the connection was closed during the TLS handshake"
+
+    def __init__(self) -> None:
+        super().__init__([("TLS", "", self.TEXT)])
+
+    def __str__(self) -> str:
+        return self.TEXT
+
+
+class _StillbornConnection(SSL.Connection):
+    """Stands where a connection should, and ends it with the reason given."""
+
+    def __init__(self, protocol: TLSMemoryBIOProtocol, reason: Failure) -> None:
+        super().__init__(SSL.Context(SSL.TLS_METHOD), None)
+        self._end = lambda: protocol.failVerification(reason)
+
+    def do_handshake(self) -> None:
+        self._end()
+        raise SSL.WantReadError
+
+
+class _Verifier:
+    """Called by OpenSSL for each certificate of the server's chain."""
+
+    def __init__(
+        self,
+        protocol: TLSMemoryBIOProtocol,
+        name: str,
+        pins: frozenset[bytes],
+        insecure: bool,
+    ) -> None:
+        self._protocol = protocol
+        self._name = name
+        self._pins = pins
+        self._insecure = insecure
+
+    def __call__(
+        self, connection: SSL.Connection, shown: X509, code: int, depth: int, ok: int
+    ) -> bool:
+        try:
+            certificate = shown.to_cryptography()
+            self._judge(certificate, code, depth, bool(ok))
+        except CertificateRefused:
+            reason = Failure()
+        except Exception as error:  # noqa: BLE001  the peer's bytes, several parsers
+            text = f"it cannot be read ({type(error).__name__})"
+            reason = Failure(CertificateRefused("invalid", text, ""))
+        else:
+            return True
+        self._protocol.failVerification(reason)
+        return False
+
+    def _judge(self, certificate: x509.Certificate, code: int, depth: int, ok: bool) -> None:
+        if not self._insecure:
+            if not ok:
+                why, text = _chain_fault(certificate, code, depth)
+                raise CertificateRefused(why, text, pin_of(certificate))
+            if depth == 0:
+                _check_name(certificate, self._name)
+        if depth == 0 and self._pins:
+            _check_pins(certificate, self._pins)
+
+
+def _check_pins(certificate: x509.Certificate, pins: frozenset[bytes]) -> None:
+    # Only the server's own certificate counts: without verification, anybody
+    # can send along the certificate of an authority.
+    if pins.isdisjoint((_digest(certificate), _key_digest(certificate))):
+        text = (
+            f"it does not match tls-pin; its own is {pin_of(certificate)} (public key: "
+            f"sha256:{_key_digest(certificate).hex()})"
+        )
+        raise CertificateRefused("pin", text, pin_of(certificate))
+
+
+def _check_name(certificate: x509.Certificate, name: str) -> None:
+    check = verify_certificate_ip_address if _is_address(name) else verify_certificate_hostname
+    try:
+        check(certificate, name)
+    except (VerificationError, CertificateError) as error:
+        text = f"wrong name: it is for {_names(certificate)}, not for {name}"
+        raise CertificateRefused("wrong-name", text, pin_of(certificate)) from error
+
+
+def _names(certificate: x509.Certificate, most: int = 5) -> str:
+    """The names in a certificate, as text safe to show."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return "no host at all"
+    kinds = (x509.DNSName, x509.IPAddress)
+    names = [_printable(str(each.value)) for each in extension.value if isinstance(each, kinds)]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "no host at all") + more
+
+
+def _printable(text: str, longest: int = 100) -> str:
+    """The peer's text without line ends and terminal escapes."""
+    return ascii(text[:longest])[1:-1]
+
+
+def _chain_fault(certificate: x509.Certificate, code: int, depth: int) -> tuple[str, str]:
+    """The fault in one word and in a few."""
+    whose = "its authority's certificate" if depth else "it"
+    if code in _UNKNOWN_AUTHORITY:
+        issuer = _printable(certificate.issuer.rfc4514_string())
+        return "unknown-ca", f"signed by an unknown authority ({issuer})"
+    if code == 9:  # CERT_NOT_YET_VALID
+        begins = certificate.not_valid_before_utc
+        return "not-yet-valid", f"{whose} is not valid before {begins:%Y-%m-%d}"
+    if code == 10:  # CERT_HAS_EXPIRED
+        return "expired", f"{whose} expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    if code == 18:  # DEPTH_ZERO_SELF_SIGNED_CERT
+        return "self-signed", "self-signed certificate"
+    return "invalid", f"{whose} {_FAULTS.get(code, f'has OpenSSL fault {code}')}"
+
+
+# The numbers are OpenSSL's X509_V_ERR_* (x509_vfy.h); pyOpenSSL names only some.
+# UNABLE_TO_GET_ISSUER_CERT, SELF_SIGNED_CERT_IN_CHAIN,
+# UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE
+_UNKNOWN_AUTHORITY = (2, 19, 20, 21)
+
+_FAULTS = {
+    7: "carries a signature that is wrong",  # CERT_SIGNATURE_FAILURE
+    22: "has too long a chain",  # CERT_CHAIN_TOO_LONG
+    23: "was revoked",  # CERT_REVOKED
+    24: "was signed by what is no authority",  # INVALID_CA
+    25: "has a longer chain than its authority allows",  # PATH_LENGTH_EXCEEDED
+    26: "is not meant for a server",  # INVALID_PURPOSE
+    66: "has a key that is too short",  # EE_KEY_TOO_SMALL
+    67: "has a key that is too short",  # CA_KEY_TOO_SMALL
+    68: "is signed with a hash that is too weak",  # CA_MD_TOO_WEAK
+}
+
+
+def pin_of(certificate: x509.Certificate) -> str:
+    """The pin that would match this certificate."""
+    return f"sha256:{_digest(certificate).hex()}"
+
+
+def _digest(certificate: x509.Certificate) -> bytes:
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+
+
+def _key_digest(certificate: x509.Certificate) -> bytes:
+    key = certificate.public_key()
+    return hashlib.sha256(
+        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ).digest()
