@@ -1,0 +1,85 @@
+"""Every way of installing gives a ``twistd`` that lists nbclient, and goes without a trace."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nbclient
+
+from .conftest import ROOT, Environment
+
+PLUGIN = "twisted/plugins/nbclient_plugin.py"
+
+
+def sources() -> set[str]:
+    """Give the files of the package and the plugin, as the wheel should hold them."""
+    ours = {str(path.relative_to(ROOT)) for path in (ROOT / "nbclient").rglob("*.py")}
+    return ours | {"nbclient/py.typed", PLUGIN}
+
+
+def lists_nbclient(environment: Environment) -> bool:
+    help_text = environment.twistd("--help").stdout
+    return any(line.split()[:1] == ["nbclient"] for line in help_text.splitlines())
+
+
+def files_of_twisted(environment: Environment) -> set[Path]:
+    """List Twisted's files, without what Python and Twisted write as they run."""
+    every = (path for path in (environment.site / "twisted").rglob("*") if path.is_file())
+    return {path for path in every if path.suffix != ".pyc" and path.name != "dropin.cache"}
+
+
+def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(wheel: Path) -> None:
+    """No tests, no ``twisted/__init__.py`` that would cover Twisted's own."""
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
+    information = {name for name in names if name.split("/")[0].endswith(".dist-info")}
+    assert names - information == sources()
+    (licence,) = (name for name in information if name.endswith("LICENSE"))
+    assert licence.split("/")[0] == f"twisted_nbclient-{nbclient.__version__}.dist-info"
+
+
+def test_the_sdist_holds_what_a_packager_needs_to_run_the_tests(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tests = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")}
+    assert sources() | tests | {"CHANGELOG.md", "LICENSE", "README.md", "setup.cfg"} <= names
+
+
+@pytest.mark.parametrize("way", ["wheel", "sdist", "folder", "editable"])
+def test_every_way_of_installing_gives_a_twistd_that_lists_nbclient(
+    way: str, new_environment: Callable[[], Environment], tree: Path, request: pytest.FixtureRequest
+) -> None:
+    """The default editable install would hide the plugin without a word."""
+    environment = new_environment()
+    assert not lists_nbclient(environment)
+    if way in ("wheel", "sdist"):
+        environment.install(request.getfixturevalue(way))
+    elif way == "folder":
+        environment.install(tree)
+    else:
+        environment.install("-e", tree)
+    assert lists_nbclient(environment)
+    said = environment.python_says(
+        "import nbclient, twisted.plugin; from importlib.metadata import version\n"
+        "print(nbclient.__version__, version('twisted-nbclient'), nbclient.__file__)"
+    )
+    home = tree if way == "editable" else environment.site
+    assert said == f"{nbclient.__version__} {nbclient.__version__} {home}/nbclient/__init__.py"
+    if way == "wheel":
+        goes_without_a_trace(environment)
+
+
+def goes_without_a_trace(environment: Environment) -> None:
+    """Uninstalling takes our files only, though both share ``twisted/plugins``."""
+    plugin = environment.site / PLUGIN
+    before = files_of_twisted(environment)
+    assert plugin in before
+    environment.pip("uninstall", "-y", "twisted-nbclient")
+    assert files_of_twisted(environment) == before - {plugin}
+    assert not (environment.site / "nbclient").exists()
+    assert not lists_nbclient(environment)
+    assert environment.python_says("import twisted.internet.reactor, twisted; print('ok')") == "ok"
