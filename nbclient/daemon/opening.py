@@ -1,0 +1,195 @@
+"""The opening script: what is said, and waited for, before a link is ready.
+
+Texts may name files and variables of the environment, so that no secret has
+to stand on a command line. They are read anew at each connection, and neither
+a text nor what was read for it is ever logged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+
+from nbclient.daemon.formats import is_raw
+from nbclient.daemon.streams import os_reason
+from nbclient.daemon.values import shown
+from nbclient.errors import LocalError, SpecError
+from nbclient.framing.base import Framing
+
+MOST = 1024 * 1024
+"""The longest file that an opening reads, bytes."""
+
+_SPECIAL = re.compile(
+    rb"\\(?P<code>x[0-9A-Fa-f]{2}|.|$)|\$\{(?P<name>[^}]*)(?P<end>\}?)", re.DOTALL
+)
+_PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b"$": b"$"}
+
+
+class Speaker(Protocol):
+    """What a script needs of a connection: three of the methods of `FrameProtocol`."""
+
+    framing: Framing
+
+    def sendFrames(self, frames: Sequence[bytes], /) -> None:
+        """Send frames on this connection."""
+        ...
+
+    def expect(self, pattern: re.Pattern[bytes], /) -> Deferred[re.Match[bytes]]:
+        """The first match in a frame to come."""
+        ...
+
+
+@frozen
+class Text:
+    """A text of --opening: one frame.
+
+    :ivar parts: bytes as they are, and functions that read the others.
+    """
+
+    parts: tuple[bytes | Callable[[], bytes], ...] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Text:
+        """From the command line.
+
+        :raises SpecError: an unknown escape or ``${...}``.
+        """
+        data = text.encode("utf-8", "surrogateescape")
+        parts: list[bytes | Callable[[], bytes]] = []
+        end = 0
+        for found in _SPECIAL.finditer(data):
+            parts += [data[end : found.start()], _special(found)]
+            end = found.end()
+        return cls((*parts, data[end:]))
+
+    def render(self) -> bytes:
+        """The frame.
+
+        :raises LocalError: a file cannot be read, a variable is not set.
+        """
+        return b"".join(part if isinstance(part, bytes) else part() for part in self.parts)
+
+    def frames(self, framing: Framing) -> list[bytes]:
+        """See `render`."""
+        return [self.render()]
+
+
+@frozen
+class File:
+    """A file of --opening-file: each line a frame, or all of it where there are no frames."""
+
+    path: str
+
+    def frames(self, framing: Framing) -> list[bytes]:
+        """The frames.
+
+        :raises LocalError: the file cannot be read.
+        """
+        data = read_file(self.path)
+        if not data:
+            return []
+        if is_raw(framing):
+            return [data]
+        return [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
+
+
+@frozen
+class Expect:
+    """Wait for a frame in which the pattern is found."""
+
+    pattern: re.Pattern[bytes]
+
+
+Step = Text | File | Expect
+
+
+def parse_script(steps: Sequence[tuple[str, Any]]) -> tuple[Step, ...]:
+    """From `Settings.script`; everything that can be read is read once, to be sure of it.
+
+    :raises LocalError: one line that names the option and what is wrong.
+    """
+    return tuple(_parse_step(name, value) for name, value in steps)
+
+
+def _parse_step(name: str, value: Any) -> Step:
+    if name == "expect":
+        return Expect(value)
+    try:
+        if name == "opening":
+            text = Text.parse(value)
+            text.render()
+            return text
+        read_file(value)
+        return File(value)
+    except LocalError as error:
+        raise SpecError(f"--{name}: {error}") from None
+
+
+async def run_script(script: Sequence[Step], speaker: Speaker) -> None:
+    """Say and wait, in order.
+
+    :raises LocalError: a file or variable is no longer there; a frame cannot be carried.
+    :raises ConnectionClosed: the connection ended first.
+    """
+    for step in script:
+        if isinstance(step, Expect):
+            await speaker.expect(step.pattern)
+        else:
+            speaker.sendFrames(step.frames(speaker.framing))
+
+
+def read_file(path: str) -> bytes:
+    """A small file.
+
+    :raises LocalError: it cannot be read, or is longer than `MOST`.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST + 1)
+    except OSError as error:
+        raise LocalError(f"{path}: {os_reason(error)}") from None
+    if len(data) > MOST:
+        raise LocalError(f"{path}: is longer than {MOST} bytes")
+    return data
+
+
+def _special(found: re.Match[bytes]) -> bytes | Callable[[], bytes]:
+    """What an escape or ``${...}`` stands for."""
+    code = found["code"]
+    if code is None:
+        if not found["end"]:
+            raise SpecError(f"{shown(os.fsdecode(found[0]))!r} lacks its }}")
+        return _reader(os.fsdecode(found["name"]))
+    if code in _PLAIN:
+        return _PLAIN[code]
+    if len(code) == 3:
+        return bytes.fromhex(code[1:].decode("ascii"))
+    raise SpecError(
+        f"{shown(os.fsdecode(found[0]))!r} is no escape (\\n \\r \\t \\0 \\\\ \\$ \\xHH are)"
+    )
+
+
+def _reader(name: str) -> Callable[[], bytes]:
+    kind, _, rest = name.partition(":")
+    if kind == "file" and rest:
+        return lambda: _secret(rest)
+    if kind == "env" and rest:
+        return lambda: _variable(rest)
+    raise SpecError(f"${{{shown(name)}}}: only ${{file:PATH}} and ${{env:NAME}} are known")
+
+
+def _secret(path: str) -> bytes:
+    """A file's contents without the last line end."""
+    return read_file(path).removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _variable(name: str) -> bytes:
+    value = os.environ.get(name)
+    if value is None:
+        raise LocalError(f"the environment has no {shown(name)}")
+    return os.fsencode(value)

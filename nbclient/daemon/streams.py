@@ -1,0 +1,241 @@
+"""The outputs that write: to a file, or to standard output."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nbclient.daemon.formats import Format
+from nbclient.daemon.outputs import LOG_BYTES, Output
+from nbclient.daemon.terminal import printable
+from nbclient.daemon.worker import Runner
+from nbclient.daemon.writers import Writer
+from nbclient.errors import FrameError
+
+QUEUE = 1024 * 1024
+"""Bytes an output holds before the link must wait."""
+
+RETRY_FIRST = 1.0
+RETRY_MOST = 5.0
+"""Seconds between two tries at a full disk, growing from the first to the most."""
+
+_NOBODY_READS = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN})
+
+
+class StreamOutput(Output):
+    """Images to a file or descriptor, through a queue and a thread.
+
+    :param name: what logs call it.
+    :param writer: does the writing; only ever used in `runner`.
+    :param shape: frames -> images.
+    :param runner: the thread.
+    :param clock: calls back for the next try (`IReactorTime`).
+    :param log: told once when the output stops, waits, goes on.
+    :param nobody_reads: called once when the reader at the other end is gone;
+        None where that is an error like any other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        writer: Writer,
+        shape: Format,
+        runner: Runner,
+        clock: Any,
+        log: Logger,
+        nobody_reads: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._writer = writer
+        self._shape = shape
+        self._runner = runner
+        self._clock = clock
+        self._log = log
+        self._nobody_reads = nobody_reads
+        self._queue: list[bytes] = []
+        self._held = 0  # bytes in the queue and in the writer
+        self._given = 0  # of these, in the writer
+        self._waiting: list[Deferred[None]] = []
+        self._busy = False  # the thread has a call
+        self._unfinished = False  # the last call failed
+        self._reopen = False
+        self._retry: IDelayedCall | None = None
+        self._tries = 0
+        self._refusing = False  # takes no more frames
+        self._over = False  # writes no more either
+        self._closing: Deferred[None] | None = None
+
+    def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
+        """See `Output.write`."""
+        if self._refusing:
+            self.lost += len(frames)
+            return None
+        images = self._images(frames)
+        self._queue += images
+        self._held += sum(map(len, images))
+        self._go_on()
+        if self._held <= QUEUE or self._refusing:
+            return None
+        room: Deferred[None] = Deferred()
+        self._waiting.append(room)
+        return room
+
+    def _images(self, frames: Sequence[bytes]) -> list[bytes]:
+        """The frames' images up to the first that cannot be carried, which stops the output."""
+        try:
+            return self._shape.images(frames)
+        except FrameError:
+            pass  # one of them: find out which
+        images: list[bytes] = []
+        for frame in frames:
+            try:
+                images += self._shape.images([frame])
+            except FrameError as error:
+                self._refuse(frame, error)
+                break
+        self.lost += len(frames) - len(images)
+        return images
+
+    def _refuse(self, frame: bytes, error: FrameError) -> None:
+        self._log.error(
+            "output {name} stops: its framing cannot carry a frame ({error}): {frame}",
+            name=self.name,
+            error=error,
+            frame=printable(frame, LOG_BYTES),
+        )
+        self._refusing = True
+        self._let_in()
+
+    def reopen(self) -> None:
+        """See `Output.reopen`."""
+        self._reopen = True
+        self._cancel_retry()
+        self._go_on()
+
+    def close(self) -> Deferred[None]:
+        """See `Output.close`; a full disk is tried once more, then given up."""
+        if self._closing is None:
+            self._closing = Deferred()
+            self._refusing = True
+            self._cancel_retry()
+            self._go_on()
+        return self._closing
+
+    def abandon(self) -> None:
+        """See `Output.abandon`."""
+        if not self._over:
+            self._end(lost=True)
+            self._runner.stop()
+
+    def _go_on(self) -> None:
+        """Give the thread its next call, if it has none and none is due later."""
+        if self._busy or self._over or self._retry is not None:
+            return
+        if self._queue or self._reopen or self._unfinished:
+            images, self._queue = self._queue, []
+            reopen, self._reopen = self._reopen, False
+            self._given = self._held
+            self._busy = True
+            working = self._runner.run(lambda: self._work(images, reopen))
+            working.addCallbacks(self._written, self._failed)
+        elif self._closing is not None:
+            self._end(lost=False)
+            self._let_go()
+
+    def _work(self, images: list[bytes], reopen: bool) -> None:
+        """In the thread."""
+        self._writer.put(images)
+        if reopen:
+            self._writer.reopen()
+        self._writer.push()
+
+    def _written(self, _: None) -> None:
+        self._busy = self._unfinished = False
+        self._held -= self._given
+        self._given = 0
+        if self._tries:
+            self._tries = 0
+            self._log.info("output {name} goes on", name=self.name)
+        if self._held <= QUEUE:
+            self._let_in()
+        self._go_on()
+
+    def _failed(self, failure: Failure) -> None:
+        self._busy = False
+        if self._over:
+            return
+        failure.trap(OSError)
+        error = cast(OSError, failure.value)
+        if self._nobody_reads is not None and error.errno in _NOBODY_READS:
+            self._reader_gone(self._nobody_reads)
+        elif self._closing is not None:
+            self._log.error("output {name} ends: {why}", name=self.name, why=os_reason(error))
+            self._end(lost=True)
+            self._let_go()
+        else:
+            self._try_later(error)
+
+    def _try_later(self, error: OSError) -> None:
+        if not self._tries:
+            self._log.warn(
+                "paused by {name} ({why}), trying again", name=self.name, why=os_reason(error)
+            )
+        delay = min(RETRY_FIRST * 2**self._tries, RETRY_MOST)
+        self._tries = min(self._tries + 1, 10)
+        self._unfinished = True
+        self._retry = self._clock.callLater(delay, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._go_on()
+
+    def _cancel_retry(self) -> None:
+        retry, self._retry = self._retry, None
+        if retry is not None:
+            retry.cancel()
+
+    def _reader_gone(self, told: Callable[[], None]) -> None:
+        """Nobody wants the frames, so none is lost."""
+        self._end(lost=False)
+        if self._closing is not None:
+            self._let_go()
+        told()
+
+    def _end(self, lost: bool) -> None:
+        """Take and write nothing more."""
+        self._cancel_retry()
+        self._refusing = self._over = True
+        if lost:
+            self.lost += len(self._queue) + self._writer.left
+        self._queue = []
+        self._let_in()
+
+    def _let_in(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for room in waiting:
+            room.callback(None)
+
+    def _let_go(self) -> None:
+        self._runner.run(self._writer.close).addBoth(self._closed)
+
+    def _closed(self, result: Failure | None) -> None:
+        self._runner.stop()
+        if isinstance(result, Failure):
+            why = os_reason(cast(OSError, result.value))
+            self._log.error("output {name}: closing failed: {why}", name=self.name, why=why)
+        cast("Deferred[None]", self._closing).callback(None)
+
+
+def os_reason(error: OSError) -> str:
+    """A system's error in a few words."""
+    if error.errno == errno.ENOSPC:
+        return "disk full"
+    words = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return words.lower()
