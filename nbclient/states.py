@@ -142,7 +142,7 @@ def _table() -> dict[tuple[State, Event], Row]:
         (S.DROPPING, E.STOP): (S.CLOSING, ()),  # the running deadline stays
         #
         (S.CLOSING, E.DIAL_FAILED): (S.STOPPED, (A.DISARM, A.FINISH)),
-        (S.CLOSING, E.LOST): (S.SETTLING, (A.ARM_CLOSE, A.SETTLE)),
+        (S.CLOSING, E.LOST): (S.SETTLING, (A.SETTLE,)),  # its deadline stays
         (S.CLOSING, E.ABORT): (S.CLOSING, abort),
         (S.CLOSING, E.DEADLINE): (S.CLOSING, abort),
         (S.CLOSING, E.OVERDUE): (S.STOPPED, (A.FORSAKE, A.FINISH)),
@@ -151,6 +151,7 @@ def _table() -> dict[tuple[State, Event], Row]:
         (S.SETTLING, E.RECONNECT): (S.SETTLING, (A.HURRY,)),
         (S.SETTLING, E.STOP): (S.SETTLING, (A.ARM_CLOSE,)),
         (S.SETTLING, E.DEADLINE): (S.SETTLING, (A.DISCARD,)),
+        (S.SETTLING, E.OVERDUE): (S.SETTLING, (A.DISCARD,)),
         #
         (S.WAITING, E.RETRY_DUE): dial,
         (S.WAITING, E.DIALLED): (S.CONNECTING, (A.DISARM, A.ARM_CONNECT)),

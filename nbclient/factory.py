@@ -1,0 +1,846 @@
+"""The link: one per peer, outliving its connections.
+
+`ReconnectingFactory` owns the state machine (`nbclient.states`), the back-off,
+the outbox, the pump and the counters. The same object serves Twisted's two
+ways of dialling::
+
+    reactor.connectTCP(host, port, factory)        # connectSSL, connectUNIX
+    LinkService(endpoint, factory).startService()  # any client endpoint
+
+Both end in the same machine: an attempt is counted by `clientConnectionFailed`
+or by the endpoint's errback, a loss by the hook that every connection carries
+(`FrameProtocol`), never by `clientConnectionLost`, which endpoints do not call.
+"""
+
+from __future__ import annotations
+
+import random as _random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+from typing import Protocol as Interface
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTime
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nbclient.backoff import Backoff
+from nbclient.delivery.outbox import Outbox, OutboxStats
+from nbclient.errors import (
+    CallbackFailed,
+    ConnectTimeout,
+    FrameError,
+    FrameTimeout,
+    GaveUp,
+    LinkStopped,
+    LocalError,
+    OpeningFailed,
+    OutboxFull,
+    SilenceTimeout,
+)
+from nbclient.framing import Framing
+from nbclient.liveness import Watch
+from nbclient.protocol import FrameProtocol, LinkObserver
+from nbclient.reasons import explain as explain
+from nbclient.states import Action, Event, Machine, State
+
+PUMP_BYTES = 64 * 1024
+"""What the pump hands to a connection at a time: Twisted's own high-water mark."""
+
+OUTBOX_BYTES = 64 * 1024 * 1024
+"""Default bound of the outbox, bytes."""
+
+ABORT_GRACE = 1.0
+"""How long an aborted connection may take to report its end, seconds."""
+
+Observer = Callable[[State, State, "Failure | None"], object]
+
+
+@frozen
+class LinkStats:
+    """A snapshot of one link.
+
+    :ivar state: where the link is, and `since` how many seconds.
+    :ivar held_by: who holds back reading, or None.
+    :ivar attempts: failed attempts and short-lived connections in a row.
+    :ivar dials: attempts made; `connects`: of them connected; `readies`: of
+        them ready; `losses`: connections that ended.
+    :ivar delivery: the level of delivery in force.
+    :ivar skipped: faulty frames passed over.
+    """
+
+    name: str
+    state: State
+    since: float
+    reading_held: bool
+    attempts: int
+    dials: int
+    connects: int
+    readies: int
+    losses: int
+    frames_in: int
+    bytes_in: int
+    frames_out: int
+    bytes_out: int
+    skipped: int
+    delivery: str
+    outbox: OutboxStats
+
+
+class Dialer(Interface):
+    """How the link dials: by connector or by endpoint."""
+
+    def dial(self) -> None: ...
+
+    def cancel(self) -> None: ...
+
+
+@define
+class ConnectorDialer:
+    """Dials again what `reactor.connectTCP`, `connectSSL` or `connectUNIX` dialled first."""
+
+    connector: Any
+
+    def dial(self) -> None:
+        self.connector.connect()
+
+    def cancel(self) -> None:
+        if self.connector.state == "connecting":
+            self.connector.stopConnecting()
+
+
+@define
+class EndpointDialer:
+    """Dials a Twisted client endpoint."""
+
+    endpoint: Any
+    factory: ReconnectingFactory
+    attempt: Deferred[Any] | None = None
+
+    def dial(self) -> None:
+        try:
+            attempt = self.endpoint.connect(self.factory)
+        except Exception:
+            attempt = fail(Failure())
+        self.attempt = attempt
+        attempt.addCallbacks(self._connected, self._failed, errbackArgs=(attempt,))
+
+    def _connected(self, _: object) -> None:
+        self.attempt = None  # buildProtocol has seen to the rest
+
+    def _failed(self, reason: Failure, attempt: Deferred[Any]) -> None:
+        if self.attempt is attempt:
+            self.attempt = None
+            self.factory.dialFailed(reason)
+
+    def cancel(self) -> None:
+        if self.attempt is not None:
+            self.attempt.cancel()
+
+
+class Refusal(Protocol):
+    """What is built when no connection is wanted any more.
+
+    A ``buildProtocol`` that returns None leaves TLS dialers hanging; a protocol
+    that aborts at once is clean everywhere.
+    """
+
+    def __init__(self, gone: Callable[[], None] = lambda: None) -> None:
+        self._gone = gone
+
+    def makeConnection(self, transport: Any) -> None:
+        transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone()
+
+
+@define
+class _Sender:
+    """A batch that waits for room in the outbox."""
+
+    frames: Sequence[bytes]
+    size: int
+    accepted: Deferred[None]
+
+
+class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
+    """A link that stays up: builds connections, redials politely, keeps what is to be sent.
+
+    Every argument has a default, so that ``forProtocol(MyProtocol, ...)`` takes
+    any of them.
+
+    :param backoff: how long to wait between attempts.
+    :param framing: overrides the protocol class's own.
+    :param connectTimeout: limit on DNS, connect and TLS handshake together, seconds.
+    :param openingTimeout: limit on the application's opening, seconds.
+    :param closeTimeout: limit on an orderly close before it is cut short, seconds.
+    :param silenceTimeout: drop the connection when nothing arrived for so long,
+        seconds; stands still while this side does not read. None: never.
+    :param frameTimeout: drop the connection when a frame begun is not finished
+        in time, seconds. None: never.
+    :param outboxBytes: bound of the outbox, bytes.
+    :param name: what logs call the link; by default the peer's address.
+    :param wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
+    :param clock: an `IReactorTime`; by default the connector's reactor, or the
+        global one.
+    :param random: the source of jitter, a float in ``[0, 1)``.
+
+    :ivar connection: the protocol of the connection now up, or None.
+    :ivar lastReason: why the last attempt or connection ended, or None.
+    """
+
+    noisy = False
+    log = Logger(namespace="nbclient")
+
+    connection: Any = None
+    lastReason: Failure | None = None
+
+    def __init__(
+        self,
+        *,
+        backoff: Backoff | None = None,
+        framing: Framing | None = None,
+        connectTimeout: float = 10.0,
+        openingTimeout: float = 10.0,
+        closeTimeout: float = 10.0,
+        silenceTimeout: float | None = None,
+        frameTimeout: float | None = None,
+        outboxBytes: int = OUTBOX_BYTES,
+        name: str | None = None,
+        wiretap: Callable[[Literal["in", "out"], bytes], None] | None = None,
+        clock: IReactorTime | None = None,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self.backoff = Backoff() if backoff is None else backoff
+        self.framing = framing
+        self.connectTimeout = connectTimeout
+        self.openingTimeout = openingTimeout
+        self.closeTimeout = closeTimeout
+        self.silenceTimeout = silenceTimeout
+        self.frameTimeout = frameTimeout
+        self.name = name or ""
+        self.wiretap = wiretap
+        self.outbox = Outbox(outboxBytes)
+        self._random = random
+        self._clock: Any = clock
+        # Ages are monotonic whatever the reactor's clock is; tests inject both.
+        self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
+        self._machine = Machine(self._perform, self._changed)
+        self._since = self._now()
+        self._dialer: Dialer | None = None
+        self._timer: IDelayedCall | None = None
+        self._watchTimer: IDelayedCall | None = None
+        self._silence: Watch | None = None
+        self._partial: Watch | None = None
+        self._attempts = 0
+        self._readySince: float | None = None
+        self._dueAt = 0.0
+        self._hurry = False
+        self._cause: Failure | None = None
+        self._dials = self._connects = self._readies = self._losses = 0
+        self._framesIn = self._bytesIn = self._framesOut = self._bytesOut = self._skipped = 0
+        self._readyWaiters: list[Deferred[FrameProtocol]] = []
+        self._stopWaiters: list[Deferred[None]] = []
+        self._endWaiters: list[Deferred[Failure | None]] = []
+        self._drainWaiters: list[Deferred[None]] = []
+        self._senders: deque[_Sender] = deque()
+        self._sendersSize = 0
+        self._observers: tuple[Observer, ...] = ()
+        self._verdict: Failure | None = None
+
+    # -- what applications call ------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the link is."""
+        return self._machine.state
+
+    def start(self, endpoint: Any, clock: IReactorTime | None = None) -> None:
+        """Dial an endpoint, and stay connected. `LinkService` calls this.
+
+        :param endpoint: an `IStreamClientEndpoint`; its names are resolved
+            anew at each attempt.
+        :param clock: for the timers, unless one was given to the constructor.
+        :raises LocalError: this link is running already.
+        """
+        if self.state not in (State.IDLE, State.STOPPED):
+            raise LocalError(f"{self._label()} is running already: one factory is one link")
+        if self._clock is None:
+            self._clock = _globalReactor() if clock is None else clock
+        self.name = self.name or _describeEndpoint(endpoint)
+        self._dialer = EndpointDialer(endpoint, self)
+        self._machine.handle(Event.START)
+
+    def stop(self) -> Deferred[None]:
+        """End the link: what was written is sent, then the connection closed.
+
+        :return: always fires, `closeTimeout` and a second later at the latest.
+        """
+        if self.state is State.STOPPED:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred(self._stopWaiters.remove)
+        self._stopWaiters.append(stopped)
+        self._machine.handle(Event.STOP)
+        return stopped
+
+    def reconnectNow(self) -> None:
+        """Take a new connection without waiting; a connection that is up is closed first."""
+        self._machine.handle(Event.RECONNECT)
+
+    def whenReady(self) -> Deferred[Any]:
+        """The connection, once it is ready.
+
+        :return: fails with `LinkStopped` or `GaveUp`; may be cancelled.
+        """
+        if self.state is State.READY:
+            return succeed(self.connection)
+        if self.state is State.STOPPED:
+            return fail(self._stopReason())
+        ready: Deferred[FrameProtocol] = Deferred(self._readyWaiters.remove)
+        self._readyWaiters.append(ready)
+        return ready
+
+    def whenStopped(self) -> Deferred[Failure | None]:
+        """Fires when the link has stopped: with None, or with why it gave up."""
+        if self.state is State.STOPPED:
+            return succeed(None if self._verdict is None else _quiet(self._verdict))
+        ended: Deferred[Failure | None] = Deferred(self._endWaiters.remove)
+        self._endWaiters.append(ended)
+        return ended
+
+    def whenDrained(self) -> Deferred[None]:
+        """Fires when everything accepted has been delivered at the level in force.
+
+        :return: fails with `LinkStopped` or `GaveUp` where that does not happen.
+        """
+        if not self.outbox and not self._senders:
+            return succeed(None)
+        if self.state is State.STOPPED:
+            return fail(self._stopReason())
+        drained: Deferred[None] = Deferred(self._drainWaiters.remove)
+        self._drainWaiters.append(drained)
+        return drained
+
+    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+        """Accept frames for the peer: kept while the link is down, in order.
+
+        :return: fires when all of them are in the outbox, which is the moment
+            to offer more. Fails with `FrameError` (a frame the framing cannot
+            carry; none of them was accepted), `OutboxFull` (more waits for
+            room already than the outbox holds) or `LinkStopped`. Cancelling
+            withdraws what was not accepted yet.
+        """
+        counters = self.outbox.counters
+        counters.offered += len(frames)
+        try:
+            self._refuseUnsendable(frames)
+        except (LocalError, LinkStopped):
+            counters.refused += len(frames)
+            return fail(Failure())
+        taken = 0 if self._senders else self.outbox.accept(frames)
+        if taken == len(frames):
+            self._pump()
+            return succeed(None)
+        return self._waitForRoom(frames[taken:])
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Be told of each change of state: old, new, and why, or None.
+
+        :return: call it to be told no more.
+        """
+        self._observers = (*self._observers, observer)
+
+        def forget() -> None:
+            self._observers = tuple(each for each in self._observers if each is not observer)
+
+        return forget
+
+    def stats(self) -> LinkStats:
+        """A snapshot of state and counters."""
+        framesIn, bytesIn, framesOut, bytesOut, skipped = self._traffic()
+        return LinkStats(
+            name=self._label(),
+            state=self.state,
+            since=self._now() - self._since,
+            reading_held=getattr(self.connection, "readingHeld", False),
+            attempts=self._attempts,
+            dials=self._dials,
+            connects=self._connects,
+            readies=self._readies,
+            losses=self._losses,
+            frames_in=framesIn,
+            bytes_in=bytesIn,
+            frames_out=framesOut,
+            bytes_out=bytesOut,
+            skipped=skipped,
+            delivery="written",
+            outbox=self.outbox.stats(),
+        )
+
+    # -- what Twisted calls ------------------------------------------------------
+
+    def startedConnecting(self, connector: IConnector) -> None:
+        """The reactor's way of dialling; also called at each of our own redials.
+
+        :raises LocalError: a second connector on one factory.
+        """
+        if isinstance(self._dialer, ConnectorDialer) and self._dialer.connector is connector:
+            return
+        if self._dialer is not None and self.state not in (State.IDLE, State.STOPPED):
+            cast(Any, connector).stopConnecting()
+            raise LocalError(f"{self._label()} is running already: one factory is one link")
+        if self._clock is None:
+            self._clock = cast(Any, connector).reactor
+        self.name = self.name or _describeAddress(connector.getDestination())
+        self._dialer = ConnectorDialer(connector)
+        self._machine.handle(Event.DIALLED)
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A connection of this link, or one that aborts where none is wanted."""
+        if self.state is not State.CONNECTING or self.connection is not None:
+            return Refusal()
+        try:
+            connection = cast(Any, super().buildProtocol(cast(IAddress, addr)))
+            self._adopt(connection)
+        except Exception:
+            reason = Failure()
+            self.log.failure("{link}: building the protocol failed", reason, link=self._label())
+            self._blame(Failure(CallbackFailed(f"building the protocol failed: {reason.value!r}")))
+            self._machine.handle(Event.ABORT)
+            return Refusal(lambda: self._machine.handle(Event.LOST))
+        return connection
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """The reactor's attempt failed."""
+        if isinstance(self._dialer, ConnectorDialer) and self._dialer.connector is connector:
+            self.dialFailed(reason)
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """Nothing to do: the connection's own hook has reported it, on every dialer."""
+
+    def dialFailed(self, reason: Failure) -> None:
+        """An attempt came to nothing, whoever dialled."""
+        self._blame(reason)
+        self._machine.handle(Event.DIAL_FAILED)
+
+    # -- what the connection tells (LinkObserver) ----------------------------------
+
+    def connectionUp(self, connection: Any) -> None:
+        self._machine.handle(Event.CONNECTED)
+
+    def connectionOpened(self, connection: Any) -> None:
+        self._machine.handle(Event.OPENED)
+
+    def connectionClosing(self, connection: Any) -> None:
+        self._machine.handle(Event.CLOSE)
+
+    def peerClosed(self, connection: Any) -> None:
+        self._blame(Failure(connectionDone.value))
+        connection.finish()
+        self._machine.handle(Event.CLOSE)
+
+    def connectionFailed(self, connection: Any, reason: Failure) -> None:
+        self._blame(reason)
+        self._machine.handle(Event.ABORT)
+
+    def connectionWritable(self, connection: Any) -> None:
+        self._pump()
+
+    def transportLost(self, connection: Any, reason: Failure) -> None:
+        self._blame(reason)
+        self._machine.handle(Event.LOST)
+
+    def connectionSettled(self, connection: Any) -> None:
+        if connection is self.connection:
+            self._forget()
+            self._machine.handle(Event.SETTLED)
+
+    def readingHeld(self, connection: Any, held: bool) -> None:
+        for watch in (self._silence, self._partial):
+            if watch is not None:
+                (watch.hold if held else watch.release)(self._now())
+
+    # -- the machine's actions -------------------------------------------------------
+
+    def _perform(self, action: Action) -> None:
+        _ACTIONS[action](self)
+
+    def _changed(self, old: State, new: State, event: Event) -> None:
+        self._since = self._now()
+        if event is Event.DEADLINE and old is State.CONNECTING:
+            self._blame(Failure(ConnectTimeout(self.connectTimeout)))
+        elif event is Event.DEADLINE and old is State.OPENING:
+            self._blame(Failure(OpeningFailed(_openingLate(self.openingTimeout))))
+        if new is State.CONNECTING:
+            self._cause = None
+            self._verdict = None
+            self._dials += 1
+        self.log.debug(
+            "{link}: {old} -> {new}", link=self._label(), old=old.name, new=new.name, event=event
+        )
+        for observer in self._observers:
+            try:
+                observer(old, new, self.lastReason)
+            except Exception:
+                self.log.failure("{link}: an observer failed", link=self._label())
+
+    def _dial(self) -> None:
+        cast(Dialer, self._dialer).dial()
+
+    def _cancelDial(self) -> None:
+        if self.connection is not None:
+            self.connection.discard()
+            self.connection.abandonTransport()
+        else:
+            cast(Dialer, self._dialer).cancel()
+
+    def _open(self) -> None:
+        self._connects += 1
+        self._startWatches()
+        self.connection.open()
+
+    def _announce(self) -> None:
+        self._readies += 1
+        self._readySince = self._now()
+        self.log.info("{link}: ready", link=self._label())
+        self.connection.announce()
+        waiters, self._readyWaiters = self._readyWaiters, []
+        for ready in waiters:
+            ready.callback(self.connection)
+        self._pump()
+
+    def _retire(self) -> None:
+        ready = self._now() - cast(float, self._readySince)
+        self._readySince = None
+        if ready >= self.backoff.stable_after:
+            self._attempts = 0
+
+    def _count(self) -> None:
+        """Another attempt came to nothing, or a connection ended: the wait begins now."""
+        self._losses += self.connection is not None
+        self._attempts += 1
+        self._dueAt = self._now() + self.backoff.delay(self._attempts, self._random)
+
+    def _close(self) -> None:
+        # After the peer's FIN what it sent is still delivered (`finish` was
+        # called); any other close is ours, and after ours comes no frame.
+        if self.connection is not None and not self.connection.finishing:
+            self.connection.loseConnection()
+
+    def _abort(self) -> None:
+        if self.connection is not None:
+            self.connection.abandonTransport()
+
+    def _forsake(self) -> None:
+        connection = self.connection
+        if connection is not None:
+            connection.forsake()
+        else:
+            cast(Dialer, self._dialer).cancel()
+
+    def _settle(self) -> None:
+        self._stopWatches()
+        self.outbox.rewind()
+        connection = self.connection
+        if connection is None or connection.settled:
+            self._forget()
+            self._machine.handle(Event.SETTLED)
+
+    def _discard(self) -> None:
+        if self.connection is not None:
+            self.connection.discard()
+
+    def _armRetry(self) -> None:
+        self._disarm()
+        if self._hurry:
+            self._hurry = False
+            self._attempts = 0
+            self._dueAt = self._now()
+        elif self.backoff.exhausted(self._attempts):
+            self._giveUp()
+            return
+        delay = max(0.0, self._dueAt - self._now())
+        self.log.info(
+            "{link}: {reason}; next attempt in {delay:.1f} s",
+            link=self._label(),
+            reason="not connected" if self.lastReason is None else explain(self.lastReason),
+            delay=delay,
+        )
+        self._arm(delay, Event.RETRY_DUE)
+
+    def _giveUp(self) -> None:
+        cause = "" if self.lastReason is None else explain(self.lastReason)
+        self._verdict = Failure(GaveUp(self._attempts, cause))
+        self.log.error("{link}: {why}", link=self._label(), why=str(self._verdict.value))
+        self._machine.handle(Event.GIVE_UP)
+
+    def _setHurry(self) -> None:
+        self._hurry = True
+
+    def _finish(self) -> None:
+        self._forget()
+        self._stopWatches()
+        self._attempts = 0
+        self._hurry = False
+        self.outbox.abandon()
+        senders, self._senders, self._sendersSize = self._senders, deque(), 0
+        for sender in senders:
+            self.outbox.counters.refused += len(sender.frames)
+            sender.accepted.errback(self._stopReason())
+        ready, self._readyWaiters = self._readyWaiters, []
+        drained, self._drainWaiters = self._drainWaiters, []
+        waiters: list[Deferred[Any]] = [*ready, *drained]
+        for waiter in waiters:
+            waiter.errback(self._stopReason())
+        ended, self._endWaiters = self._endWaiters, []
+        for end in ended:
+            end.callback(None if self._verdict is None else _quiet(self._verdict))
+        stopped, self._stopWaiters = self._stopWaiters, []
+        for stop in stopped:
+            stop.callback(None)
+
+    # -- timers ------------------------------------------------------------------------
+
+    def _arm(self, delay: float, event: Event) -> None:
+        self._disarm()
+        self._timer = self._clock.callLater(delay, self._timeUp, event)
+
+    def _timeUp(self, event: Event) -> None:
+        self._timer = None
+        self._machine.handle(event)
+
+    def _disarm(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _startWatches(self) -> None:
+        now = self._now()
+        if self.silenceTimeout is not None:
+            self._silence = Watch(self.silenceTimeout, now)
+        if self.frameTimeout is not None:
+            self._partial = Watch(self.frameTimeout, now)
+        if self._silence is not None or self._partial is not None:
+            self.connection.watch(self._heard)
+            self._watch()
+
+    def _stopWatches(self) -> None:
+        timer, self._watchTimer = self._watchTimer, None
+        self._silence = self._partial = None
+        if timer is not None:
+            timer.cancel()
+
+    def _heard(self, finished: bool) -> None:
+        """Bytes arrived; `finished`: they ended a frame, or began one."""
+        now = self._now()
+        if self._silence is not None:
+            self._silence.seen(now)
+        if self._partial is not None and finished:
+            self._partial.seen(now)
+
+    def _watch(self) -> None:
+        """Look at the watches, and again when the next of them is due."""
+        self._watchTimer = None
+        now = self._now()
+        left = []
+        if self._silence is not None:
+            left.append(self._silence.remaining(now))
+            if left[-1] <= 0:
+                self._drop(SilenceTimeout(self._silence.limit))
+                return
+        if self._partial is not None:
+            if not self.connection.unfinished:
+                self._partial.seen(now)
+            left.append(self._partial.remaining(now))
+            if left[-1] <= 0:
+                self._drop(FrameTimeout(self._partial.limit))
+                return
+        self._watchTimer = self._clock.callLater(min(left), self._watch)
+
+    def _drop(self, why: Exception) -> None:
+        self._blame(Failure(why))
+        self._machine.handle(Event.CLOSE)
+
+    # -- the pump ------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """From the outbox to the connection, as long as both are willing."""
+        outbox = self.outbox
+        while self.state is State.READY and outbox.sendable and self.connection.writable:
+            frames = outbox.take(PUMP_BYTES)
+            self._write(frames)
+            self._admit()
+        if not outbox and not self._senders:
+            waiters, self._drainWaiters = self._drainWaiters, []
+            for drained in waiters:
+                drained.callback(None)
+
+    def _write(self, frames: list[bytes]) -> None:
+        try:
+            self.connection.writeFrames(frames)
+        except FrameError:
+            # Checked when accepted, but the connection's framing has changed since.
+            for frame in frames:
+                self._writeOne(frame)
+        else:
+            # Level `written`: handed to the transport is delivered.
+            self.outbox.acknowledge(len(frames))
+
+    def _writeOne(self, frame: bytes) -> None:
+        try:
+            self.connection.writeFrames((frame,))
+        except FrameError as error:
+            self.outbox.set_aside(1)
+            self.log.error(
+                "{link}: a frame was set aside: {why}", link=self._label(), why=str(error)
+            )
+        else:
+            self.outbox.acknowledge(1)
+
+    def _refuseUnsendable(self, frames: Sequence[bytes]) -> None:
+        if self._machine.stopping or self.state is State.STOPPED:
+            raise LinkStopped(f"{self._label()} is stopped: nothing more is accepted")
+        framing = self._framing()
+        if framing is None:
+            raise LocalError(f"{self._label()} has no framing: it cannot send frames")
+        framing.check(frames)
+
+    def _framing(self) -> Framing | None:
+        if self.framing is not None:
+            return self.framing
+        return getattr(self.protocol, "framing", None)
+
+    def _waitForRoom(self, frames: Sequence[bytes]) -> Deferred[None]:
+        size = self.outbox.cost(frames)
+        if self._sendersSize + size > self.outbox.limit:
+            self.outbox.counters.refused += len(frames)
+            return fail(OutboxFull(self.outbox.limit, size))
+
+        def withdraw(_: Deferred[None]) -> None:
+            self._senders.remove(sender)
+            self._sendersSize -= sender.size
+            self.outbox.counters.refused += len(sender.frames)
+
+        sender = _Sender(frames, size, Deferred(withdraw))
+        self._senders.append(sender)
+        self._sendersSize += size
+        self._pump()
+        return sender.accepted
+
+    def _admit(self) -> None:
+        """Room has come free: the batches that wait, in order."""
+        while self._senders:
+            sender = self._senders[0]
+            taken = self.outbox.accept(sender.frames)
+            self._sendersSize -= self.outbox.cost(sender.frames[:taken])
+            sender.frames = sender.frames[taken:]
+            sender.size = self.outbox.cost(sender.frames)
+            if sender.frames:
+                return
+            self._senders.popleft()
+            sender.accepted.callback(None)
+
+    # -- small things ----------------------------------------------------------------------
+
+    def _adopt(self, connection: Any) -> None:
+        if not isinstance(connection, FrameProtocol):
+            raise LocalError(
+                f"{type(connection).__name__} is no FrameProtocol: this factory builds no other"
+            )
+        if self.framing is not None:
+            connection.framing = self.framing
+        if self.wiretap is not None:
+            connection.wiretap = self.wiretap
+        connection.join(self)
+        self.connection = connection
+
+    def _forget(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._framesIn += connection.framesIn
+            self._bytesIn += connection.bytesIn
+            self._framesOut += connection.framesOut
+            self._bytesOut += connection.bytesOut
+            self._skipped += connection.skipped
+
+    def _traffic(self) -> tuple[int, int, int, int, int]:
+        totals = (self._framesIn, self._bytesIn, self._framesOut, self._bytesOut, self._skipped)
+        c = self.connection
+        if c is None:
+            return totals
+        now = (c.framesIn, c.bytesIn, c.framesOut, c.bytesOut, c.skipped)
+        return cast(
+            "tuple[int, int, int, int, int]", tuple(map(sum, zip(totals, now, strict=True)))
+        )
+
+    def _blame(self, reason: Failure) -> None:
+        """Remember why this attempt or connection ends: the first reason is the cause."""
+        if self._cause is None:
+            self._cause = self.lastReason = _quiet(reason)
+
+    def _stopReason(self) -> Failure:
+        if self._verdict is not None:
+            return Failure(self._verdict.value)
+        return Failure(LinkStopped(f"{self._label()} was stopped"))
+
+    def _label(self) -> str:
+        return self.name or type(self).__name__
+
+
+_ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {
+    Action.DIAL: ReconnectingFactory._dial,
+    Action.CANCEL_DIAL: ReconnectingFactory._cancelDial,
+    Action.OPEN: ReconnectingFactory._open,
+    Action.ANNOUNCE: ReconnectingFactory._announce,
+    Action.RETIRE: ReconnectingFactory._retire,
+    Action.CLOSE: ReconnectingFactory._close,
+    Action.ABORT: ReconnectingFactory._abort,
+    Action.FORSAKE: ReconnectingFactory._forsake,
+    Action.COUNT: ReconnectingFactory._count,
+    Action.SETTLE: ReconnectingFactory._settle,
+    Action.DISCARD: ReconnectingFactory._discard,
+    Action.ARM_CONNECT: lambda link: link._arm(link.connectTimeout, Event.DEADLINE),
+    Action.ARM_OPENING: lambda link: link._arm(link.openingTimeout, Event.DEADLINE),
+    Action.ARM_CLOSE: lambda link: link._arm(link.closeTimeout, Event.DEADLINE),
+    Action.ARM_OVERDUE: lambda link: link._arm(ABORT_GRACE, Event.OVERDUE),
+    Action.ARM_RETRY: ReconnectingFactory._armRetry,
+    Action.HURRY: ReconnectingFactory._setHurry,
+    Action.DISARM: ReconnectingFactory._disarm,
+    Action.FINISH: ReconnectingFactory._finish,
+}
+
+
+def _quiet(reason: Failure) -> Failure:
+    """Without the frames of the stack: what is kept must not keep connections alive."""
+    reason.cleanFailure()
+    return reason
+
+
+def _openingLate(seconds: float) -> str:
+    return f"the opening was not done within {seconds:g} s"
+
+
+def _describeAddress(address: Any) -> str:
+    host = getattr(address, "host", None)
+    if host is not None:
+        return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+    name = getattr(address, "name", None)
+    if isinstance(name, bytes):
+        return name.decode(errors="backslashreplace")
+    return str(address)
+
+
+def _describeEndpoint(endpoint: Any) -> str:
+    """An endpoint's own ``name``, where it has one (ours do), else its repr."""
+    return str(getattr(endpoint, "name", None) or repr(endpoint))
+
+
+def _globalReactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor

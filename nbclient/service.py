@@ -1,0 +1,70 @@
+"""A link as an `IService`: it starts and stops with its application."""
+
+from __future__ import annotations
+
+import random as _random
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from nbclient.factory import ReconnectingFactory
+from nbclient.states import State
+
+
+class LinkService(Service):
+    """Starts the link with the application and stops it in good order.
+
+    :param endpoint: where to connect, any `IStreamClientEndpoint`.
+    :param factory: the link; also the handle to everything else.
+    :param clock: an `IReactorTime`; the global reactor by default.
+    :param spread: the first attempt comes after a random part of so many
+        seconds, so that many links do not all start at once.
+    :param random: the source of that part, a float in ``[0, 1)``.
+    """
+
+    def __init__(
+        self,
+        endpoint: Any,
+        factory: ReconnectingFactory,
+        clock: IReactorTime | None = None,
+        spread: float = 0.0,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self.endpoint = endpoint
+        self.factory = factory
+        self._clock: Any = clock
+        self._spread = spread
+        self._random = random
+        self._first: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Begin to dial; nothing was opened before."""
+        super().startService()
+        if self._clock is None:
+            from twisted.internet import reactor
+
+            self._clock = reactor
+        if self._spread > 0:
+            self._first = self._clock.callLater(self._spread * self._random(), self._start)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._first = None
+        if self.factory.state in (State.IDLE, State.STOPPED):
+            self.factory.start(self.endpoint, self._clock)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the link.
+
+        :return: fires when it has stopped, whatever state it was in.
+        """
+        super().stopService()
+        first, self._first = self._first, None
+        if first is not None:
+            first.cancel()
+            return succeed(None)
+        return self.factory.stop()
