@@ -18,6 +18,7 @@ from nbclient.errors import FrameError, FrameTooLong, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
 
 ON_BAD_FRAME = ("close", "skip")
+LONGEST_DELIMITER = 256
 
 
 def lines(max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
@@ -47,7 +48,7 @@ def delimiter(delimiter: bytes, max_frame: int = MAX_FRAME, on_bad_frame: str = 
     A frame to be sent may not hold the delimiter, nor end so that the
     delimiter would be found early. Arguments and errors as `lines`.
 
-    :raises SpecError: if the delimiter is empty.
+    :raises SpecError: also if the delimiter is empty or over 256 bytes.
     """
     return Delimited(delimiter, max_frame, on_bad_frame)
 
@@ -66,8 +67,11 @@ class Delimited(Framing):
         return self.delimiter == b"\r\n"
 
     def __attrs_post_init__(self) -> None:
-        if not self.delimiter:
-            raise SpecError("a delimiter must have at least one byte")
+        # The end of every chunk is compared with every beginning of the delimiter.
+        if not 1 <= len(self.delimiter) <= LONGEST_DELIMITER:
+            raise SpecError(
+                f"a delimiter has 1 to {LONGEST_DELIMITER} bytes, not {len(self.delimiter)}"
+            )
         _check_limits(self.max_frame, self.on_bad_frame)
 
     def __str__(self) -> str:
@@ -147,7 +151,9 @@ class DelimitedDecoder(Decoder):
         chunk = lead + data if lead else data
         frames = self._cut(chunk)
         rest = frames.pop()
-        if frames:
+        # A frame over the limit was carried in part, or the chunk is larger than
+        # the limit: otherwise there is nothing to look for.
+        if frames and (self._carry or self._passing or len(chunk) > self._limit):
             frames = self._finish(frames, chunk)
         if (rest or lead) and self.fault is None:
             self._keep(rest)
@@ -187,8 +193,6 @@ class DelimitedDecoder(Decoder):
             del frames[0]
         elif carry:
             frames[0] = b"".join((carry, frames[0]))
-        # A frame over the limit was carried in part, or the chunk is larger
-        # than the limit: otherwise there is nothing to look for.
         over = carry and len(frames[0]) > self._limit
         if over or (len(chunk) > self._limit and max(map(len, frames), default=0) > self._limit):
             return self._sift(frames, chunk)

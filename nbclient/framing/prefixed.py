@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,10 @@ from attrs import frozen
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
 from nbclient.framing.sized import SizedDecoder
+
+# Most lengths met: looking one up is cheaper than checking and converting it.
+_NUMBERS = {b"%d" % number: number for number in range(1000)}
+_POSITIVE = {text: number for text, number in _NUMBERS.items() if number}
 
 SIZES = (1, 2, 3, 4, 8)
 """Bytes that a binary length field may have."""
@@ -246,7 +250,7 @@ class Netstring(Framing):
         return "netstring"
 
     def decoder(self) -> Decoder:
-        return DigitsDecoder(self.max_frame, rb"0|[1-9][0-9]{0,%d}", b":", b",")
+        return DigitsDecoder(self.max_frame, rb"0|[1-9][0-9]{0,%d}", _NUMBERS, b":", b",")
 
     def check(self, frames: Sequence[bytes]) -> None:
         _check_sizes(frames, 0, self.max_frame)
@@ -269,7 +273,7 @@ class OctetCounted(Framing):
         return "octet-counted"
 
     def decoder(self) -> Decoder:
-        return DigitsDecoder(self.max_frame, rb"[1-9][0-9]{0,%d}", b" ", b"")
+        return DigitsDecoder(self.max_frame, rb"[1-9][0-9]{0,%d}", _POSITIVE, b" ", b"")
 
     def check(self, frames: Sequence[bytes]) -> None:
         _check_sizes(frames, 1, self.max_frame)
@@ -280,56 +284,69 @@ class OctetCounted(Framing):
 
 
 class DigitsDecoder(SizedDecoder):
-    """A decimal length, a separator, the frame, perhaps a trailer.
+    """A decimal length, a separator, the frame, perhaps a trailer of one byte.
 
     The number has no more digits than the limit, so that a header is short too.
     """
 
-    def __init__(self, limit: int, number: bytes, separator: bytes, trailer: bytes) -> None:
+    def __init__(
+        self,
+        limit: int,
+        number: bytes,
+        small: Mapping[bytes, int],
+        separator: bytes,
+        trailer: bytes,
+    ) -> None:
         super().__init__()
+        # One digit more than may be is what tells a number too large from one unfinished.
         digits = len(str(limit))
+        self._longest = digits + 1
+        self._begins_number = re.compile(number % digits).fullmatch
+        self._small = small.get
         self._limit = limit
         self._separator = separator
         self._trailer = trailer
-        self._header = re.compile(b"(%b)%b" % (number % (digits - 1), separator)).match
-        # One digit more than may be is what tells a number too large from one unfinished.
-        self._begin = re.compile(number % digits).fullmatch
-        self._longest = digits + 1
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
-        match, limit, trailer = self._header, self._limit, self._trailer
+        limit, separator, longest = self._limit, self._separator, self._longest
+        find, small = data.find, self._small
+        trailer = len(self._trailer)
+        comma = self._trailer[0] if trailer else 0
         end = len(data)
         while at < end:
-            header = match(data, at)
-            if header is None:
-                self._look_at_header(data[at : at + self._longest])
-                break
-            start = header.end()
-            size = int(header[1])
+            start = find(separator, at, at + longest) + 1
+            size = small(data[at : start - 1]) if start else None
+            if size is None:
+                size = self._read_size(data[at : at + longest])
+                if size is None:
+                    break
             stop = start + size
             if size > limit:
                 self.fault = FrameTooLong(limit, size, declared=True)
                 break
-            if stop + len(trailer) > end:
-                self._need = stop + len(trailer) - at
+            if stop + trailer > end:
+                self._need = stop + trailer - at
                 break
-            if not data.startswith(trailer, stop):
-                self.fault = BadFrame(
-                    f"expected {trailer!r} behind the frame", data[stop : stop + 40]
-                )
+            if trailer and data[stop] != comma:
+                found = data[stop : stop + BadFrame.SHOWN]
+                self.fault = BadFrame(f"expected {self._trailer!r} behind the frame", found)
                 break
             frames.append(data[start:stop])
-            at = stop + len(trailer)
+            at = stop + trailer
         return at
 
-    def _look_at_header(self, text: bytes) -> None:
-        """Tell an unfinished header from a faulty one."""
-        if not self._begin(text):
-            self.fault = BadFrame(f"expected a length and {self._separator!r}", text)
-        elif len(text) == self._longest:
-            self.fault = FrameTooLong(self._limit, int(text), declared=True)
+    def _read_size(self, header: bytes) -> int | None:
+        """The size announced by any other number; None for one unfinished or faulty."""
+        number, separator, _ = header.partition(self._separator)
+        if not self._begins_number(number):
+            self.fault = BadFrame(f"expected a length and {self._separator!r}", header)
+        elif len(number) == self._longest:
+            self.fault = FrameTooLong(self._limit, int(number), declared=True)
+        elif separator:
+            return int(number)
         else:
-            self._need = len(text) + 1
+            self._need = len(header) + 1
+        return None
 
     def _wire_size(self, frame: bytes) -> int:
         return len(str(len(frame))) + 1 + len(frame) + len(self._trailer)

@@ -66,6 +66,8 @@ class SizedDecoder(Decoder):
             at += len(take)
             if len(carry) < self._need:
                 break
-            if self._scan(bytes(carry), 0, frames):
-                carry = self._carry = bytearray()
+            whole = bytes(carry)
+            carry.clear()  # before the frame is cut out: two copies at a time are enough
+            used = self._scan(whole, 0, frames)
+            carry += whole[used:]
         return at
