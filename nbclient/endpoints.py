@@ -108,7 +108,7 @@ def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
     """
     if text.lower().startswith("ssl:"):
         raise _refuse_ssl(text)
-    _check_string_port(text)
+    _check_string(text)
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
     except Exception as error:  # parsers are plugins: they raise what they like
@@ -301,13 +301,15 @@ def _refuse_ssl(text: str) -> SpecError:
     )
 
 
-def _check_string_port(text: str) -> None:
-    """Twisted takes any number for a port, and fails at each connect."""
-    kind, *rest = re.split(r"(?<!\\):", text)
+def _check_string(text: str) -> None:
+    """What Twisted finds only when connecting, or says in riddles."""
+    parts = re.split(r"(?<!\\):", text)
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    kind, *plain = [part for part in parts if "=" not in part] or [""]
+    if not kind:
+        raise SpecError(f"endpoint {text!r} does not begin with its kind (tcp:, tls:, unix:)")
     if kind.lower() not in ("tcp", "tls"):
         return
-    named = dict(part.split("=", 1) for part in rest if "=" in part)
-    plain = [part for part in rest if "=" not in part]
     at = 0 if "host" in named else 1
     port = named.get("port", plain[at] if len(plain) > at else None)
     if port is None:
@@ -320,7 +322,5 @@ def _check_string_port(text: str) -> None:
 
 def _one_line(error: Exception) -> str:
     """What a parser complained about, without the name of its function."""
-    if isinstance(error, NotImplementedError | ImportError):
-        return f"{error}"
     text = " ".join(str(error).split())
     return re.sub(r"^[\w.]+\(\) ", "", text) or type(error).__name__

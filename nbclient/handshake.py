@@ -86,17 +86,17 @@ def _is_address(name: str) -> bool:
 def _context(material: Material, insecure: bool) -> SSL.Context:
     options: dict[str, Any] = {}
     if not insecure:
-        options["trustRoot"] = platformTrust() if material.ca is None else _trust(material.ca)
+        options["trustRoot"] = _trust(material.ca)
     if material.chain:
         own, *others = material.chain
         options.update(privateKey=material.key, certificate=own, extraCertChain=others)
     return CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2, **options).getContext()
 
 
-def _trust(authorities: tuple[x509.Certificate, ...]) -> Any:
-    return trustRootFromCertificates(
-        [Certificate(X509.from_cryptography(each)) for each in authorities]
-    )
+def _trust(authorities: tuple[X509, ...] | None) -> Any:
+    if authorities is None:
+        return platformTrust()
+    return trustRootFromCertificates([Certificate(each) for each in authorities])
 
 
 class _Connection(SSL.Connection):
@@ -170,7 +170,7 @@ class _Verifier:
             self._judge(certificate, code, depth, bool(ok))
         except CertificateRefused:
             reason = Failure()
-        except Exception as error:  # noqa: BLE001  the peer's bytes, several parsers
+        except Exception as error:  # the peer's bytes, and several parsers
             text = f"it cannot be read ({type(error).__name__})"
             reason = Failure(CertificateRefused("invalid", text, ""))
         else:

@@ -78,20 +78,21 @@ class Resolver:
         """
         waiter = _Waiter(reactor, host, port, family)
         with self._lock:
-            lookup = self._join(waiter)
+            lookup, fresh = self._join(waiter)
         waiter.deferred = Deferred(lambda _: self._leave(lookup, waiter))
-        if lookup.fresh:
-            lookup.fresh = False
+        if fresh:
             self._start(lookup)
         return waiter.deferred
 
-    def _join(self, waiter: _Waiter) -> _Lookup:
+    def _join(self, waiter: _Waiter) -> tuple[_Lookup, bool]:
+        """The lookup that will answer the waiter, and whether it has yet to start."""
         key = (waiter.host, waiter.family)
         siblings = self._running.setdefault(key, [])
-        if len(siblings) < MAX_PER_NAME:
+        fresh = len(siblings) < MAX_PER_NAME
+        if fresh:
             siblings.append(_Lookup(key))
         siblings[-1].waiters.append(waiter)
-        return siblings[-1]
+        return siblings[-1], fresh
 
     def _leave(self, lookup: _Lookup, waiter: _Waiter) -> None:
         with self._lock:
@@ -135,7 +136,7 @@ class Resolver:
         host, family = lookup.key
         try:
             return self._getaddrinfo(ascii_name(host), None, family, socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001  whatever it was, somebody waits for it
+        except Exception as error:  # whatever it was, somebody waits for it
             return error
 
     def _settle(self, lookup: _Lookup, found: Found | Exception) -> None:
@@ -151,7 +152,6 @@ class _Lookup:
 
     def __init__(self, key: tuple[str, int]) -> None:
         self.key = key
-        self.fresh = True
         self.waiters: list[_Waiter] = []
 
 

@@ -21,6 +21,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -33,10 +34,15 @@ from nbclient.errors import LinkError, LocalError, SpecError
 
 if TYPE_CHECKING:
     from cryptography import x509
+    from OpenSSL.crypto import X509
     from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 
 _MISSING = "TLS needs pyOpenSSL: pip install 'twisted-nbclient[tls]'"
 _PIN = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE)
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|\Z)", re.DOTALL
+)
+_DAMAGED = "a certificate in it is damaged"
 _ENCRYPTED = (
     "is encrypted, and nobody is here to type its passphrase: store it decrypted, mode 0600"
 )
@@ -100,9 +106,13 @@ class TLSSettings:
 
 @attrs.frozen
 class Material:
-    """What the settings amount to at this moment."""
+    """What the settings amount to at this moment.
 
-    ca: tuple[x509.Certificate, ...] | None
+    :ivar ca: None: trust what the platform trusts.
+    :ivar key: a private key of `cryptography`, of any kind.
+    """
+
+    ca: tuple[X509, ...] | None
     chain: tuple[x509.Certificate, ...]
     key: Any
     pins: frozenset[bytes]
@@ -175,10 +185,9 @@ class _TLSEndpoint:
 def _handshake() -> Any:
     """The module that needs pyOpenSSL."""
     try:
-        from nbclient import handshake
+        return import_module("nbclient.handshake")
     except ImportError as error:
         raise LocalError(f"{_MISSING} ({error})") from error
-    return handshake
 
 
 # Reading the files.
@@ -188,7 +197,7 @@ def load(settings: TLSSettings) -> Material:
     """Everything in the files of `settings`; see `TLSSettings.check`."""
     _handshake()
     _check_combination(settings)
-    ca = None if settings.ca is None else _certificates("tls-ca", settings.ca)
+    ca = None if settings.ca is None else _authorities("tls-ca", settings.ca)
     chain, key = _identity(settings)
     return Material(ca, chain, key, frozenset(map(parse_pin, settings.pins)))
 
@@ -230,16 +239,33 @@ def _identity(settings: TLSSettings) -> tuple[tuple[x509.Certificate, ...], Any]
     return chain, key
 
 
+def _authorities(field: str, path: str) -> tuple[X509, ...]:
+    # Parsed by OpenSSL, which is to use them: bundles hold old certificates
+    # that break a rule or two, and cryptography is about to refuse those.
+    from OpenSSL import crypto
+
+    try:
+        return tuple(
+            crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in _pem_blocks(field, path)
+        )
+    except crypto.Error as error:
+        raise LocalError(f"{field}: {path}: {_DAMAGED}") from error
+
+
 def _certificates(field: str, path: str) -> tuple[x509.Certificate, ...]:
     from cryptography import x509
 
-    data = _read(field, path)
-    if b"-----BEGIN CERTIFICATE-----" not in data:
-        raise LocalError(f"{field}: {path}: holds no certificate in PEM form")
     try:
-        return tuple(x509.load_pem_x509_certificates(data))
+        return tuple(x509.load_pem_x509_certificate(pem) for pem in _pem_blocks(field, path))
     except ValueError as error:
-        raise LocalError(f"{field}: {path}: a certificate in it is damaged") from error
+        raise LocalError(f"{field}: {path}: {_DAMAGED}") from error
+
+
+def _pem_blocks(field: str, path: str) -> list[bytes]:
+    blocks = _CERTIFICATE.findall(_read(field, path))
+    if not blocks:
+        raise LocalError(f"{field}: {path}: holds no certificate in PEM form")
+    return blocks
 
 
 def _private_key(field: str, path: str) -> Any:
@@ -259,16 +285,22 @@ def _private_key(field: str, path: str) -> Any:
 
 def _read(field: str, path: str, *, secret: bool = False) -> bytes:
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # reading a FIFO would hang, and only work once
+            raise LocalError(f"{field}: {path}: is not a regular file")
+        if secret and os.name == "posix" and too_open(status.st_mode, status.st_uid, os.geteuid()):
+            mode = stat.S_IMODE(status.st_mode)
+            raise LocalError(
+                f"{field}: {path}: others can read this key (mode {mode:04o}); chmod 600 it"
+            )
         with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if secret and too_open(status.st_mode, status.st_uid, os.geteuid()):
-                mode = stat.S_IMODE(status.st_mode)
-                raise LocalError(
-                    f"{field}: {path}: others can read this key (mode {mode:04o}); chmod 600 it"
-                )
             return file.read()
-    except OSError as error:
-        raise LocalError(f"{field}: {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise LocalError(f"{field}: {path}: {_why(error)}") from error
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def too_open(mode: int, owner: int, user: int) -> bool:
@@ -319,19 +351,29 @@ def explain_tls(failure: Failure) -> str | None:
     error = failure.value
     if isinstance(error, CertificateRefused | HandshakeFailed):
         return str(error)
-    ssl = sys.modules.get("OpenSSL.SSL")  # not loaded: then it raised nothing
-    if ssl is None or not isinstance(error, ssl.Error):
+    if _raised_by("service_identity", "VerificationError", error):  # Twisted's own check
+        return "the server's certificate is for another name"
+    if not _raised_by("OpenSSL.SSL", "Error", error):
         return None
-    reasons = _reasons(error)
+    reasons = _reasons(error.args if error else ())
     for sign, words in _WORDS:
         if any(sign in reason for reason in reasons):
             return words
     return f"TLS failed: {'; '.join(reasons) or 'OpenSSL gave no reason'}"
 
 
-def _reasons(error: Exception) -> list[str]:
-    """The reasons in an error of pyOpenSSL: a list of (library, function, reason)."""
-    queue = error.args[0] if error.args else ()
-    if not isinstance(queue, list | tuple):
-        return [str(part) for part in error.args[1:]]
-    return [str(entry[-1]) for entry in queue if entry]
+def _raised_by(module: str, name: str, error: BaseException | None) -> bool:
+    """Whether it is of that class; a module not loaded has raised nothing."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)
+
+
+def _reasons(args: tuple[Any, ...]) -> list[str]:
+    """The reasons in an error of pyOpenSSL.
+
+    Its argument is a list of (library, function, reason); of a system error
+    there are two, the number and the text.
+    """
+    if args and isinstance(args[0], list):
+        return [str(reason) for _library, _function, reason in args[0]]
+    return [str(part) for part in args[1:]]

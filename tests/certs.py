@@ -62,16 +62,16 @@ class Certs:
 def make_certs(folder: str | os.PathLike[str]) -> Certs:
     """Write a set of certificates and keys into `folder`, which must exist."""
     into = Path(folder)
-    ca_key, other_key, client_key = _key(), _key(), _key()
+    ca_key, other_key, client_key = new_key(), new_key(), new_key()
     ca = authority("nbclient test CA", ca_key)
     issuer = (ca, ca_key)
     paths = {
-        "ca": _write_cert(into / "ca.pem", ca),
-        "ca_key": _write_key(into / "ca.key", ca_key),
-        "other_ca": _write_cert(into / "other_ca.pem", authority("another CA", other_key)),
-        "client_key": _write_key(into / "client.key", client_key),
-        "encrypted_key": _write_key(into / "encrypted.key", client_key, PASSPHRASE),
-        "client": _write_cert(
+        "ca": write_cert(into / "ca.pem", ca),
+        "ca_key": write_key(into / "ca.key", ca_key),
+        "other_ca": write_cert(into / "other_ca.pem", authority("another CA", other_key)),
+        "client_key": write_key(into / "client.key", client_key),
+        "encrypted_key": write_key(into / "encrypted.key", client_key, PASSPHRASE),
+        "client": write_cert(
             into / "client.pem", leaf("a client", (), client_key, issuer, server=False)
         ),
     }
@@ -82,19 +82,19 @@ def make_certs(folder: str | os.PathLike[str]) -> Certs:
         ("nameless", (), 365),
         ("self_signed", GOOD_NAMES, 365),
     ):
-        key = _key()
+        key = new_key()
         signer = None if stem == "self_signed" else issuer
-        paths[stem] = _write_cert(
+        paths[stem] = write_cert(
             into / f"{stem}.pem", leaf(stem.replace("_", " "), names, key, signer, days=days)
         )
-        paths[f"{stem}_key"] = _write_key(into / f"{stem}.key", key)
+        paths[f"{stem}_key"] = write_key(into / f"{stem}.key", key)
     return Certs(**paths)
 
 
-def authority(name: str, key: Key) -> x509.Certificate:
-    """A self-signed certificate of an authority."""
+def authority(name: str, key: Key, *, days: int = 3650) -> x509.Certificate:
+    """A self-signed certificate of an authority, for so many days from now."""
     return (
-        _builder(name, name, key, days=3650)
+        _builder(name, name, key, -10, days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
@@ -108,14 +108,21 @@ def leaf(
     issuer: tuple[x509.Certificate, Key] | None,
     *,
     days: int = 365,
+    begins: int = -10,
     server: bool = True,
+    extension: x509.UnrecognizedExtension | None = None,
+    critical: bool = False,
 ) -> x509.Certificate:
     """A certificate of a server or a client; without `issuer` it signs itself.
 
-    :param days: days from now to its end; it began ten days ago.
+    :param days: days from now to its end.
+    :param begins: days from now to its beginning.
+    :param extension: an odd one to put in, `critical` or not.
     """
     common = name if issuer is None else _common_name(issuer[0])
-    builder = _builder(name, common, key, days=days)
+    builder = _builder(name, common, key, begins, days)
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=critical)
     if names:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_general_name(each) for each in names]), critical=False
@@ -126,7 +133,9 @@ def leaf(
     )
 
 
-def _builder(subject: str, issuer: str, key: Key, *, days: int) -> x509.CertificateBuilder:
+def _builder(
+    subject: str, issuer: str, key: Key, begins: int, days: int
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -134,7 +143,7 @@ def _builder(subject: str, issuer: str, key: Key, *, days: int) -> x509.Certific
         .issuer_name(_name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=10))
+        .not_valid_before(now + timedelta(days=begins))
         .not_valid_after(now + timedelta(days=days))
     )
 
@@ -154,16 +163,21 @@ def _general_name(text: str) -> x509.GeneralName:
         return x509.DNSName(text)
 
 
-def _key() -> Key:
+def new_key() -> Key:
+    """A fresh private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _write_cert(path: Path, certificate: x509.Certificate) -> str:
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+def write_cert(path: Path, *certificates: x509.Certificate) -> str:
+    """Write a chain; return its path."""
+    path.write_bytes(
+        b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
+    )
     return str(path)
 
 
-def _write_key(path: Path, key: Key, passphrase: bytes | None = None) -> str:
+def write_key(path: Path, key: Key, passphrase: bytes | None = None) -> str:
+    """Write a key with mode 0600; return its path."""
     path.touch(mode=0o600)
     path.write_bytes(
         key.private_bytes(
