@@ -502,6 +502,8 @@ class FrameProtocol(Protocol):
     def _transportLost(self, reason: Failure) -> None:
         """Read the socket to its end, then let the transport go."""
         raw, self._raw = self._raw, None
+        if raw is None:  # Twisted's abort had the hook in a timer already
+            return
         del raw.connectionLost
         if not self._deaf:
             self._drain(raw)
