@@ -244,7 +244,7 @@ class _TCPEndpoint:
         return endpoint.connect(factory)
 
     def _too_slow(self, _: object, timeout: float) -> Failure:
-        return Failure(DNSLookupError(f"looking up {self._host!r} took longer than {timeout:g} s"))
+        return Failure(DNSLookupError(f"{self._host!r}: no answer within {timeout:g} s"))
 
     def _cancelled(self, failure: Failure) -> Failure:
         """Cancelled while looking up: say so as every Twisted endpoint does."""

@@ -181,7 +181,7 @@ class _Waiter:
 
     def _complaint(self, error: Exception) -> str:
         why = error.strerror if isinstance(error, OSError) else None
-        return f"cannot look up {self.host!r}: {why or error or type(error).__name__}"
+        return f"{self.host!r}: {why or str(error) or type(error).__name__}"
 
 
 def usable(found: Iterable[tuple[Any, ...]], port: int) -> list[Address]:
