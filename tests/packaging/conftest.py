@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,7 +112,7 @@ class Environment:
         return self.run_python(program).stdout.strip()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def tools() -> None:
     """Skip where the packaging tools are not there; the ``test`` extra has them."""
     for module in ("pip", "build", "setuptools"):
@@ -123,15 +123,17 @@ def tools() -> None:
 
 
 @pytest.fixture(scope="session")
-def new_environment(
-    tools: None, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], Environment]:
-    """Give a function that makes one fresh environment after the other."""
+def distributions(tools: None) -> list[metadata.Distribution]:
+    """Collect what a fresh environment starts with."""
     found: dict[str, metadata.Distribution] = {}
     needed("twisted", found)
     needed("setuptools", found)
-    distributions = list(found.values())
-    return lambda: Environment(tmp_path_factory.mktemp("environment"), distributions)
+    return list(found.values())
+
+
+@pytest.fixture
+def environment(tmp_path: Path, distributions: list[metadata.Distribution]) -> Environment:
+    return Environment(tmp_path / "environment", distributions)
 
 
 @pytest.fixture(scope="session")

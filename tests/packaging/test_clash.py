@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,8 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("last", ["ours", "jupyter"])
 def test_one_folder_shared_with_jupyter_is_refused_whichever_came_last(
-    last: str, new_environment: Callable[[], Environment], wheel: Path, jupyter: Path
+    last: str, environment: Environment, wheel: Path, jupyter: Path
 ) -> None:
-    environment = new_environment()
     for package in (jupyter, wheel) if last == "ours" else (wheel, jupyter):
         environment.install(package)
     assert (environment.python_says("import nbclient; print(nbclient.__version__)") == JUPYTER) == (
@@ -48,10 +46,9 @@ def test_one_folder_shared_with_jupyter_is_refused_whichever_came_last(
 
 
 def test_beside_an_editable_install_the_readme_names_the_error_one_sees(
-    new_environment: Callable[[], Environment], tree: Path, jupyter: Path
+    environment: Environment, tree: Path, jupyter: Path
 ) -> None:
     """Jupyter's package hides ours completely there, so nothing of ours can say it."""
-    environment = new_environment()
     environment.install("-e", tree)
     environment.install(jupyter)
     done = environment.twistd("nbclient", "--host", "localhost", "--port", "9", status=1)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import nbclient
 
-from .conftest import ROOT, Environment
+from .conftest import Environment
 
 PLUGIN = "twisted/plugins/nbclient_plugin.py"
 
 
-def sources() -> set[str]:
+def modules(tree: Path, folder: str) -> set[str]:
+    return {str(path.relative_to(tree)) for path in (tree / folder).rglob("*.py")}
+
+
+def sources(tree: Path) -> set[str]:
     """Give the files of the package and the plugin, as the wheel should hold them."""
-    ours = {str(path.relative_to(ROOT)) for path in (ROOT / "nbclient").rglob("*.py")}
-    return ours | {"nbclient/py.typed", PLUGIN}
+    return modules(tree, "nbclient") | {"nbclient/py.typed", PLUGIN}
 
 
 def lists_nbclient(environment: Environment) -> bool:
@@ -33,28 +35,27 @@ def files_of_twisted(environment: Environment) -> set[Path]:
     return {path for path in every if path.suffix != ".pyc" and path.name != "dropin.cache"}
 
 
-def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(wheel: Path, tree: Path) -> None:
     """No tests, no ``twisted/__init__.py`` that would cover Twisted's own."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     information = {name for name in names if name.split("/")[0].endswith(".dist-info")}
-    assert names - information == sources()
+    assert names - information == sources(tree)
     (licence,) = (name for name in information if name.endswith("LICENSE"))
     assert licence.split("/")[0] == f"twisted_nbclient-{nbclient.__version__}.dist-info"
 
 
-def test_the_sdist_holds_what_a_packager_needs_to_run_the_tests(sdist: Path) -> None:
+def test_the_sdist_holds_what_a_packager_needs_to_run_the_tests(sdist: Path, tree: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    tests = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")}
-    assert sources() | tests | {"CHANGELOG.md", "LICENSE", "README.md", "setup.cfg"} <= names
+    documents = {"CHANGELOG.md", "LICENSE", "README.md", "setup.cfg"}
+    assert sources(tree) | modules(tree, "tests") | documents <= names
 
 
 @pytest.mark.parametrize("way", ["wheel", "sdist", "folder", "editable"])
 def test_every_way_of_installing_gives_a_twistd_that_lists_nbclient(
-    way: str, new_environment: Callable[[], Environment], tree: Path, request: pytest.FixtureRequest
+    way: str, environment: Environment, tree: Path, request: pytest.FixtureRequest
 ) -> None:
     """The default editable install would hide the plugin without a word."""
-    environment = new_environment()
     assert not lists_nbclient(environment)
     if way in ("wheel", "sdist"):
         environment.install(request.getfixturevalue(way))
