@@ -56,7 +56,6 @@ def test_every_way_of_installing_gives_a_twistd_that_lists_nbclient(
     way: str, environment: Environment, tree: Path, request: pytest.FixtureRequest
 ) -> None:
     """The default editable install would hide the plugin without a word."""
-    assert not lists_nbclient(environment)
     if way in ("wheel", "sdist"):
         environment.install(request.getfixturevalue(way))
     elif way == "folder":
