@@ -1,0 +1,1129 @@
+"""One connection on its own: frames in, frames out, and every way to end."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import FrameProtocol, framing
+from nbclient.errors import (
+    CallbackFailed,
+    ConnectionClosed,
+    FrameError,
+    FrameTooLong,
+    LocalError,
+    OpeningFailed,
+)
+from nbclient.protocol import DRAIN_LIMIT, LinkObserver, PauseToken
+from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
+
+
+class Recorder(FrameProtocol):
+    """Writes down what happens to it, in order."""
+
+    framing = framing.lines()
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    @property
+    def frames(self) -> list[bytes]:
+        return [event for event in self.events if isinstance(event, bytes)]
+
+    def frameReceived(self, frame: bytes) -> Any:
+        self.events.append(frame)
+
+    def tailReceived(self, tail: bytes) -> None:
+        self.events.append(("tail", tail))
+
+    def connectionReady(self) -> None:
+        self.events.append("ready")
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.events.append(("lost", reason.type))
+
+
+class Watchful(LinkObserver):
+    """A link that does nothing by itself and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def connectionUp(self, connection: Any) -> None:
+        self.told.append("up")
+
+    def connectionOpened(self, connection: Any) -> None:
+        self.told.append("opened")
+
+    def connectionClosing(self, connection: Any) -> None:
+        self.told.append("closing")
+
+    def peerClosed(self, connection: Any) -> None:
+        self.told.append("peer closed")
+
+    def connectionFailed(self, connection: Any, reason: Failure) -> None:
+        self.told.append(reason.value)
+
+    def transportLost(self, connection: Any, reason: Failure) -> None:
+        self.told.append("gone")
+
+    def connectionSettled(self, connection: Any) -> None:
+        self.told.append("settled")
+
+    def readingHeld(self, connection: Any, held: bool) -> None:
+        self.told.append("held" if held else "released")
+
+
+class ConnectionTestCase(SynchronousTestCase):
+    """Gives each test a protocol, its transport and the other end."""
+
+    def connect(self, protocol: Any, secure: bool = False) -> Peer:
+        self.reactor = FakeReactor()
+        endpoint = FakeEndpoint(self.reactor)
+        factory: Factory[Any] = Factory.forProtocol(lambda: protocol)
+        factory.noisy = False
+        endpoint.connect(factory)
+        return endpoint.attempts[0].accept(secure=secure)
+
+    def feed(self, peer: Peer, data: bytes) -> None:
+        peer.send(data)
+        self.reactor.turn()
+
+    def flushed(self, kind: type[Exception], count: int = 1) -> None:
+        self.assertEqual(len(self.flushLoggedErrors(kind)), count)
+
+
+class ReceivingTests(ConnectionTestCase):
+    """What arrives reaches the application once, whole, in order."""
+
+    def test_every_split_gives_the_same_frames(self) -> None:
+        for chunks in every_split(b"one\r\ntwo\n\nthree\n"):
+            protocol = Recorder()
+            peer = self.connect(protocol)
+            for chunk in chunks:
+                self.feed(peer, chunk)
+            self.assertEqual(protocol.frames, [b"one", b"two", b"", b"three"])
+
+    def test_counts_what_passes(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\ntwo\nth")
+        protocol.sendFrames([b"a", b"b"])
+        self.assertEqual((protocol.framesIn, protocol.bytesIn), (2, 10))
+        self.assertEqual((protocol.framesOut, protocol.bytesOut), (2, 4))
+        self.assertTrue(protocol.unfinished)
+        self.assertEqual(protocol.skipped, 0)
+
+    def test_a_batch_callback_gets_all_that_one_read_completed(self) -> None:
+        class Batches(Recorder):
+            def framesReceived(self, frames: list[bytes]) -> Any:
+                self.events.append(frames)
+
+        protocol = Batches()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\ntwo\nth")
+        self.feed(peer, b"ree\n")
+        self.assertEqual(protocol.events, ["ready", [b"one", b"two"], [b"three"]])
+
+    def test_a_protocol_without_framing_is_told_so(self) -> None:
+        error = self.assertRaises(LocalError, self.connect, FrameProtocol())
+        self.assertIn("FrameProtocol has no framing", str(error))
+
+    def test_a_protocol_without_a_callback_is_told_so_once(self) -> None:
+        class Deaf(FrameProtocol):
+            framing = framing.lines()
+
+        peer = self.connect(Deaf())
+        self.feed(peer, b"one\ntwo\n")
+        self.assertTrue(peer.aborted)
+        self.flushed(NotImplementedError)
+
+    def test_the_unterminated_tail_is_logged_by_default(self) -> None:
+        class Plain(FrameProtocol):
+            framing = framing.lines()
+
+            def frameReceived(self, frame: bytes) -> None:
+                pass
+
+        peer = self.connect(Plain())
+        peer.send(b"one\ntwo")
+        peer.close()
+        self.reactor.turn()
+        self.assertFalse(peer.connected)
+
+    def test_the_wiretap_sees_the_bytes_as_they_pass(self) -> None:
+        seen: list[tuple[str, bytes]] = []
+        protocol = Recorder()
+        protocol.wiretap = lambda direction, data: seen.append((direction, data))
+        peer = self.connect(protocol)
+        self.feed(peer, b"in\r\n")
+        protocol.sendFrame(b"out")
+        self.assertEqual(seen, [("in", b"in\r\n"), ("out", b"out\n")])
+
+    def test_whoever_watches_hears_of_progress_only(self) -> None:
+        """True for a chunk that ends a frame or begins one, False in the midst of one."""
+        heard: list[bool] = []
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        protocol.watch(heard.append)
+        for chunk in (b"on", b"e", b"\n", b"two\nthr", b"e", b"e\n"):
+            self.feed(peer, chunk)
+        self.assertEqual(heard, [True, False, True, True, False, True])
+
+
+class PausingTests(ConnectionTestCase):
+    """Pausing in a callback neither loses nor repeats a frame."""
+
+    def test_a_deferred_holds_back_the_next_frame(self) -> None:
+        waiting: list[Deferred[None]] = []
+
+        class Slow(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                waiting.append(Deferred())
+                return waiting[-1]
+
+        protocol = Slow()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\ntwo\n")
+        self.feed(peer, b"three\n")
+        self.assertEqual(protocol.frames, [b"one"])
+        self.assertTrue(protocol.readingHeld)
+        self.assertFalse(peer.transport.reading)
+        waiting[0].callback(None)
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.assertFalse(peer.transport.reading)
+        waiting[1].callback(None)
+        self.reactor.turn()
+        self.assertEqual(protocol.frames, [b"one", b"two", b"three"])
+        waiting[2].callback(None)
+        self.assertTrue(peer.transport.reading)
+        self.assertFalse(protocol.readingHeld)
+
+    def test_a_coroutine_that_is_done_at_once_pauses_nothing(self) -> None:
+        class Async(Recorder):
+            async def frameReceived(self, frame: bytes) -> None:  # type: ignore[override]
+                self.events.append(frame)
+
+        protocol = Async()
+        link = Watchful()
+        protocol.join(link)
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\ntwo\n")
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.assertNotIn("held", link.told)
+
+    def test_a_batch_callback_may_pause_too(self) -> None:
+        done: Deferred[None] = Deferred()
+
+        class Batches(Recorder):
+            def framesReceived(self, frames: list[bytes]) -> Any:
+                self.events.append(frames)
+                return done
+
+        protocol = Batches()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n")
+        self.feed(peer, b"two\n")
+        self.assertEqual(protocol.events, ["ready", [b"one"]])
+        done.callback(None)
+        self.reactor.turn()
+        self.assertEqual(protocol.events, ["ready", [b"one"], [b"two"]])
+
+    def test_pause_and_resume_at_every_frame_neither_loses_nor_repeats(self) -> None:
+        class Blinking(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                self.pauseReading().resume()
+
+        protocol = Blinking()
+        self.feed(self.connect(protocol), b"a\nb\nc\nd\n")
+        self.assertEqual(protocol.frames, [b"a", b"b", b"c", b"d"])
+
+    def test_pause_inside_a_callback_stops_right_there(self) -> None:
+        tokens: list[PauseToken] = []
+
+        class Pausing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"b":
+                    tokens.append(self.pauseReading())
+
+        protocol = Pausing()
+        self.feed(self.connect(protocol), b"a\nb\nc\nd\n")
+        self.assertEqual(protocol.frames, [b"a", b"b"])
+        tokens[0].resume()
+        tokens[0].resume()  # a token counts once
+        self.assertEqual(protocol.frames, [b"a", b"b", b"c", b"d"])
+
+    def test_reading_goes_on_when_all_tokens_are_back(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        first, second = protocol.pauseReading(), protocol.pauseReading()
+        self.feed(peer, b"one\n")
+        first.resume()
+        self.reactor.turn()
+        self.assertEqual(protocol.frames, [])
+        second.resume()
+        self.reactor.turn()
+        self.assertEqual(protocol.frames, [b"one"])
+
+    def test_a_paused_transport_may_still_deliver_a_chunk(self) -> None:
+        """TLS and some reactors do; it waits its turn."""
+        protocol = Recorder()
+        self.connect(protocol)
+        token = protocol.pauseReading()
+        protocol.dataReceived(b"one\n")
+        protocol.dataReceived(b"two\n")
+        self.assertEqual(protocol.frames, [])
+        token.resume()
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+
+    def test_a_chunk_that_arrives_inside_a_callback_waits_its_turn(self) -> None:
+        class Reentrant(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"one":
+                    self.dataReceived(b"three\n")
+                    self.events.append("after")
+
+        protocol = Reentrant()
+        self.feed(self.connect(protocol), b"one\ntwo\n")
+        self.assertEqual(protocol.events, ["ready", b"one", "after", b"two", b"three"])
+
+    def test_an_override_may_hand_on_piecemeal(self) -> None:
+        """Two up-calls for one batch, the first interrupted: order holds."""
+        tokens: list[PauseToken] = []
+
+        class Piecemeal(Recorder):
+            def framesReceived(self, frames: list[bytes]) -> Any:
+                super().framesReceived(frames[:2])
+                super().framesReceived(frames[2:])
+
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"a":
+                    tokens.append(self.pauseReading())
+
+        protocol = Piecemeal()
+        self.feed(self.connect(protocol), b"a\nb\nc\nd\n")
+        self.assertEqual(protocol.frames, [b"a"])
+        tokens[0].resume()
+        self.assertEqual(protocol.frames, [b"a", b"b", b"c", b"d"])
+
+    def test_an_override_that_closes_hands_on_nothing_more(self) -> None:
+        class Closing(Recorder):
+            def framesReceived(self, frames: list[bytes]) -> Any:
+                self.loseConnection()
+                super().framesReceived(frames)
+
+        protocol = Closing()
+        self.feed(self.connect(protocol), b"a\nb\n")
+        self.assertEqual(protocol.frames, [])
+
+    def test_many_pauses_in_one_chunk_cost_no_more_than_the_frames(self) -> None:
+        """A flood of empty frames, each pausing: the iterator moves in O(1)."""
+        moved: list[int] = []
+
+        class Pausing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                moved.append(len(self._running))
+                self.pauseReading().resume()
+
+        class Counting(list[bytes]):
+            copied = 0
+
+            def __getitem__(self, index: Any) -> Any:  # a slice copies
+                if isinstance(index, slice):
+                    Counting.copied += len(self)
+                return super().__getitem__(index)
+
+        protocol = Pausing()
+        self.connect(protocol)
+        protocol._batch = Counting([b""] * 1000)
+        protocol._run()
+        self.assertEqual(len(moved), 1000)
+        self.assertEqual(Counting.copied, 0)
+
+    def test_held_tells_the_link(self) -> None:
+        protocol = Recorder()
+        link = Watchful()
+        protocol.join(link)
+        self.connect(protocol)
+        token = protocol.pauseReading()
+        self.assertEqual(link.told, ["up", "held"])
+        token.resume()
+        self.assertEqual(link.told, ["up", "held", "released"])
+
+
+class WaitingForFramesTests(ConnectionTestCase):
+    """`nextFrame` takes, `expect` looks."""
+
+    def test_next_frame_takes_one_and_leaves_the_rest(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        taken = protocol.nextFrame()
+        self.feed(peer, b"one\ntwo\n")
+        self.assertEqual(self.successResultOf(taken), b"one")
+        self.assertEqual(protocol.frames, [b"two"])
+
+    def test_next_frame_asked_for_in_a_callback_takes_the_very_next(self) -> None:
+        taken: list[bytes] = []
+
+        class Asking(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"a":
+                    self.nextFrame().addCallback(taken.append)
+
+        protocol = Asking()
+        self.feed(self.connect(protocol), b"a\nb\nc\n")
+        self.assertEqual(taken, [b"b"])
+        self.assertEqual(protocol.frames, [b"a", b"c"])
+
+    def test_expect_looks_and_leaves_every_frame(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        seen = protocol.expect(re.compile(rb"w(.)l"))
+        self.feed(peer, b"one\nwelcome\nwell\n")
+        self.assertEqual(self.successResultOf(seen).group(1), b"e")
+        self.assertEqual(protocol.frames, [b"one", b"welcome", b"well"])
+
+    def test_expect_asked_for_in_a_callback_looks_from_the_next_frame_on(self) -> None:
+        seen: list[bytes] = []
+
+        class Looking(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"a1":
+                    found = self.expect(re.compile(rb"a(\d)"))
+                    found.addCallback(lambda match: seen.append(match.group(1)))
+
+        protocol = Looking()
+        self.feed(self.connect(protocol), b"a1\nb\na2\na3\n")
+        self.assertEqual(seen, [b"2"])
+        self.assertEqual(protocol.frames, [b"a1", b"b", b"a2", b"a3"])
+
+    def test_a_cancelled_waiter_is_forgotten(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        taken, seen = protocol.nextFrame(), protocol.expect(re.compile(b"x"))
+        taken.cancel()
+        seen.cancel()
+        self.failureResultOf(taken, CancelledError)
+        self.failureResultOf(seen, CancelledError)
+        self.feed(peer, b"x\n")
+        self.assertEqual(protocol.frames, [b"x"])
+
+    def test_waiters_fail_when_the_connection_ends(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        taken, seen = protocol.nextFrame(), protocol.expect(re.compile(b"x"))
+        peer.reset()
+        self.reactor.turn()
+        self.failureResultOf(taken, ConnectionClosed)
+        self.failureResultOf(seen, ConnectionClosed)
+        self.failureResultOf(protocol.nextFrame(), ConnectionClosed)
+        self.failureResultOf(protocol.expect(re.compile(b"x")), ConnectionClosed)
+
+
+class FramingChangeTests(ConnectionTestCase):
+    """`setFraming` hands over exactly what is behind the last frame taken."""
+
+    def test_inside_a_callback(self) -> None:
+        class Switching(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"binary":
+                    self.setFraming(framing.netstring())
+
+        for chunks in every_split(b"binary\r\n3:a\nb,5:hello,"):
+            protocol = Switching()
+            peer = self.connect(protocol)
+            for chunk in chunks:
+                self.feed(peer, chunk)
+            self.assertEqual(protocol.frames, [b"binary", b"a\nb", b"hello"])
+            self.assertEqual(protocol.framesIn, 3)
+
+    def test_between_chunks(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        self.feed(peer, b"line\n3:a")
+        protocol.setFraming(framing.netstring())
+        self.feed(peer, b"bc,")
+        self.assertEqual(protocol.frames, [b"line", b"abc"])
+        protocol.sendFrame(b"xyz")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"3:xyz,")
+
+    def test_between_chunks_with_nothing_left(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        self.feed(peer, b"line\n")
+        protocol.setFraming(framing.netstring())
+        self.feed(peer, b"3:abc,")
+        self.assertEqual(protocol.frames, [b"line", b"abc"])
+
+    def test_in_the_opening_after_a_frame_was_taken(self) -> None:
+        class Upgrading(Recorder):
+            async def opening(self) -> None:  # type: ignore[override]
+                self.events.append(await self.nextFrame())
+                self.setFraming(framing.netstring())
+
+        protocol = Upgrading()
+        self.feed(self.connect(protocol), b"hello\n3:abc,2:d\n,")
+        self.assertEqual(protocol.events, [b"hello", "ready", b"abc", b"d\n"])
+
+    def test_a_fault_of_the_old_framing_behind_the_change_is_none(self) -> None:
+        """The old decoder choked on bytes that were never its own."""
+
+        class Switching(Recorder):
+            framing = framing.lines(max_frame=10)
+
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"go":
+                    self.setFraming(framing.raw())
+
+        protocol = Switching()
+        peer = self.connect(protocol)
+        self.feed(peer, b"go\n" + b"x" * 100)
+        self.assertEqual(b"".join(protocol.frames), b"go" + b"x" * 100)
+        self.assertTrue(peer.connected)
+
+    def test_skipped_frames_are_counted_over_a_change(self) -> None:
+        protocol = Recorder()
+        protocol.framing = framing.lines(max_frame=3, on_bad_frame="skip")
+        peer = self.connect(protocol)
+        self.feed(peer, b"toolong\nok\n")
+        protocol.setFraming(framing.lines(max_frame=3, on_bad_frame="skip"))
+        self.feed(peer, b"toolong\nyes\n")
+        self.assertEqual(protocol.skipped, 2)
+        self.assertEqual(protocol.frames, [b"ok", b"yes"])
+
+
+class SendingTests(ConnectionTestCase):
+    """The one way out."""
+
+    def test_an_unsendable_frame_is_refused_before_a_byte_is_written(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        self.assertRaises(FrameError, protocol.sendFrames, [b"fine", b"not\nfine"])
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"")
+
+    def test_what_is_written_while_one_read_is_handled_leaves_in_one_piece(self) -> None:
+        writes: list[bytes] = []
+
+        class Echo(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.sendFrame(frame)
+
+        protocol = Echo()
+        peer = self.connect(protocol)
+        real = peer.transport.write
+        peer.transport.write = lambda data: (writes.append(data), real(data))[1]  # type: ignore[method-assign]
+        self.feed(peer, b"one\ntwo\n")
+        self.assertEqual(writes, [b"one\ntwo\n"])
+        self.assertEqual(peer.received, b"one\ntwo\n")
+        self.feed(peer, b"three\n")
+        self.assertEqual(writes[1:], [b"three\n"])
+
+    def test_nothing_can_be_sent_once_it_is_over(self) -> None:
+        protocol = Recorder()
+        self.connect(protocol)
+        protocol.loseConnection()
+        self.assertRaises(ConnectionClosed, protocol.sendFrame, b"late")
+        self.reactor.turn()
+        self.assertRaises(ConnectionClosed, protocol.sendFrame, b"later")
+        self.assertFalse(protocol.writable)
+
+    def test_a_full_transport_is_not_writable_until_it_is_empty(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.stall()
+        self.assertTrue(protocol.writable)
+        protocol.writeFrames([b"x" * (HIGH_WATER + 1)])
+        protocol.writeFrames([b"y"])  # pauses again: idempotent
+        self.assertFalse(protocol.writable)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertTrue(protocol.writable)
+
+    def test_answers_to_a_peer_that_does_not_read_stop_the_questions(self) -> None:
+        """Otherwise its questions would fill our memory with answers."""
+
+        class Answering(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                self.sendFrame(b"x" * HIGH_WATER)
+
+        protocol = Answering()
+        peer = self.connect(protocol)
+        peer.stall()
+        for _ in range(5):
+            self.feed(peer, b"question\n")
+        self.assertLess(len(protocol.frames), 4)
+        self.assertFalse(peer.transport.reading)
+        peer.unstall()
+        self.reactor.turn(20)
+        self.assertEqual(len(protocol.frames), 5)
+
+    def test_a_loss_while_answers_wait_still_delivers_everything(self) -> None:
+        class Answering(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"first":
+                    self.sendFrame(b"x" * HIGH_WATER)
+                    self.sendFrame(b"y")
+
+        protocol = Answering()
+        peer = self.connect(protocol)
+        peer.stall()
+        self.feed(peer, b"first\n")
+        protocol.sendFrame(b"z")
+        self.assertTrue(protocol.readingHeld)
+        peer.send(b"second\n")
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(protocol.events[1:], [b"first", b"second", ("lost", ConnectionLost)])
+
+    def test_before_the_tls_handshake_a_full_transport_does_not_stop_reading(self) -> None:
+        """TLS pauses its producer before the handshake, which needs reading to go on."""
+        protocol = Recorder()
+        peer = self.connect(protocol, secure=True)
+        protocol.pauseProducing()
+        protocol.sendFrame(b"early")
+        self.assertTrue(peer.transport.reading)
+
+
+class HalfCloseTests(ConnectionTestCase):
+    """Each side may finish alone; nothing is lost by it."""
+
+    def test_the_peers_end_does_not_drop_what_we_had_queued(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.window = 10
+        protocol.sendFrame(b"x" * 1000)
+        peer.close()
+        self.reactor.turn()
+        self.assertTrue(peer.connected)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertEqual(len(peer.received), 1001)
+        self.assertEqual(protocol.events, ["ready", ("lost", ConnectionDone)])
+
+    def test_the_peers_end_waits_for_the_application(self) -> None:
+        """Frames still being worked on may be answered: the peer may still read."""
+        done: Deferred[None] = Deferred()
+
+        class Slow(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                return done.addCallback(lambda _: self.sendFrame(b"answer"))
+
+        protocol = Slow()
+        peer = self.connect(protocol)
+        peer.send(b"question\n")
+        self.reactor.turn()
+        peer.transport.reading = True  # the end arrived before the pause
+        peer.close()
+        self.reactor.turn()
+        self.assertTrue(peer.connected)
+        done.callback(None)
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"answer\n")
+        self.assertFalse(peer.connected)
+
+    def test_our_half_close_sends_everything_first_and_goes_on_reading(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.stall()
+        protocol.writeFrames([b"x" * (HIGH_WATER + 1)])
+        protocol.finishWriting()
+        protocol.finishWriting()
+        self.assertRaises(ConnectionClosed, protocol.sendFrame, b"late")
+        self.reactor.turn()
+        self.assertFalse(peer.finished)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertTrue(peer.finished)
+        self.feed(peer, b"answer\n")
+        self.assertEqual(protocol.frames, [b"answer"])
+        peer.close()
+        self.reactor.turn()
+        self.assertEqual(protocol.events[-1], ("lost", ConnectionDone))
+
+    def test_under_tls_there_is_no_half_close(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol, secure=True)
+        peer.finishHandshake()
+        protocol.finishWriting()
+        protocol.sendFrame(b"still")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"still\n")
+
+
+class EndingTests(ConnectionTestCase):
+    """Everything that reached this host comes before the loss; after our close, nothing."""
+
+    def test_no_frame_after_our_close(self) -> None:
+        class Closing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                self.loseConnection()
+
+        protocol = Closing()
+        peer = self.connect(protocol)
+        peer.send(b"one\ntwo\n")
+        self.reactor.turn()
+        protocol.dataReceived(b"three\n")
+        self.assertEqual(protocol.events, ["ready", b"one", ("lost", ConnectionDone)])
+
+    def test_no_frame_after_a_close_of_the_transport_itself(self) -> None:
+        """Applications close ``self.transport``: that is our close, too."""
+        for method in ("loseConnection", "abortConnection"):
+
+            class Closing(Recorder):
+                def frameReceived(self, frame: bytes, method: str = method) -> Any:
+                    self.events.append(frame)
+                    getattr(self.transport, method)()
+
+            protocol = Closing()
+            self.feed(self.connect(protocol), b"one\ntwo\nthree")
+            self.assertEqual(protocol.frames, [b"one"])
+            self.assertEqual(protocol.events[-1][0], "lost")
+
+    def test_the_answer_written_before_our_close_is_sent(self) -> None:
+        class Closing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.sendFrame(b"bye")
+                self.loseConnection()
+
+        peer = self.connect(Closing())
+        self.feed(peer, b"one\ntwo\n")
+        self.assertEqual(peer.received, b"bye\n")
+
+    def test_a_full_transport_closes_when_it_has_sent_everything(self) -> None:
+        """With its producer registered and paused, Twisted would wait for ever."""
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.stall()
+        protocol.sendFrame(b"x" * (HIGH_WATER + 1))
+        protocol.loseConnection()
+        self.reactor.turn()
+        self.assertTrue(peer.connected)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertFalse(peer.connected)
+        self.assertEqual(len(peer.received), HIGH_WATER + 2)
+
+    def test_a_failed_write_does_not_discard_what_was_received(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.transport.reading = False  # busy with something else
+        peer.send(b"one\n" * 100_000)
+        peer.send(b"tail")
+        peer.reset()
+        protocol.sendFrame(b"into the void")
+        self.reactor.turn()
+        self.assertEqual(len(protocol.frames), 100_000)
+        self.assertEqual(protocol.events[-2:], [("tail", b"tail"), ("lost", ConnectionLost)])
+
+    def test_the_same_under_tls(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol, secure=True)
+        peer.finishHandshake()
+        peer.transport.reading = False
+        peer.send(b"one\ntwo\n")
+        peer.reset()
+        protocol.sendFrame(b"into the void")
+        self.reactor.turn()
+        self.assertEqual(protocol.events[1:], [b"one", b"two", ("lost", ConnectionLost)])
+
+    def test_draining_ends_with_the_peers_end(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.transport.reading = False
+        peer.send(b"one\n")
+        peer.close()
+        peer.reset()
+        protocol.sendFrame(b"into the void")
+        self.reactor.turn()
+        self.assertEqual(protocol.events[1:], [b"one", ("lost", ConnectionLost)])
+
+    def test_draining_is_bounded(self) -> None:
+        class Endless:
+            served = 0
+
+            def recv(self, size: int) -> bytes:
+                self.served += size
+                return b"x\n" * (size // 2)
+
+        class Ignoring(FrameProtocol):
+            framing = framing.lines()
+
+            def framesReceived(self, frames: list[bytes]) -> None:
+                pass
+
+        protocol = Ignoring()
+        peer = self.connect(protocol)
+        endless = Endless()
+        peer.transport.getHandle = lambda: endless  # type: ignore[method-assign,assignment,return-value]
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(endless.served, DRAIN_LIMIT)
+        self.assertFalse(peer.connected)
+
+    def test_a_broken_callback_is_not_called_again_while_draining(self) -> None:
+        class Broken(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                raise ZeroDivisionError
+
+        protocol = Broken()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n")
+        peer.send(b"two\n")
+        self.reactor.turn()
+        self.assertEqual(protocol.frames, [b"one"])
+        self.flushed(ZeroDivisionError)
+
+    def test_the_loss_waits_for_frames_still_held_back(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        token = protocol.pauseReading()
+        peer.send(b"one\ntwo\n")
+        peer.reset()
+        protocol.sendFrame(b"into the void")
+        self.reactor.turn()
+        self.assertEqual(protocol.events, ["ready"])
+        self.assertFalse(protocol.settled)
+        token.resume()
+        self.assertEqual(protocol.events[1:], [b"one", b"two", ("lost", ConnectionLost)])
+        self.assertTrue(protocol.settled)
+
+    def test_the_loss_waits_for_the_callback_at_work(self) -> None:
+        done: Deferred[None] = Deferred()
+
+        class Slow(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                return done
+
+        protocol = Slow()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n")
+        protocol.sendFrame(b"x")
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(protocol.events, ["ready", b"one"])
+        done.callback(None)
+        self.assertEqual(protocol.events[-1], ("lost", ConnectionLost))
+
+    def test_discard_ends_the_waiting(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        protocol.pauseReading()
+        peer.send(b"one\n")
+        peer.reset()
+        protocol.sendFrame(b"x")
+        self.reactor.turn()
+        protocol.discard()
+        self.assertEqual(protocol.events, ["ready", ("lost", ConnectionLost)])
+
+    def test_forsake_is_the_loss_where_none_is_reported(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        protocol.forsake()
+        self.assertEqual(protocol.events, ["ready", ("lost", ConnectionAborted)])
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(len(protocol.events), 2)
+
+    def test_a_loss_is_told_once(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        protocol.abortConnection()
+        protocol.abortConnection()
+        peer.reset()
+        self.reactor.turn()
+        protocol.abortConnection()
+        protocol.loseConnection()
+        protocol._connectionGone(Failure(ConnectionLost()))
+        self.assertEqual(protocol.events, ["ready", ("lost", ConnectionAborted)])
+
+    def test_an_abort_that_comes_after_the_loss_finds_nothing(self) -> None:
+        """Twisted has our hook in a timer when the loss comes first."""
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        hook = peer.transport.connectionLost
+        peer.reset()
+        self.reactor.turn()
+        hook(Failure(ConnectionAborted()))
+        self.assertEqual(protocol.events, ["ready", ("lost", ConnectionLost)])
+
+    def test_the_transport_gets_its_methods_back(self) -> None:
+        """No reference from a dead transport to the protocol remains."""
+        peer = self.connect(Recorder())
+        peer.reset()
+        self.reactor.turn()
+        for name in ("connectionLost", "loseConnection", "abortConnection"):
+            self.assertNotIn(name, vars(peer.transport))
+
+    def test_it_works_on_a_transport_without_a_handle(self) -> None:
+        from twisted.internet.testing import StringTransport
+
+        protocol = Recorder()
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"one\n")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(protocol.events, ["ready", b"one", ("lost", ConnectionDone)])
+
+    def test_after_the_peers_end_a_resume_asks_for_no_more(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        peer.stall()
+        protocol.sendFrame(b"x")
+        peer.close()
+        self.reactor.turn()
+        protocol.pauseReading().resume()
+        self.assertTrue(peer.transport.reading)  # it was never told to pause
+
+    def test_the_link_hears_of_our_close_and_of_both_ends_of_the_loss(self) -> None:
+        protocol = Recorder()
+        link = Watchful()
+        protocol.join(link)
+        self.connect(protocol)
+        protocol.abortConnection()
+        self.reactor.turn()
+        self.assertEqual(link.told, ["up", "closing", "gone", "settled"])
+
+
+class FaultTests(ConnectionTestCase):
+    """The peer's mistakes, and ours."""
+
+    def test_an_over_long_frame_ends_the_connection_after_the_frames_before_it(self) -> None:
+        protocol = Recorder()
+        protocol.framing = framing.lines(max_frame=5)
+        link = Watchful()
+        protocol.join(link)
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n" + b"x" * 6 + b"\nthree\n")
+        self.assertEqual(protocol.frames, [b"one"])
+        fault = link.told[-1]
+        self.assertIsInstance(fault, FrameTooLong)
+        self.assertEqual((fault.limit, fault.size), (5, 6))
+
+    def test_without_a_link_a_fault_aborts_and_leaves_no_tail(self) -> None:
+        protocol = Recorder()
+        protocol.framing = framing.lines(max_frame=5)
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n" + b"x" * 6)
+        self.assertTrue(peer.aborted)
+        self.assertEqual(protocol.events, ["ready", b"one", ("lost", ConnectionAborted)])
+
+    def test_a_fault_found_while_draining_is_no_tail_either(self) -> None:
+        protocol = Recorder()
+        protocol.framing = framing.lines(max_frame=5)
+        link = Watchful()
+        protocol.join(link)
+        peer = self.connect(protocol)
+        peer.transport.reading = False
+        peer.send(b"one\n" + b"x" * 6)
+        peer.reset()
+        protocol.sendFrame(b"x")
+        self.reactor.turn()
+        self.assertEqual(protocol.events, [b"one", ("lost", ConnectionLost)])
+
+    def test_a_callback_that_raises_is_logged_once_and_aborts(self) -> None:
+        class Broken(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                raise ZeroDivisionError("oops")
+
+        protocol = Broken()
+        link = Watchful()
+        protocol.join(link)
+        self.feed(self.connect(protocol), b"one\ntwo\n")
+        self.assertIsInstance(link.told[-1], CallbackFailed)
+        self.assertIn("oops", str(link.told[-1]))
+        self.flushed(ZeroDivisionError)
+
+    def test_a_deferred_that_fails_is_the_same_at_once_or_later(self) -> None:
+        for later in (False, True):
+            result: Deferred[None] = Deferred()
+
+            class Failing(Recorder):
+                def frameReceived(self, frame: bytes, result: Any = result) -> Any:
+                    return result
+
+            link = Watchful()
+            protocol = Failing()
+            protocol.join(link)
+            peer = self.connect(protocol)
+            if not later:
+                result.errback(ZeroDivisionError())
+            self.feed(peer, b"one\n")
+            if later:
+                result.errback(ZeroDivisionError())
+            self.assertIsInstance(link.told[-2 if later else -1], CallbackFailed)
+            self.flushed(ZeroDivisionError)
+
+    def test_a_callback_that_returns_nonsense_is_told_so(self) -> None:
+        class Odd(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                return 42
+
+        peer = self.connect(Odd())
+        self.feed(peer, b"one\n")
+        self.assertTrue(peer.aborted)
+        self.flushed(TypeError)
+
+    def test_every_other_callback_is_guarded_too(self) -> None:
+        def broken(self: Any, *args: Any) -> None:
+            raise ZeroDivisionError
+
+        for name in ("connectionMade", "connectionReady", "tailReceived", "connectionLost"):
+            cls = type("Broken", (Recorder,), {name: broken})
+            protocol = cls()
+            peer = self.connect(protocol)
+            self.reactor.turn()
+            peer.send(b"tail")
+            peer.close()
+            self.reactor.turn()
+            self.assertFalse(peer.connected, name)
+            self.assertTrue(protocol.settled, name)
+            self.flushed(ZeroDivisionError)
+
+
+class OpeningTests(ConnectionTestCase):
+    """Ready is when the application says so."""
+
+    def test_without_an_opening_it_is_ready_at_once(self) -> None:
+        protocol = Recorder()
+        self.connect(protocol)
+        self.assertEqual(protocol.events, ["ready"])
+
+    def test_under_tls_only_after_the_handshake(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol, secure=True)
+        self.assertEqual(protocol.events, [])
+        peer.finishHandshake()
+        peer.finishHandshake()  # a renegotiation
+        self.assertEqual(protocol.events, ["ready"])
+
+    def test_a_closed_connection_never_comes_up(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol, secure=True)
+        protocol.loseConnection()
+        peer.finishHandshake()
+        self.assertEqual(protocol.events, [])
+
+    def test_a_conversation(self) -> None:
+        class Login(Recorder):
+            async def opening(self) -> None:  # type: ignore[override]
+                self.sendFrame(b"user")
+                if await self.nextFrame() != b"ok":
+                    raise OpeningFailed("refused")
+                self.sendFrame(b"subscribe")
+
+        protocol = Login()
+        peer = self.connect(protocol)
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"user\n")
+        self.feed(peer, b"ok\nnews\n")
+        self.assertEqual(peer.received, b"user\nsubscribe\n")
+        self.assertEqual(protocol.events, ["ready", b"news"])
+
+        refused = Login()
+        peer = self.connect(refused)
+        self.feed(peer, b"no\nnews\n")
+        self.assertTrue(peer.aborted)
+        self.assertEqual(refused.events, [("lost", ConnectionAborted)])
+        self.assertEqual(self.flushLoggedErrors(), [])  # the peer's no is no fault of ours
+
+    def test_an_opening_that_raises_is_logged_and_fails_the_attempt(self) -> None:
+        class Broken(Recorder):
+            def opening(self) -> None:
+                raise ZeroDivisionError
+
+        protocol = Broken()
+        link = Watchful()
+        protocol.join(link)
+        self.connect(protocol)
+        protocol.open()
+        self.assertIsInstance(link.told[-1], OpeningFailed)
+        self.flushed(ZeroDivisionError)
+
+    def test_an_opening_under_way_is_cancelled_by_the_loss(self) -> None:
+        result: Deferred[None] = Deferred()
+
+        class Slow(Recorder):
+            def opening(self) -> Any:
+                return result
+
+        peer = self.connect(Slow())
+        peer.reset()
+        self.reactor.turn()
+        self.assertTrue(result.called)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_an_opening_that_waits_for_a_frame_fails_with_the_loss(self) -> None:
+        ended: list[BaseException] = []
+
+        class Waiting(Recorder):
+            async def opening(self) -> None:  # type: ignore[override]
+                try:
+                    await self.nextFrame()
+                except ConnectionClosed as error:
+                    ended.append(error)
+                    raise
+
+        protocol = Waiting()
+        peer = self.connect(protocol)
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(len(ended), 1)
+        self.assertEqual(protocol.events, [("lost", ConnectionLost)])
+
+    def test_an_opening_done_after_our_close_makes_nothing_ready(self) -> None:
+        result: Deferred[None] = Deferred()
+
+        class Slow(Recorder):
+            def opening(self) -> Any:
+                return result
+
+        protocol = Slow()
+        self.connect(protocol)
+        protocol.loseConnection()
+        result.callback(None)
+        self.assertEqual(protocol.events, [])
+
+    def test_frames_nobody_waits_for_reach_the_application_in_the_opening_too(self) -> None:
+        result: Deferred[None] = Deferred()
+
+        class Slow(Recorder):
+            def opening(self) -> Any:
+                return result
+
+        protocol = Slow()
+        peer = self.connect(protocol)
+        self.feed(peer, b"early\n")
+        self.assertEqual(protocol.events, [b"early"])
+        result.callback(None)
+        self.assertEqual(protocol.events, [b"early", "ready"])
+
+
+class InterfaceTests(SynchronousTestCase):
+    def test_only_half_close_is_declared(self) -> None:
+        """Behind an endpoint a second interface would cost the first."""
+        self.assertTrue(IHalfCloseableProtocol.implementedBy(Recorder))
+        self.assertFalse(IHandshakeListener.implementedBy(Recorder))
