@@ -43,6 +43,7 @@ CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "--check only connects, opens and leaves",
     ),
     ("quiet", ("verbose",), "say less or more, not both"),
+    ("quiet", ("hexdump",), "the hexdump is in the log"),
     ("demo", (*_WHERE, *_TLS, *_FRAMES, "raw", *_SCRIPT, "protocol"), "the demo brings its own"),
 )
 """An option, the options it cannot stand beside, and why."""

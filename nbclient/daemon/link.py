@@ -1,0 +1,270 @@
+"""From settings to a link: endpoint, framing, protocol, factory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Literal, cast
+
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nbclient import endpoints, framing
+from nbclient.backoff import Backoff
+from nbclient.daemon.opening import Step, run_script
+from nbclient.daemon.options import Settings
+from nbclient.daemon.outputs import NoOutput, Output
+from nbclient.daemon.terminal import hexdump
+from nbclient.daemon.values import shown
+from nbclient.errors import LocalError, SpecError
+from nbclient.factory import ReconnectingFactory, explain
+from nbclient.framing.base import Framing
+from nbclient.protocol import FrameProtocol, Result
+
+Wiretap = Callable[[Literal["in", "out"], bytes], None]
+
+
+class Link(ReconnectingFactory):
+    """The link of a job, and what its connections share.
+
+    :ivar script: said at each connection before it is ready.
+    :ivar outputs: where `DaemonProtocol` puts frames.
+    :ivar once: stop at the end of the first connection that was ready.
+    :ivar was_ready: whether any connection was.
+    :ivar tails: connections that ended inside a frame.
+    """
+
+    script: Sequence[Step] = ()
+    outputs: Output = NoOutput()
+    once = False
+    was_ready = False
+    tails = 0
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A connection that logs where the link does."""
+        connection = super().buildProtocol(addr)
+        if isinstance(connection, FrameProtocol):
+            cast(Any, connection).log = self.log
+        return connection
+
+    def connectionOpened(self, connection: Any) -> None:
+        """The opening is done."""
+        self.was_ready = True
+        super().connectionOpened(connection)
+
+    def connectionSettled(self, connection: Any) -> None:
+        """The last frame of a connection was delivered."""
+        if self.once and self.was_ready:
+            why = cast(Failure, self.lastReason)
+            self.log.info("{link}: {why}", link=self.name, why=explain(why))
+            self.stop()
+        super().connectionSettled(connection)
+
+
+class DaemonProtocol(FrameProtocol):
+    """Runs the opening script and hands frames to the outputs; lives in a `Link`.
+
+    A class for ``--protocol`` that keeps both derives from this one.
+    """
+
+    def opening(self) -> Result:
+        """The script of the command line."""
+        script = cast(Link, self.factory).script
+        return run_script(script, self) if script else None
+
+    def framesReceived(self, frames: list[bytes]) -> Result:
+        """To the outputs; a slow one pauses reading."""
+        return cast(Link, self.factory).outputs.write(frames)
+
+    def tailReceived(self, tail: bytes) -> None:
+        """The connection ended inside a frame."""
+        cast(Link, self.factory).tails += 1
+        super().tailReceived(tail)
+
+
+def load_protocol(spec: str | None) -> type[FrameProtocol]:
+    """The class that --protocol names, by default `DaemonProtocol`.
+
+    :raises SpecError: it cannot be imported, or is no `FrameProtocol`.
+    """
+    if spec is None:
+        return DaemonProtocol
+    module_name, colon, name = spec.partition(":")
+    if not (module_name and colon and name):
+        raise SpecError(f"--protocol: {shown(spec)!r} is not package.module:Class")
+    try:
+        found: Any = import_module(module_name)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpecError(f"--protocol: {shown(spec)} cannot be loaded ({why})") from error
+    if not (isinstance(found, type) and issubclass(found, FrameProtocol)):
+        raise SpecError(f"--protocol: {shown(spec)} is not a subclass of nbclient.FrameProtocol")
+    return found
+
+
+def import_from_here() -> None:
+    """Let --protocol and --framing find modules in the current folder, as scripts do."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+
+
+def link_framing(settings: Settings, protocol: type[FrameProtocol]) -> Framing:
+    """What the peer speaks: --framing, else the protocol class's own, else lines.
+
+    :raises SpecError: not understood, or options that would have no effect.
+    """
+    if settings.raw:
+        return framing.raw()
+    own = getattr(protocol, "framing", None)
+    if settings.framing is None and own is not None:
+        for name in ("max-frame", "on-bad-frame"):
+            if name in settings.given:
+                raise SpecError(f"--{name} and --protocol: needs --framing, the class has its own")
+        return cast(Framing, own)
+    try:
+        return framing.named(
+            settings.framing or "lines",
+            max_frame=settings.max_frame,
+            on_bad_frame=settings.on_bad_frame,
+        )
+    except SpecError as error:
+        raise SpecError(f"--framing: {error}") from None
+
+
+def input_framing(settings: Settings) -> Framing:
+    """How the input separates frames.
+
+    :raises SpecError: not understood.
+    """
+    if settings.raw:
+        return framing.raw()
+    try:
+        return framing.named(settings.input_framing or "lines", max_frame=settings.max_frame)
+    except SpecError as error:
+        raise SpecError(f"--input-framing: {error}") from None
+
+
+def describe(settings: Settings) -> str:
+    """What logs call the link."""
+    if settings.unix is not None:
+        return settings.unix
+    if settings.endpoint is not None:
+        return shown(settings.endpoint)
+    if settings.host is None:
+        return "demo"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
+def make_endpoint(reactor: Any, settings: Settings) -> Any:
+    """Where to connect, an `IStreamClientEndpoint`.
+
+    :raises LocalError: a text is not understood, a file is not what it should be.
+    """
+    if settings.endpoint is not None:
+        return _named("endpoint", lambda: endpoints.from_string(reactor, settings.endpoint or ""))
+    if settings.unix is not None:
+        inner = endpoints.unix(reactor, settings.unix, timeout=settings.connect_timeout)
+        host = settings.tls_name or ""
+    else:
+        host = settings.host or ""
+        inner = _named("host", lambda: _tcp(reactor, settings))
+    if not settings.tls:
+        return inner
+    security = _tls_settings(settings)
+    _named("tls", security.check)
+    return endpoints.tls(inner, host, security, clock=reactor)
+
+
+def _tcp(reactor: Any, settings: Settings) -> Any:
+    family = "4" if settings.ipv4 else "6" if settings.ipv6 else None
+    return endpoints.tcp(
+        reactor,
+        settings.host or "",
+        settings.port or 0,
+        timeout=settings.connect_timeout,
+        bind=settings.bind,
+        family=family,
+    )
+
+
+def _tls_settings(settings: Settings) -> endpoints.TLSSettings:
+    return endpoints.TLSSettings(
+        ca=settings.tls_ca,
+        cert=settings.tls_cert,
+        key=settings.tls_key,
+        name=settings.tls_name,
+        pins=tuple(given.value for given in settings.tls_pin),
+        insecure=settings.tls_insecure,
+    )
+
+
+def _named(option: str, make: Callable[[], Any]) -> Any:
+    """What `make` makes; its complaint begins with the option's name."""
+    try:
+        return make()
+    except LocalError as error:
+        text = str(error)
+        dashed = (
+            "" if text.startswith("--") else "--" if text.startswith(option) else f"--{option}: "
+        )
+        raise SpecError(f"{dashed}{text}") from None
+
+
+def make_link(
+    settings: Settings,
+    protocol: type[FrameProtocol],
+    chosen: Framing,
+    log: Logger,
+    clock: Any,
+) -> Link:
+    """The link that the settings describe; it does nothing yet.
+
+    :raises SpecError: figures that make no sense together.
+    """
+    link = Link.forProtocol(
+        protocol,
+        backoff=_backoff(settings),
+        framing=None if settings.framing is None and hasattr(protocol, "framing") else chosen,
+        connectTimeout=settings.connect_timeout,
+        openingTimeout=settings.opening_timeout,
+        closeTimeout=settings.close_timeout,
+        silenceTimeout=settings.silence_timeout,
+        frameTimeout=settings.frame_timeout,
+        name=describe(settings),
+        wiretap=hexdumper(log, describe(settings)) if settings.hexdump else None,
+        clock=clock,
+    )
+    assert isinstance(link, Link)
+    link.log = log
+    link.once = settings.once or settings.check
+    return link
+
+
+def _backoff(settings: Settings) -> Backoff:
+    return Backoff(
+        initial=settings.retry_initial,
+        maximum=settings.retry_maximum,
+        factor=settings.retry_factor,
+        retries=0 if settings.once or settings.check else settings.retries,
+        stable_after=settings.stable_after,
+    )
+
+
+def hexdumper(log: Logger, name: str) -> Wiretap:
+    """What logs every byte: ``<`` received, ``>`` sent, numbered in each direction."""
+    seen = {"in": 0, "out": 0}
+    marks = {"in": "<", "out": ">"}
+
+    def tap(direction: Literal["in", "out"], data: bytes) -> None:
+        for line in hexdump(data, seen[direction]):
+            log.info("{link} {mark} {line}", link=name, mark=marks[direction], line=line)
+        seen[direction] += len(data)
+
+    return tap

@@ -1,0 +1,144 @@
+"""From settings to everything that can be refused before anything is opened."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+
+from nbclient.daemon import formats
+from nbclient.daemon.link import (
+    DaemonProtocol,
+    describe,
+    input_framing,
+    link_framing,
+    load_protocol,
+    make_endpoint,
+)
+from nbclient.daemon.opening import Step, parse_script
+from nbclient.daemon.options import SHELL, Settings
+from nbclient.daemon.values import Place
+from nbclient.daemon.worker import Runner, Worker
+from nbclient.errors import LocalError, SpecError
+from nbclient.framing.base import Framing
+from nbclient.protocol import FrameProtocol
+
+
+@frozen
+class Surroundings:
+    """What a job touches of the process it runs in; tests bring their own.
+
+    :ivar stdin: the descriptor that ``-`` reads, None if there is none.
+    :ivar stdout: the descriptor that ``-`` writes, None if there is none.
+    :ivar encoding: of the terminal that `stdout` is, None if it is none.
+    :ivar now: the time of day, seconds since the epoch.
+    :ivar show: prints a line for the user (the report of --check).
+    :ivar runner: makes the thread for an input or output of this name.
+    """
+
+    stdin: int | None
+    stdout: int | None
+    encoding: str | None
+    now: Callable[[], float]
+    show: Callable[[str], object]
+    runner: Callable[[str], Runner]
+
+
+def surroundings(reactor: Any) -> Surroundings:
+    """Those of this process."""
+    # A standard stream that was closed before the start is None; its number
+    # may be a socket's by now.
+    stdin = None if sys.stdin is None else 0
+    stdout = None if sys.stdout is None else 1
+    terminal = stdout is not None and os.isatty(stdout)
+    encoding = sys.stdout.encoding if terminal else None
+    return Surroundings(
+        stdin, stdout, encoding, time.time, print, lambda name: Worker(reactor, name)
+    )
+
+
+@frozen
+class Plan:
+    """A job, ready to begin.
+
+    :ivar endpoint: None for the demo, whose port is not known yet.
+    :ivar targets: where frames go, and in which form.
+    """
+
+    protocol: type[FrameProtocol]
+    framing: Framing
+    endpoint: Any
+    source: Place
+    source_framing: Framing
+    targets: tuple[tuple[Place, formats.Format], ...]
+    script: tuple[Step, ...]
+
+
+def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings) -> Plan:
+    """Work everything out; what it reads, it reads to find faults early.
+
+    :param front: the front end, for the defaults.
+    :raises LocalError: one line that names the option and what is wrong.
+    """
+    protocol = load_protocol(settings.protocol)
+    ours = issubclass(protocol, DaemonProtocol)
+    if not ours:
+        _refuse_unused(settings, protocol)
+    framing = link_framing(settings, protocol)
+    standard = Place("-" if front == SHELL else "log")
+    default = Place("none") if settings.check or not ours else standard
+    targets = settings.targets or [(default, None)]
+    return Plan(
+        protocol=protocol,
+        framing=framing,
+        endpoint=None if settings.demo else make_endpoint(reactor, settings),
+        source=_source(settings, front, around),
+        source_framing=input_framing(settings),
+        targets=tuple(
+            (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
+        ),
+        script=parse_script(settings.script),
+    )
+
+
+def _refuse_unused(settings: Settings, protocol: type) -> None:
+    for name in ("output", "output-framing", "opening", "opening-file", "expect"):
+        if name in settings.given:
+            raise SpecError(
+                f"--{name} and --protocol: {protocol.__name__} would not use it, it is no subclass"
+                " of nbclient.daemon.link.DaemonProtocol"
+            )
+
+
+def _source(settings: Settings, front: str, around: Surroundings) -> Place:
+    if settings.input is not None:
+        source = settings.input
+    else:
+        source = Place("-" if front == SHELL and not settings.check else "none")
+    if source == Place("-") and around.stdin is None:
+        raise LocalError("--input: there is no standard input; use file:PATH or none")
+    return source
+
+
+def _shape(
+    settings: Settings,
+    place: Place,
+    spec: str | None,
+    framing: Framing,
+    around: Surroundings,
+) -> formats.Format:
+    standard = place == Place("-")
+    if standard and around.stdout is None:
+        raise LocalError("--output: there is no standard output; use file:PATH, log or none")
+    return formats.for_output(
+        spec,
+        framing,
+        name=describe(settings),
+        now=around.now,
+        encoding=around.encoding if standard else None,
+        timestamps=settings.timestamps and standard,
+    )

@@ -1,0 +1,331 @@
+"""One job: a link with its input and outputs, from the start to the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nbclient import endpoints
+from nbclient.daemon import inputs
+from nbclient.daemon.demo import INTRODUCTION, DemoFeed
+from nbclient.daemon.formats import Format
+from nbclient.daemon.inputs import Input
+from nbclient.daemon.link import Link, make_link
+from nbclient.daemon.options import Settings
+from nbclient.daemon.outputs import LogOutput, NoOutput, Output, Outputs
+from nbclient.daemon.plan import Plan, Surroundings
+from nbclient.daemon.report import report
+from nbclient.daemon.streams import StreamOutput, os_reason
+from nbclient.daemon.values import Place
+from nbclient.daemon.writers import DescriptorWriter, FileWriter
+from nbclient.errors import LinkError, LocalError
+from nbclient.factory import explain
+from nbclient.states import State
+
+FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)
+
+GRACE = 1.0
+"""Seconds beyond --close-timeout: an aborted connection may take so long to say so."""
+
+LOOKS = 4
+"""How often during --wait it is looked whether the peer still sends."""
+
+
+@frozen
+class Outcome:
+    """How a job ended.
+
+    :ivar status: the exit status.
+    :ivar message: a line for stderr, "" where there is nothing to say.
+    """
+
+    status: int
+    message: str = ""
+
+
+class Job:
+    """A link, its input, its outputs, and how it ends.
+
+    :param reactor: runs it.
+    :param settings: what was asked for.
+    :param plan: what became of it, from `make_plan`.
+    :param log: where to log.
+    :param around: what the process has.
+    """
+
+    def __init__(
+        self, reactor: Any, settings: Settings, plan: Plan, log: Logger, around: Surroundings
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._plan = plan
+        self._log = log
+        self._around = around
+        self.link: Link = make_link(settings, plan.protocol, plan.framing, log, reactor)
+        self.link.script = plan.script
+        self._outputs = Outputs(())
+        self._input: Input | None = None
+        self._demo: DemoFeed | None = None
+        self._timers: list[IDelayedCall] = []
+        self._began = 0.0
+        self._over: Deferred[Outcome] = Deferred()
+        self._verdict: Outcome | None = None
+        self._was_up = False  # the link was ready when it was told to stop
+        self._unwanted = False  # nobody reads standard output any more
+        self._signal = 0
+
+    # -- the start -------------------------------------------------------------------
+
+    def start(self) -> Deferred[Outcome]:
+        """Open the files and begin.
+
+        :return: fires with the outcome; never fails.
+        :raises LocalError: a file cannot be opened; nothing was begun.
+        """
+        source = self._open_source(self._plan.source)
+        self._outputs = Outputs([self._output(*target) for target in self._plan.targets])
+        link = self.link
+        link.outputs = self._outputs
+        link.observe(self._changed)
+        self._began = self._reactor.seconds()
+        link.start(self._endpoint(), self._reactor)
+        link.whenStopped().addCallback(self._link_stopped)
+        if self._settings.max_time is not None:
+            self._later(self._settings.max_time, self._time_over)
+        if self._settings.check:
+            self._when(link.whenReady(), self._report)
+        if source is not None:
+            self._input = self._start_input(*source)
+        return self._over
+
+    def _open_source(self, place: Place) -> tuple[str, int] | None:
+        if place.kind == "none":
+            return None
+        if place.kind == "-" and self._around.stdin is not None:
+            return "stdin", self._around.stdin
+        try:
+            return place.path, inputs.open_file(place.path)
+        except LocalError as error:
+            raise LocalError(f"--input: {error}") from None
+
+    def _output(self, place: Place, shape: Format) -> Output:
+        if place.kind == "none":
+            return NoOutput()
+        if place.kind == "log":
+            return LogOutput(self._reactor, self._log, self.link.name)
+        runner = self._around.runner(f"output {place}")
+        if place.kind == "-" and self._around.stdout is not None:
+            standard = DescriptorWriter(self._around.stdout)
+            return StreamOutput(
+                "stdout", standard, shape, runner, self._reactor, self._log, self._nobody_reads
+            )
+        file = FileWriter(place.path, shape.terminator)
+        try:
+            file.open()
+        except OSError as error:
+            raise LocalError(f"--output: {place.path}: {os_reason(error)}") from None
+        return StreamOutput(place.path, file, shape, runner, self._reactor, self._log)
+
+    def _endpoint(self) -> Any:
+        if not self._settings.demo:
+            return self._plan.endpoint
+        self._demo = DemoFeed(self._reactor)
+        port = self._demo.start()
+        self._log.info(INTRODUCTION)
+        return endpoints.tcp(self._reactor, "127.0.0.1", port)
+
+    def _start_input(self, name: str, descriptor: int) -> Input:
+        source = Input(
+            name,
+            lambda: inputs.read_chunk(descriptor),
+            self._around.runner(f"input {name}"),
+            self._plan.source_framing,
+            self._plan.framing.check,
+            self.link.send,
+            self._log,
+        )
+        source.ended.addCallback(self._input_ended)
+        source.start()
+        return source
+
+    # -- on the way ------------------------------------------------------------------
+
+    def reopen(self) -> None:
+        """Open the output files anew."""
+        self._log.info("reopening the output files")
+        self._outputs.reopen()
+
+    def _changed(self, old: State, new: State, reason: Failure | None) -> None:
+        if new is State.CONNECTING:
+            self._log.info("{link}: connecting", link=self.link.name)
+        elif new is State.OPENING and self._plan.script:
+            self._log.info("{link}: connected", link=self.link.name)
+
+    def _when(self, event: Deferred[Any], then: Callable[[Any], object]) -> None:
+        """Call `then` at an event of the link; where the link ends first, its end says why."""
+        event.addCallback(then).addErrback(lambda failure: failure.trap(LinkError))
+
+    def _later(self, delay: float, call: Callable[..., object], *arguments: object) -> None:
+        self._timers.append(self._reactor.callLater(delay, call, *arguments))
+
+    # -- what leads to the end ---------------------------------------------------------
+
+    def _input_ended(self, _: None) -> None:
+        link = self.link
+        if self._settings.once:
+            ready = link.whenReady().addCallback(lambda _: link.whenDrained())
+            self._when(ready, self._half_close)
+        elif self._settings.drain:
+            self._when(link.whenDrained(), lambda _: self._end(Outcome(FINISHED)))
+        else:
+            self._log.debug("{link}: the input has ended, the link stays", link=link.name)
+
+    def _half_close(self, _: None) -> None:
+        """--once: all is sent; the peer may have something to say yet."""
+        if self.link.connection is not None:
+            self.link.connection.finishWriting()
+        self._wait(self.link.stats().bytes_in, LOOKS)
+
+    def _wait(self, received: int, left: int) -> None:
+        """End when nothing came for --wait seconds."""
+        stats = self.link.stats()
+        if stats.bytes_in != received or stats.reading_held:
+            left = LOOKS
+        if left:
+            self._later(self._settings.wait / LOOKS, self._wait, stats.bytes_in, left - 1)
+        else:
+            self._end(Outcome(FINISHED))
+
+    def _report(self, connection: Any) -> None:
+        """--check: the link is ready."""
+        for line in report(connection, self._reactor.seconds() - self._began):
+            self._around.show(line)
+        self._end(Outcome(FINISHED))
+
+    def _time_over(self) -> None:
+        self._verdict = Outcome(OUT_OF_TIME, f"--max-time: {self._settings.max_time:g} s are over")
+        self._end(self._verdict)
+        self._hasten()
+
+    def _nobody_reads(self) -> None:
+        """Standard output is closed: whoever wanted the frames has left."""
+        self._unwanted = True
+        self._end(Outcome(FINISHED))
+        self._hasten()
+
+    def interrupt(self, number: int) -> None:
+        """A signal: the first ends in good order, the second at once."""
+        if self._signal:
+            self.abandon()
+            return
+        self._signal = number
+        if self._verdict is None or self._verdict.status == FINISHED:
+            self._verdict = Outcome(128 + number)
+        self.stop()
+
+    def stop(self) -> Deferred[None]:
+        """End in good order, within --close-timeout and `GRACE`.
+
+        :return: fires when everything is closed.
+        """
+        stopped: Deferred[None] = Deferred()
+
+        def over(outcome: Outcome) -> Outcome:
+            stopped.callback(None)
+            return outcome
+
+        self._over.addCallback(over)
+        if not self._over.called:
+            self._end(Outcome(FINISHED))
+            self._hasten()
+        return stopped
+
+    def abandon(self) -> None:
+        """End now; what is not delivered is counted."""
+        if self.link.connection is not None:
+            self.link.connection.abortConnection()
+        self._finish()
+
+    def _hasten(self) -> None:
+        """Whatever is still open when --close-timeout has passed is cut short."""
+        self._later(self._settings.close_timeout + GRACE, self.abandon)
+
+    def _end(self, outcome: Outcome) -> None:
+        """Tell the link to stop, in good order."""
+        if self._verdict is None:
+            self._verdict = outcome
+        self._was_up = self._was_up or self.link.state is State.READY
+        if self._input is not None:
+            self._input.stop()
+        self.link.stop()
+
+    # -- the end -----------------------------------------------------------------------
+
+    def _link_stopped(self, gave_up: Failure | None) -> None:
+        if self._verdict is None:
+            self._verdict = self._judge(gave_up)
+        if self._input is not None:
+            self._input.stop()
+        self._outputs.close().addCallback(lambda _: self._finish())
+
+    def _judge(self, gave_up: Failure | None) -> Outcome:
+        """The link stopped by itself."""
+        link, reason = self.link, self.link.lastReason
+        if not link.once or reason is None:
+            why = gave_up
+        elif link.was_ready and reason.check(ConnectionDone):
+            return Outcome(FINISHED)
+        else:
+            why = reason
+        return (
+            Outcome(FINISHED) if why is None else Outcome(GAVE_UP, f"{link.name}: {explain(why)}")
+        )
+
+    def _finish(self) -> None:
+        if self._over.called:
+            return
+        timers, self._timers = self._timers, []
+        for timer in timers:
+            if timer.active():
+                timer.cancel()
+        self._outputs.abandon()
+        if self._demo is not None:
+            self._demo.stop()
+        self._over.callback(self._settled(self._verdict or Outcome(FINISHED)))
+
+    def _settled(self, verdict: Outcome) -> Outcome:
+        """The outcome, now that it is known what was delivered."""
+        undelivered = [] if self._unwanted else self._undelivered()
+        if not undelivered:
+            return verdict
+        known = verdict.status in (GAVE_UP, OUT_OF_TIME)
+        said = [verdict.message] if verdict.message else []
+        return Outcome(verdict.status if known else UNDELIVERED, "; ".join([*said, *undelivered]))
+
+    def _undelivered(self) -> list[str]:
+        """What did not get to where it should, in words."""
+        outbox = self.link.stats().outbox
+        unsent = outbox.refused + outbox.set_aside + outbox.abandoned + outbox.waiting
+        unsent += 0 if self._input is None else self._input.refused
+        words = []
+        if unsent:
+            words.append(f"{_frames(unsent)} not sent")
+        if self._outputs.lost:
+            words.append(f"{_frames(self._outputs.lost)} not stored")
+        if self.link.once and self.link.tails:
+            words.append("the last frame received was cut off")
+        reason = self.link.lastReason
+        if self._was_up and reason is not None and reason.check(ConnectionAborted):
+            words.append("the connection was cut short, what was sent last may not have arrived")
+        return words
+
+
+def _frames(number: int) -> str:
+    return f"{number} frame{'' if number == 1 else 's'}"

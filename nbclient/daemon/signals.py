@@ -1,0 +1,45 @@
+"""Signals, handled in the reactor's turn."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[], object]
+
+
+class Signals:
+    """Handlers for some signals, and the way back to those before.
+
+    :param reactor: runs the handlers (`IReactorFromThreads`).
+    :param handlers: for each signal, what to call.
+    """
+
+    def __init__(self, reactor: Any, handlers: Mapping[int, Handler]) -> None:
+        self._reactor = reactor
+        self._handlers = handlers
+        self._before: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Take the signals over, but those that were ignored from the start (nohup)."""
+        for number in self._handlers:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._received)
+
+    def restore(self) -> None:
+        """Put back what was there."""
+        before, self._before = self._before, {}
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def before(self, number: int) -> Callable[[int, FrameType | None], object] | None:
+        """The handler that `install` displaced, if it was a function."""
+        handler = self._before.get(number)
+        return handler if callable(handler) else None
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._handlers[number])

@@ -1,0 +1,150 @@
+"""``twistd nbclient``: a job as a service of Twisted's daemon."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from nbclient.daemon.clocks import use_monotonic_clock
+from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
+from nbclient.daemon.commandline import refuse
+from nbclient.daemon.logs import make_logger
+from nbclient.daemon.options import TWISTD, Settings
+from nbclient.daemon.plan import Plan, make_plan, surroundings
+from nbclient.daemon.run import USAGE, Job, Outcome
+from nbclient.daemon.signals import Signals
+from nbclient.errors import LocalError
+
+
+def make_service(options: TwistdOptions) -> IService:
+    """The service that these options describe.
+
+    :raises SystemExit: status 2, after one line on stderr.
+    """
+    from twisted.internet import reactor
+
+    settings = options.settings
+    log = make_logger(settings.verbosity)
+    if not use_monotonic_clock(reactor):
+        log.warn("timers are set already, the reactor stays on the time of day")
+    try:
+        plan = None if _moves(options) else _plan(reactor, settings)
+    except LocalError as error:
+        refuse(str(error))
+    return JobService(reactor, settings, plan, log)
+
+
+def _moves(options: TwistdOptions) -> bool:
+    """Whether relative paths will mean something else when the service starts."""
+    parent: Any = options.parent or {}
+    return bool(parent.get("chroot")) or parent.get("rundir", ".") != "."
+
+
+def _plan(reactor: Any, settings: Settings) -> Plan:
+    return make_plan(reactor, settings, TWISTD, surroundings(reactor))
+
+
+class JobService(Service):
+    """Runs one job; when it ends by itself, so does the process, with its status.
+
+    :param plan: None where it can only be made once the service starts.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings, plan: Plan | None, log: Logger) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._plan = plan
+        self._log = log
+        self._job: Job | None = None
+        self._stopping = False
+        self._signalled = False
+        self._signals = Signals(
+            reactor,
+            {
+                signal.SIGHUP: self._reopen,
+                signal.SIGUSR1: self._rotate,
+                signal.SIGTERM: lambda: self._end(signal.SIGTERM),
+                signal.SIGINT: lambda: self._end(signal.SIGINT),
+            },
+        )
+
+    def startService(self) -> None:
+        """Open everything and begin; nothing was opened before."""
+        super().startService()
+        try:
+            plan = self._plan or _plan(self._reactor, self._settings)
+            job = Job(self._reactor, self._settings, plan, self._log, surroundings(self._reactor))
+            over = job.start()
+        except LocalError as error:
+            self._finished(Outcome(USAGE, str(error)))
+            return
+        self._job = job
+        over.addCallback(self._finished)
+        # Twisted takes the signals when the reactor runs: after that.
+        self._reactor.callWhenRunning(self._signals.install)
+
+    def stopService(self) -> Deferred[None]:
+        """End in good order.
+
+        :return: fires within --close-timeout and a second.
+        """
+        super().stopService()
+        self._stopping = True
+        stopped = succeed(None) if self._job is None else self._job.stop()
+        return stopped.addBoth(self._restore_signals)
+
+    def _restore_signals(self, _: object) -> None:
+        self._signals.restore()
+
+    def _finished(self, outcome: Outcome) -> None:
+        """The job is over: by itself, or because the service stops."""
+        if outcome.message:
+            self._log.error("{why}", why=outcome.message)
+        if self._stopping:
+            return
+        self._log.info("finished, exit status {status}", status=outcome.status)
+        exit_with(outcome.status)
+        self._reactor.callWhenRunning(self._reactor.stop)
+
+    def _reopen(self) -> None:
+        if self._job is not None:
+            self._job.reopen()
+
+    def _rotate(self) -> None:
+        """SIGUSR1, with which twistd rotates its own log."""
+        rotate = self._signals.before(signal.SIGUSR1)
+        if rotate is not None:
+            rotate(signal.SIGUSR1, None)
+        self._reopen()
+
+    def _end(self, number: int) -> None:
+        """The first signal ends as twistd does; the next one at once."""
+        end = self._signals.before(number)
+        if self._signalled and self._job is not None:
+            self._job.abandon()
+        elif end is not None:
+            end(number, None)
+        self._signalled = True
+
+
+def exit_with(status: int) -> None:
+    """Have the process exit with `status`, after twistd has removed its pidfile.
+
+    Twisted has no way to say it (twisted #11335), and swallows SystemExit.
+    """
+    if status:
+        atexit.register(leave, status)
+
+
+def leave(status: int) -> None:
+    """End this process now, at the end of everything else."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
