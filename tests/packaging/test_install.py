@@ -69,6 +69,7 @@ def test_every_way_of_installing_gives_a_twistd_that_lists_nbclient(
     )
     home = tree if way == "editable" else environment.site
     assert said == f"{nbclient.__version__} {nbclient.__version__} {home}/nbclient/__init__.py"
+    assert "--port" in environment.twistd("nbclient", "--help").stdout
     if way == "wheel":
         goes_without_a_trace(environment)
 
