@@ -1,0 +1,165 @@
+"""Processes that a test starts: read with a time limit, and ended with the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0
+"""Seconds after which something that should have happened has not; a busy machine is slow."""
+
+
+class Output:
+    """What a process writes, read by a thread, looked through in order."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._changed = threading.Condition()
+        self._text = ""
+        self._seen = 0
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with self._stream:
+            while data := self._read_some():
+                with self._changed:
+                    self._text += data.decode("utf-8", "backslashreplace")
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _read_some(self) -> bytes:
+        try:
+            return os.read(self._stream.fileno(), 65536)
+        except OSError:  # how the master of a pty says that nobody is left
+            return b""
+
+    @property
+    def text(self) -> str:
+        """Everything so far."""
+        with self._changed:
+            return self._text
+
+    def expect(self, pattern: str, timeout: float = PATIENCE) -> re.Match[str]:
+        """Wait for a match behind the previous one.
+
+        :raises AssertionError: none came in time, or the process has ended.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._find(pattern), timeout)
+            found = self._find(pattern)
+            assert found, f"{pattern!r} is not in {self._text[self._seen :]!r}"
+            self._seen = found.end()
+            return found
+
+    def _find(self, pattern: str) -> re.Match[str] | None:
+        return re.compile(pattern, re.MULTILINE).search(self._text, self._seen)
+
+    def end(self, timeout: float = PATIENCE) -> str:
+        """Everything, once the process has closed it."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), "the output is still open"
+        return self._text
+
+
+class Child:
+    """A process with its outputs; leaving the `with` ends it.
+
+    :param terminal: a descriptor that is to be its standard input and output.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: str | os.PathLike[str] | None = None,
+        terminal: int | None = None,
+    ) -> None:
+        pipe = subprocess.PIPE if terminal is None else terminal
+        self.process = subprocess.Popen(
+            [*_leash(), *arguments],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # Neither Ctrl-C nor anything else meant for pytest reaches it.
+            start_new_session=True,
+        )
+        assert self.process.stderr is not None
+        self.err = Output(self.process.stderr)
+        if self.process.stdout is not None:
+            self.out = Output(self.process.stdout)
+
+    def type(self, text: str) -> None:
+        """Write to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def hang_up(self) -> None:
+        """End its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def interrupt(self) -> None:
+        """What Ctrl-C sends."""
+        self.process.send_signal(signal.SIGINT)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Its exit status."""
+        return self.process.wait(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        self.kill()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.err.end()
+        if self.process.stdout is not None:
+            self.out.end()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def python(*arguments: str) -> list[str]:
+    """The command that runs this Python."""
+    return [sys.executable, *arguments]
+
+
+def example(name: str, *arguments: str) -> list[str]:
+    """The command that runs one of examples/."""
+    return python(str(ROOT / "examples" / name), *arguments)
+
+
+def _leash() -> list[str]:
+    """What makes a process die with the test that started it, where there is such a thing."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL"]

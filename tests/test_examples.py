@@ -1,0 +1,348 @@
+"""The programs of examples/, each as a process against a server on loopback."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import termios
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.real.children import PATIENCE, ROOT, Child, Output, example
+
+HELLO = b"Hello, Server!"
+
+
+class Peer:
+    """A listening socket that a test serves by hand."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.listener.settimeout(PATIENCE)
+        self.port = str(self.listener.getsockname()[1])
+
+    def accept(self) -> socket.socket:
+        connection, _ = self.listener.accept()
+        connection.settimeout(PATIENCE)
+        return self._stack.enter_context(connection)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def peer(stack: ExitStack) -> Peer:
+    return Peer(stack)
+
+
+@pytest.fixture
+def closed_port(stack: ExitStack) -> str:
+    """A port that refuses: bound, so that nobody else gets it, but not listening."""
+    reserved = stack.enter_context(socket.socket())
+    reserved.bind(("127.0.0.1", 0))
+    return str(reserved.getsockname()[1])
+
+
+def receive(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (chunk := connection.recv(size - len(data))):
+        data += chunk
+    return data
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+# hello.py
+
+
+def test_hello_sends_prints_what_comes_and_ends_with_the_server(
+    stack: ExitStack, peer: Peer
+) -> None:
+    child = stack.enter_context(Child(example("hello.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    assert receive(connection, len(HELLO)) == HELLO
+    child.out.expect(r"^Message sent to the server\.$")
+    connection.sendall(b"Hello, Client!")
+    child.out.expect(r"^Received: Hello, Client!$")
+    connection.close()
+    child.out.expect(r"^Connection closed by the server\.$")
+    assert child.wait() == 0
+    assert child.err.end() == ""
+
+
+def test_hello_hears_the_answer_of_a_server_that_closes_at_once(
+    stack: ExitStack, peer: Peer
+) -> None:
+    """An answer and the end of it in one: nothing of it is lost."""
+    child = stack.enter_context(Child(example("hello.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    receive(connection, len(HELLO))
+    connection.sendall(b"bye")
+    connection.close()
+    assert child.wait() == 0
+    assert child.out.end().splitlines() == [
+        "Message sent to the server.",
+        "Received: bye",
+        "Connection closed by the server.",
+    ]
+
+
+def test_hello_shows_control_characters_and_does_not_send_them_to_the_terminal(
+    stack: ExitStack, peer: Peer
+) -> None:
+    child = stack.enter_context(Child(example("hello.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    connection.sendall(b"\x1b]0;gotcha\x07\xff")
+    child.out.expect(r"Received: \\e\]0;gotcha\\a\\xff$")
+
+
+def test_hello_says_what_went_wrong_when_nobody_listens(stack: ExitStack, closed_port: str) -> None:
+    child = stack.enter_context(Child(example("hello.py", "127.0.0.1", closed_port)))
+    assert child.wait() == 1
+    assert child.out.end() == "Error: connection refused\n"
+    assert child.err.end() == ""
+
+
+def test_hello_says_what_went_wrong_when_the_connection_is_reset(
+    stack: ExitStack, peer: Peer
+) -> None:
+    child = stack.enter_context(Child(example("hello.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    receive(connection, len(HELLO))
+    reset(connection)
+    assert child.wait() == 1
+    assert re.search(r"^Error: the connection was lost", child.out.end(), re.MULTILINE)
+
+
+# receive.py
+
+
+def test_receive_prints_until_the_end(stack: ExitStack, peer: Peer) -> None:
+    child = stack.enter_context(Child(example("receive.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    for text in ("one", "two"):
+        connection.sendall(text.encode())
+        child.out.expect(f"^Received: {text}$")
+    connection.sendall(b"three")
+    connection.close()
+    assert child.wait() == 0
+    assert child.out.end().splitlines() == ["Received: one", "Received: two", "Received: three"]
+    assert child.err.end() == ""
+
+
+def test_receive_says_what_went_wrong(stack: ExitStack, closed_port: str) -> None:
+    child = stack.enter_context(Child(example("receive.py", "127.0.0.1", closed_port)))
+    assert child.wait() == 1
+    assert child.out.end() == "Error: gave up after 1 attempt: connection refused\n"
+
+
+# watcher.py
+
+
+def test_watcher_watches_several_at_once_until_ctrl_c(stack: ExitStack, peer: Peer) -> None:
+    other = Peer(stack)
+    child = stack.enter_context(
+        Child(example("watcher.py", "127.0.0.1", peer.port, "127.0.0.1", other.port))
+    )
+    first, second = peer.accept(), other.accept()
+    for connection, port, text in ((second, other.port, "b"), (first, peer.port, "a")):
+        assert receive(connection, len(HELLO)) == HELLO
+        connection.sendall(text.encode())
+        child.out.expect(f"^127.0.0.1:{port} Received: {text}$")
+    child.interrupt()
+    assert child.wait() == 0
+    assert child.out.end().splitlines()[-1] == "Client stopped."
+    assert child.err.end() == ""
+    assert first.recv(1) == second.recv(1) == b""  # closed, not just forgotten
+
+
+def test_watcher_prints_an_error_closes_and_comes_back(stack: ExitStack, peer: Peer) -> None:
+    child = stack.enter_context(Child(example("watcher.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    receive(connection, len(HELLO))
+    reset(connection)
+    child.out.expect(rf"^127.0.0.1:{peer.port} Error: the connection was lost")
+    connection = peer.accept()
+    assert receive(connection, len(HELLO)) == HELLO
+    connection.close()
+    child.out.expect(rf"^127.0.0.1:{peer.port} Connection closed by the server\.$")
+    child.interrupt()
+    assert child.wait() == 0
+
+
+def test_an_unreachable_server_does_not_disturb_the_others(
+    stack: ExitStack, peer: Peer, closed_port: str
+) -> None:
+    child = stack.enter_context(
+        Child(example("watcher.py", "127.0.0.1", closed_port, "127.0.0.1", peer.port))
+    )
+    connection = peer.accept()
+    child.out.expect(f"^127.0.0.1:{closed_port} Error: connection refused$")
+    connection.sendall(b"still here")
+    child.out.expect(f"^127.0.0.1:{peer.port} Received: still here$")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("watcher.py", []),
+        ("watcher.py", ["localhost"]),
+        ("watcher.py", ["localhost", "seventy"]),
+        ("watcher.py", ["localhost", "70000"]),
+        ("watcher.py", ["localhost", "1", "localhost"]),
+        ("watcher.py", ["", "1"]),
+        ("hello.py", ["localhost"]),
+        ("receive.py", []),
+        ("switchboard.py", []),
+        ("switchboard.py", ["localhost"]),
+        ("switchboard.py", ["localhost:seventy"]),
+    ],
+)
+def test_wrong_arguments_print_the_usage_and_exit_1(name: str, arguments: list[str]) -> None:
+    with Child(example(name, *arguments)) as child:
+        assert child.wait() == 1
+        assert re.search(f"^usage: {name} ", child.out.end(), re.MULTILINE)
+        assert child.err.end() == ""
+
+
+@pytest.mark.parametrize("name", ["hello.py", "receive.py"])
+def test_a_port_out_of_range_is_an_error_in_one_line(name: str) -> None:
+    with Child(example(name, "localhost", "70000")) as child:
+        assert child.wait() == 1
+        assert child.out.end() == "Error: port 70000 is out of range (1 to 65535)\n"
+        assert child.err.end() == ""
+
+
+# switchboard.py
+
+
+def test_switchboard_sends_what_is_typed_to_all_or_to_one(stack: ExitStack, peer: Peer) -> None:
+    other = Peer(stack)
+    child = stack.enter_context(
+        Child(example("switchboard.py", f"127.0.0.1:{peer.port}", f"127.0.0.1:{other.port}"))
+    )
+    first, second = peer.accept(), other.accept()
+    child.type("to all\n2: to the second\n3: to nobody\n")
+    assert receive(first, 7) == b"to all\n"
+    assert receive(second, 21) == b"to all\nto the second\n"
+    child.out.expect("^there is no 3$")
+    second.sendall(b"an answer\n")
+    child.out.expect(r"^\[2\] an answer$")
+    child.type("?\n")
+    child.out.expect(r"^\[1\] .* READY for \d+ s, 0 lines in, 1 out, 0 waiting$")
+    child.out.expect(r"^\[2\] .* READY for \d+ s, 1 lines in, 2 out, 0 waiting$")
+    child.hang_up()
+    assert child.wait() == 0
+    assert child.err.end() == ""
+    assert first.recv(1) == second.recv(1) == b""
+
+
+def test_switchboard_answers_while_a_server_does_not_read(stack: ExitStack, peer: Peer) -> None:
+    """One stalled server must not hold up the keyboard, nor the other connection."""
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    other = Peer(stack)
+    child = stack.enter_context(
+        Child(example("switchboard.py", f"127.0.0.1:{peer.port}", f"127.0.0.1:{other.port}"))
+    )
+    stalled, lively = peer.accept(), other.accept()
+    child.type(("1: " + "x" * 10000 + "\n") * 1000)
+    child.type("2: are you there\n")
+    assert receive(lively, 14) == b"are you there\n"
+    child.type("?\n")
+    child.out.expect(r"^\[1\] .* READY for \d+ s, .* [1-9]\d* waiting$")
+    reset(stalled)
+
+
+def test_what_is_typed_while_a_link_is_down_is_sent_when_it_is_up(
+    stack: ExitStack, peer: Peer
+) -> None:
+    child = stack.enter_context(Child(example("switchboard.py", f"127.0.0.1:{peer.port}")))
+    reset(peer.accept())
+    child.out.expect(r"^\[1\] .*; trying again$")
+    peer_address = peer.listener.getsockname()
+    child.type("kept\n")
+    connection = peer.accept()
+    assert receive(connection, 5) == b"kept\n"
+    assert peer_address == connection.getsockname()
+
+
+def test_switchboard_says_how_much_was_not_sent(stack: ExitStack, closed_port: str) -> None:
+    child = stack.enter_context(Child(example("switchboard.py", f"127.0.0.1:{closed_port}")))
+    child.out.expect(r"^\[1\] .*: connection refused; trying again$")
+    child.type("one\ntwo\n")
+    child.hang_up()
+    child.out.expect(r"^\[1\] 2 lines were not sent$")
+    assert child.wait() == 0
+
+
+def test_a_line_that_the_framing_cannot_carry_is_refused(stack: ExitStack, peer: Peer) -> None:
+    child = stack.enter_context(Child(example("switchboard.py", f"127.0.0.1:{peer.port}")))
+    peer.accept()
+    child.type("carriage return\r\n")
+    child.out.expect(r"^\[1\] not sent: ")
+
+
+def test_switchboard_on_a_terminal_ends_with_ctrl_c_and_leaves_it_as_it_was(
+    stack: ExitStack, peer: Peer
+) -> None:
+    """A shell cannot use a terminal that was left non-blocking."""
+    with terminal() as (screen, slave):
+        child = stack.enter_context(
+            Child(example("switchboard.py", f"127.0.0.1:{peer.port}"), terminal=slave)
+        )
+        connection = peer.accept()
+        screen.expect(r"^\[1\] 127.0.0.1:\d+ is connected")
+        os.write(screen.fd, b"typed\n")
+        assert receive(connection, 6) == b"typed\n"
+        connection.sendall(b"\x1b[2Jcleared?\n")
+        screen.expect(r"^\[1\] \\e\[2Jcleared\?")
+        child.process.send_signal(signal.SIGINT)
+        assert child.wait() == 0
+        assert child.err.end() == ""
+        assert os.get_blocking(slave)
+
+
+class Screen(Output):
+    """The master side of a pty."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        super().__init__(os.fdopen(fd, "rb", buffering=0))
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[Screen, int]]:
+    """A pty: its screen, and the side that a program uses."""
+    master, slave = pty.openpty()
+    settings = termios.tcgetattr(slave)
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, settings)
+    screen = Screen(master)
+    try:
+        yield screen, slave
+    finally:
+        os.close(slave)
+        screen.end()
+
+
+def test_every_example_is_tested_here_and_says_how_it_is_run() -> None:
+    names = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+    assert names == ["hello.py", "receive.py", "switchboard.py", "watcher.py"]
+    for name in names:
+        text = Path(ROOT / "examples" / name).read_text(encoding="utf-8")
+        assert f"python examples/{name} " in text
