@@ -1,0 +1,95 @@
+"""The errors: who can mend what, one line each, figures as attributes."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbclient import errors
+from nbclient.errors import (
+    BadFrame,
+    CallbackFailed,
+    ConnectionClosed,
+    ConnectTimeout,
+    FrameError,
+    FrameTimeout,
+    FrameTooLong,
+    GaveUp,
+    LinkError,
+    LinkStopped,
+    LocalError,
+    NBClientError,
+    OpeningFailed,
+    OutboxFull,
+    PeerError,
+    SilenceTimeout,
+    SpecError,
+)
+
+WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
+    LocalError: {SpecError, FrameError, OutboxFull},
+    PeerError: {FrameTooLong, BadFrame, FrameTimeout, SilenceTimeout, OpeningFailed},
+    LinkError: {ConnectTimeout, CallbackFailed, ConnectionClosed, LinkStopped, GaveUp},
+}
+
+ONE_OF_EACH = [
+    (FrameTooLong(100, 250), "the frame has reached 250 bytes, more than the limit of 100"),
+    (FrameTooLong(100, 250, True), "the frame declares 250 bytes, more than the limit of 100"),
+    (BadFrame("a digit", b"x\n"), "a digit, but the peer sent b'x\\n'"),
+    (FrameTimeout(2.5), "the frame begun was not finished within 2.5 s"),
+    (SilenceTimeout(60.0), "the peer sent nothing for 60 s"),
+    (ConnectTimeout(10.0), "not connected within 10 s (name, connect and TLS together)"),
+    (GaveUp(1, "connection refused"), "gave up after 1 attempt: connection refused"),
+    (GaveUp(3, "connection refused"), "gave up after 3 attempts: connection refused"),
+    (OutboxFull(64, 100), "100 bytes do not fit: the outbox is bounded at 64 bytes"),
+]
+
+
+def test_every_error_says_whose_it_is_by_exactly_one_base() -> None:
+    defined = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, NBClientError)
+    }
+    listed = {kind for kinds in WHO_CAN_MEND_IT.values() for kind in kinds}
+    assert defined == {NBClientError, *WHO_CAN_MEND_IT, *listed}
+    for base, kinds in WHO_CAN_MEND_IT.items():
+        for kind in kinds:
+            assert [each for each in WHO_CAN_MEND_IT if issubclass(kind, each)] == [base]
+
+
+def test_all_of_them_can_be_caught_at_once_but_no_stranger_with_them() -> None:
+    assert all(issubclass(base, NBClientError) for base in WHO_CAN_MEND_IT)
+    assert NBClientError.__bases__ == (Exception,)
+
+
+@pytest.mark.parametrize("kind", [SpecError, FrameError])
+def test_what_is_wrong_with_a_value_is_a_value_error_too(kind: type[Exception]) -> None:
+    assert issubclass(kind, ValueError)
+
+
+@pytest.mark.parametrize(("error", "words"), ONE_OF_EACH, ids=lambda value: str(value)[:40])
+def test_the_message_is_one_line_that_names_what_was_wrong(
+    error: NBClientError, words: str
+) -> None:
+    assert str(error) == words
+
+
+def test_the_figures_are_attributes_so_that_nobody_parses_the_text() -> None:
+    long = FrameTooLong(100, 250)
+    assert (long.limit, long.size) == (100, 250)
+    full = OutboxFull(64, 100)
+    assert (full.limit, full.size) == (64, 100)
+    assert FrameTimeout(2.5).seconds == 2.5
+    assert SilenceTimeout(60).seconds == 60
+    assert ConnectTimeout(10).seconds == 10
+    assert GaveUp(3, "why").attempts == 3
+
+
+def test_a_bad_frame_shows_what_came_instead_but_no_more_than_fits_a_line() -> None:
+    bad = BadFrame("a digit", bytearray(b"\x1b[2J" * 1000))
+    assert bad.what == "a digit"
+    assert bad.found == b"\x1b[2J" * 10
+    assert type(bad.found) is bytes
+    # The bytes of a peer never reach a terminal as they are.
+    assert "\x1b" not in str(bad)
+    assert len(str(bad)) < 120
