@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import pty
 import re
-import signal
 import socket
 import struct
-import termios
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.real.children import PATIENCE, ROOT, Child, Output, example
+from tests.real.children import PATIENCE, ROOT, Child, example
 
 HELLO = b"Hello, Server!"
 
@@ -297,47 +295,26 @@ def test_a_line_that_the_framing_cannot_carry_is_refused(stack: ExitStack, peer:
     child.out.expect(r"^\[1\] not sent: ")
 
 
-def test_switchboard_on_a_terminal_ends_with_ctrl_c_and_leaves_it_as_it_was(
+def test_switchboard_ends_with_ctrl_c_and_leaves_the_terminal_as_it_was(
     stack: ExitStack, peer: Peer
 ) -> None:
     """A shell cannot use a terminal that was left non-blocking."""
-    with terminal() as (screen, slave):
-        child = stack.enter_context(
-            Child(example("switchboard.py", f"127.0.0.1:{peer.port}"), terminal=slave)
-        )
-        connection = peer.accept()
-        screen.expect(r"^\[1\] 127.0.0.1:\d+ is connected")
-        os.write(screen.fd, b"typed\n")
-        assert receive(connection, 6) == b"typed\n"
-        connection.sendall(b"\x1b[2Jcleared?\n")
-        screen.expect(r"^\[1\] \\e\[2Jcleared\?")
-        child.process.send_signal(signal.SIGINT)
-        assert child.wait() == 0
-        assert child.err.end() == ""
-        assert os.get_blocking(slave)
-
-
-class Screen(Output):
-    """The master side of a pty."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        super().__init__(os.fdopen(fd, "rb", buffering=0))
-
-
-@contextmanager
-def terminal() -> Iterator[tuple[Screen, int]]:
-    """A pty: its screen, and the side that a program uses."""
-    master, slave = pty.openpty()
-    settings = termios.tcgetattr(slave)
-    settings[3] &= ~termios.ECHO
-    termios.tcsetattr(slave, termios.TCSANOW, settings)
-    screen = Screen(master)
-    try:
-        yield screen, slave
-    finally:
-        os.close(slave)
-        screen.end()
+    keyboard, terminal = pty.openpty()
+    stack.callback(os.close, keyboard)
+    stack.callback(os.close, terminal)
+    child = stack.enter_context(
+        Child(example("switchboard.py", f"127.0.0.1:{peer.port}"), stdin=terminal)
+    )
+    connection = peer.accept()
+    os.write(keyboard, b"typed\n")
+    assert receive(connection, 6) == b"typed\n"
+    connection.sendall(b"\x1b[2Jcleared?\n")
+    child.out.expect(r"^\[1\] \\e\[2Jcleared\?$")
+    assert not os.get_blocking(terminal)
+    child.interrupt()
+    assert child.wait() == 0
+    assert child.err.end() == ""
+    assert os.get_blocking(terminal)
 
 
 def test_every_example_is_tested_here_and_says_how_it_is_run() -> None:

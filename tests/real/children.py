@@ -33,19 +33,13 @@ class Output:
 
     def _read(self) -> None:
         with self._stream:
-            while data := self._read_some():
+            while data := os.read(self._stream.fileno(), 65536):
                 with self._changed:
                     self._text += data.decode("utf-8", "backslashreplace")
                     self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-
-    def _read_some(self) -> bytes:
-        try:
-            return os.read(self._stream.fileno(), 65536)
-        except OSError:  # how the master of a pty says that nobody is left
-            return b""
 
     @property
     def text(self) -> str:
@@ -78,7 +72,7 @@ class Output:
 class Child:
     """A process with its outputs; leaving the `with` ends it.
 
-    :param terminal: a descriptor that is to be its standard input and output.
+    :param stdin: a descriptor that is to be its standard input; default a pipe.
     """
 
     def __init__(
@@ -86,23 +80,22 @@ class Child:
         arguments: Sequence[str],
         *,
         cwd: str | os.PathLike[str] | None = None,
-        terminal: int | None = None,
+        stdin: int = subprocess.PIPE,
     ) -> None:
-        pipe = subprocess.PIPE if terminal is None else terminal
         self.process = subprocess.Popen(
             [*_leash(), *arguments],
-            stdin=pipe,
-            stdout=pipe,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             # Neither Ctrl-C nor anything else meant for pytest reaches it.
             start_new_session=True,
         )
+        assert self.process.stdout is not None
         assert self.process.stderr is not None
+        self.out = Output(self.process.stdout)
         self.err = Output(self.process.stderr)
-        if self.process.stdout is not None:
-            self.out = Output(self.process.stdout)
 
     def type(self, text: str) -> None:
         """Write to its standard input."""
@@ -133,9 +126,8 @@ class Child:
         self.kill()
         if self.process.stdin is not None:
             self.process.stdin.close()
+        self.out.end()
         self.err.end()
-        if self.process.stdout is not None:
-            self.out.end()
 
     def __enter__(self) -> Child:
         return self
