@@ -1,0 +1,210 @@
+"""What decoding costs is linear in the bytes, however they are cut: shown by counting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from nbclient import framing
+from nbclient.framing import Decoder, Framing
+from tests.conformance.counting import check_linear, cost
+from tests.conformance.framing import cut, single
+
+Workload = Callable[[Framing, int], list[bytes]]
+
+
+def frames_of(recipe: Framing, body: bytes, size: int) -> bytes:
+    """About `size` bytes of frames with this body."""
+    image = b"".join(recipe.encode([body]))
+    return image * (size // len(image))
+
+
+def body_of(recipe: Framing, size: int) -> bytes:
+    """A body of `size` bytes, where the framing leaves the choice."""
+    return b"x" * (7 if recipe == SEVEN else size)
+
+
+def one_frame_byte_by_byte(recipe: Framing, size: int) -> list[bytes]:
+    """The worst that a network can do to a long frame."""
+    return single(frames_of(recipe, body_of(recipe, size // 2), size))
+
+
+def one_frame_in_segments(recipe: Framing, size: int) -> list[bytes]:
+    """A frame far larger than what one read brings."""
+    stream = frames_of(recipe, body_of(recipe, size * 9 // 10), size)
+    return cut(stream, range(0, len(stream), 100))
+
+
+def tiny_frames_in_segments(recipe: Framing, size: int) -> list[bytes]:
+    """Many frames in every read, and one that is cut at its end."""
+    stream = frames_of(recipe, body_of(recipe, 1), size)
+    return cut(stream, range(0, len(stream), 1001))
+
+
+def tiny_frames_at_once(recipe: Framing, size: int) -> list[bytes]:
+    """All in a single read."""
+    return [frames_of(recipe, body_of(recipe, 1), size)]
+
+
+SEVEN = framing.fixed(7)
+RECIPES = [
+    framing.lines(),
+    framing.lines(on_bad_frame="skip"),
+    framing.crlf(),
+    framing.delimiter(b"xxxy"),  # its beginning is everywhere in these frames
+    framing.netstring(),
+    framing.octet_counted(),
+    framing.length(4),
+    framing.length(3, little_endian=True),
+    SEVEN,
+]
+WORKLOADS: list[tuple[Workload, int]] = [
+    (one_frame_byte_by_byte, 2_000),
+    (one_frame_in_segments, 20_000),
+    (tiny_frames_in_segments, 8_000),
+    (tiny_frames_at_once, 8_000),
+]
+workloads = pytest.mark.parametrize(
+    ("workload", "size"), WORKLOADS, ids=[each.__name__ for each, _ in WORKLOADS]
+)
+
+
+@workloads
+@pytest.mark.parametrize("recipe", RECIPES, ids=repr)
+def test_every_framing_is_linear(recipe: Framing, workload: Workload, size: int) -> None:
+    check_linear(recipe, lambda size: workload(recipe, size), size)
+
+
+def test_a_line_of_carriage_returns_is_linear() -> None:
+    """Each of them may be the one before the end of the line."""
+    check_linear(framing.lines(), lambda size: single(b"\r" * size + b"\n"), 2_000)
+    check_linear(framing.crlf(), lambda size: single(b"\r" * size + b"\r\n"), 2_000)
+    check_linear(framing.lines(), lambda size: [b"\r" * size + b"\n"], 8_000)
+
+
+def test_what_is_skipped_is_linear() -> None:
+    recipe = framing.lines(100, "skip")
+    check_linear(recipe, lambda size: cut(b"x" * size + b"\n", range(0, size, 50)), 20_000)
+    check_linear(recipe, lambda size: [(b"x" * 200 + b"\ny\n") * (size // 203)], 20_000)
+
+
+# -- the test of the test: decoders as they are found in the wild ---------------------
+
+
+class Line(Framing):
+    """Lines that end in LF, decoded by a class that is given."""
+
+    max_frame = 1 << 30
+
+    def __init__(self, decoder: type[Decoder]) -> None:
+        self._decoder = decoder
+
+    def decoder(self) -> Decoder:
+        return self._decoder()
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        return [frame + b"\n" for frame in frames]
+
+
+class Rejoining(Decoder):
+    """``(rest + data).split``: fine for short lines, quadratic for a long one."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *frames, self.rest = (self.rest + data).split(b"\n")
+        return frames
+
+    def eof(self) -> bytes:
+        return self.rest
+
+    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
+        raise NotImplementedError
+
+
+class Rescanning(Rejoining):
+    """Collects in a bytearray, but searches it from the start each time."""
+
+    def __init__(self) -> None:
+        self.rest = bytearray()  # type: ignore[assignment]
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self.rest += data
+        end = self.rest.find(b"\n")
+        if end < 0:
+            return []
+        frame = bytes(self.rest[:end])
+        del self.rest[: end + 1]  # type: ignore[attr-defined]
+        return [frame]
+
+
+class Copying(Rescanning):
+    """Searches only what is new, but makes bytes of it all."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self.rest += data
+        whole = bytes(self.rest)
+        if not data.endswith(b"\n"):
+            return []
+        del self.rest[:]  # type: ignore[attr-defined]
+        return [whole[:-1]]
+
+
+class Shifting(Rejoining):
+    """Copies the rest of the chunk for every line, as the stock LineReceiver does."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        frames = []
+        rest = self.rest + data
+        while b"\n" in rest:
+            frame, _, rest = rest.partition(b"\n")
+            frames.append(frame)
+        self.rest = rest
+        return frames
+
+
+class Joining(Rejoining):
+    """Keeps the pieces in a list, but joins and searches them at every chunk."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self.pieces.append(data)
+        *frames, rest = b"".join(self.pieces).split(b"\n")
+        self.pieces = [rest]
+        return frames
+
+
+@pytest.mark.parametrize(
+    ("naive", "workload", "size"),
+    [
+        (Rejoining, one_frame_byte_by_byte, 2_000),
+        (Rejoining, one_frame_in_segments, 20_000),
+        (Rescanning, one_frame_in_segments, 20_000),
+        (Copying, one_frame_in_segments, 20_000),
+        (Joining, one_frame_in_segments, 20_000),
+        (Shifting, tiny_frames_at_once, 8_000),
+    ],
+)
+def test_the_count_finds_a_decoder_that_is_not_linear(
+    naive: type[Decoder], workload: Workload, size: int
+) -> None:
+    recipe = Line(naive)
+    with pytest.raises(AssertionError, match="not linear"):
+        check_linear(recipe, lambda size: workload(recipe, size), size)
+
+
+def test_the_count_lets_a_linear_decoder_pass() -> None:
+    """The same naive decoder, where it is given nothing to be naive about."""
+    recipe = Line(Rejoining)
+    check_linear(recipe, lambda size: tiny_frames_at_once(recipe, size), 8_000)
+
+
+def test_counting_leaves_no_trace() -> None:
+    """The names replaced in the decoder's modules are the built-in ones again."""
+    before = set(vars(framing.delimited))
+    assert cost(framing.lines(), [b"one\ntwo"]) >= 7
+    assert set(vars(framing.delimited)) == before
