@@ -103,6 +103,9 @@ def unix(reactor: Any, path: str, *, timeout: float = CONNECT_TIMEOUT) -> IStrea
 def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
     """The endpoint a string describes, as Twisted's `clientFromString` reads it.
 
+    For what only such strings can say. Names are looked up by the reactor, and
+    the files of `tls:` are read once: `tcp` and `tls` do better on both.
+
     :raises SpecError: the string is not understood, or asks for `ssl:`, which
         accepts any certificate; use `tls:`.
     """

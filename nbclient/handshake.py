@@ -28,9 +28,15 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nbclient.errors import LocalError, SpecError
-from nbclient.resolver import ascii_name
-from nbclient.tls import CertificateRefused, HandshakeFailed, Material, TLSSettings, load
+from nbclient.errors import LocalError
+from nbclient.tls import (
+    CertificateRefused,
+    HandshakeFailed,
+    Material,
+    TLSSettings,
+    certificate_name,
+    load,
+)
 
 _log = Logger()
 
@@ -49,7 +55,7 @@ class Creator:
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         try:
-            name = _certificate_name(self._settings.name or self._host)
+            name = certificate_name("host", self._settings.name or self._host)
             material = self._material or load(self._settings)
             context = _context(material, self._settings.insecure)
         except LocalError:
@@ -69,14 +75,6 @@ class Creator:
             _Verifier(tlsProtocol, name, material.pins, self._settings.insecure),
         )
         return connection
-
-
-def _certificate_name(host: str) -> str:
-    """The name as certificates have it: ASCII, no zone, no dot at the end."""
-    try:
-        return ascii_name(host.partition("%")[0].rstrip("."))
-    except UnicodeError as error:
-        raise SpecError(f"{host!r} is not a host name: {error}") from error
 
 
 def _is_address(name: str) -> bool:

@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nbclient.errors import LinkError, LocalError, SpecError
+from nbclient.resolver import ascii_name
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -219,8 +220,22 @@ def _check_combination(settings: TLSSettings) -> None:
         raise SpecError("tls-key needs tls-cert, the certificate it belongs to")
     if settings.insecure and settings.ca is not None:
         raise SpecError("tls-ca and tls-insecure contradict each other")
-    if settings.name is not None and not re.fullmatch(r"[^\s/\[\]]+", settings.name):
-        raise SpecError(f"tls-name {settings.name!r} is not a host name")
+    if settings.name is not None:
+        certificate_name("tls-name", settings.name)
+
+
+def certificate_name(field: str, host: str) -> str:
+    """The name as certificates have it: ASCII, no zone, no dot at the end.
+
+    :raises SpecError: it is not a host name.
+    """
+    try:
+        name = ascii_name(host.partition("%")[0].rstrip("."))
+    except UnicodeError as error:
+        raise SpecError(f"{field} {host!r} is not a host name: {error}") from error
+    if not re.fullmatch(r"[\w.:-]+", name):
+        raise SpecError(f"{field} {host!r} is not a host name")
+    return name
 
 
 def _identity(settings: TLSSettings) -> tuple[tuple[x509.Certificate, ...], Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from socket import AF_INET, AF_INET6
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -32,6 +32,7 @@ from zope.interface.verify import verifyObject
 from nbclient import endpoints, resolver
 from nbclient.endpoints import from_string, parse_host_port, parse_port, tcp, tls, unix
 from nbclient.errors import SpecError
+from nbclient.resolver import Resolver
 
 V4 = IPv4Address("TCP", "192.0.2.1", 80)
 V4_TOO = IPv4Address("TCP", "192.0.2.2", 80)
@@ -57,17 +58,17 @@ class TCPTests(SynchronousTestCase):
         self.resolver = FakeResolver()
 
     def connect(self, host: str = "h.example", **options: Any) -> Deferred[Any]:
-        resolver: Any = self.resolver
-        endpoint = tcp(self.reactor, host, 80, resolver=resolver, **options)
-        return connectProtocol(endpoint, Protocol())
+        endpoint = tcp(self.reactor, host, 80, resolver=cast(Resolver, self.resolver), **options)
+        connecting: Deferred[Any] = connectProtocol(endpoint, Protocol())
+        return connecting
 
     def dialled(self) -> list[tuple[str, int]]:
         return [client[:2] for client in self.reactor.tcpClients]
 
-    def refuse(self, n: int) -> None:
-        """The n-th dial is refused."""
-        factory = self.reactor.tcpClients[n][2]
-        factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    def fail_dial(self, n: int, error: Exception) -> None:
+        """The n-th dial fails."""
+        factory: Any = self.reactor.tcpClients[n][2]
+        factory.clientConnectionFailed(None, Failure(error))
 
     def test_is_an_endpoint(self) -> None:
         verifyObject(IStreamClientEndpoint, tcp(self.reactor, "h", 80))
@@ -80,7 +81,7 @@ class TCPTests(SynchronousTestCase):
         self.assertEqual(self.resolver.asked, [])
 
     def test_a_name_is_looked_up_anew_at_each_attempt(self) -> None:
-        endpoint = tcp(self.reactor, "h.example", 80, resolver=self.resolver)  # type: ignore[arg-type]
+        endpoint = tcp(self.reactor, "h.example", 80, resolver=cast(Resolver, self.resolver))
         for _ in range(2):
             connectProtocol(endpoint, Protocol())
             self.resolver.looked.callback([V4])
@@ -100,7 +101,7 @@ class TCPTests(SynchronousTestCase):
         """HostnameEndpoint would add 0.3 s to every attempt."""
         connecting = self.connect()
         self.resolver.looked.callback([V4])
-        self.refuse(0)
+        self.fail_dial(0, ConnectionRefusedError())
         self.failureResultOf(connecting, ConnectionRefusedError)
 
     def test_several_addresses_are_tried_one_after_the_other(self) -> None:
@@ -109,7 +110,7 @@ class TCPTests(SynchronousTestCase):
         self.assertEqual(self.dialled(), [("2001:db8::1", 80)])
         self.reactor.advance(0.3)
         self.assertEqual(self.dialled(), [("2001:db8::1", 80), ("192.0.2.1", 80)])
-        factory = self.reactor.tcpClients[1][2]
+        factory: Any = self.reactor.tcpClients[1][2]
         protocol = factory.buildProtocol(V4)
         protocol.makeConnection(object())
         self.successResultOf(connecting)
@@ -117,9 +118,9 @@ class TCPTests(SynchronousTestCase):
     def test_all_of_several_addresses_refused_is_one_failure(self) -> None:
         connecting = self.connect()
         self.resolver.looked.callback([V4, V4_TOO])
-        self.refuse(0)
+        self.fail_dial(0, ConnectionRefusedError())
         self.reactor.advance(0.3)
-        self.refuse(1)
+        self.fail_dial(1, ConnectionRefusedError())
         self.reactor.advance(0.3)
         self.failureResultOf(connecting, ConnectionRefusedError)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
@@ -164,8 +165,7 @@ class TCPTests(SynchronousTestCase):
     def test_a_connection_that_times_out_says_so(self) -> None:
         connecting = self.connect()
         self.resolver.looked.callback([V4])
-        factory = self.reactor.tcpClients[0][2]
-        factory.clientConnectionFailed(None, Failure(TimeoutError()))
+        self.fail_dial(0, TimeoutError())
         self.failureResultOf(connecting, TimeoutError)
 
     def test_its_repr_is_fit_for_a_log(self) -> None:
@@ -193,7 +193,7 @@ class TCPTests(SynchronousTestCase):
     ],
 )
 def test_tcp_refuses_what_can_never_connect(options: dict[str, Any], complaint: str) -> None:
-    arguments = {"host": "h", "port": 80} | options
+    arguments: dict[str, Any] = {"host": "h", "port": 80} | options
     with pytest.raises(SpecError) as caught:
         tcp(object(), **arguments)
     assert complaint in str(caught.value)
@@ -226,7 +226,7 @@ class AnswerTests(SynchronousTestCase):
             stand_in.installNameResolver(stand_in.nameResolver)
 
     def test_an_answer_given_needs_no_cancelling(self) -> None:
-        self.assertIsNone(endpoints._Answer([V4]).cancel())
+        endpoints._Answer([V4]).cancel()
 
 
 @pytest.mark.parametrize(

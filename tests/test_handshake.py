@@ -427,7 +427,7 @@ def connected(creator: Any) -> tuple[App, Any, StringTransport]:
         def buildProtocol(self, addr: object) -> App:
             return app
 
-    outer = TLSMemoryBIOFactory(creator, True, OneFactory(), Clock()).buildProtocol(None)  # type: ignore[arg-type]
+    outer = TLSMemoryBIOFactory(creator, True, OneFactory(), Clock()).buildProtocol(None)
     transport = StringTransport()
     outer.makeConnection(transport)
     return app, outer, transport

@@ -186,7 +186,7 @@ def test_settings_that_contradict_each_other_are_refused(certs: Certs) -> None:
     assert complaint(both, SpecError) == "tls-ca and tls-insecure contradict each other"
 
 
-@pytest.mark.parametrize("name", ["", "a b", "http://h", "[::1]"])
+@pytest.mark.parametrize("name", ["", ".", "a b", "http://h", "[::1]", "☃" * 70])
 def test_a_name_that_is_no_host_is_refused(name: str) -> None:
     assert repr(name) in complaint(TLSSettings(name=name), SpecError)
 
@@ -207,7 +207,7 @@ def test_a_pin_that_is_none_is_refused(pin: str) -> None:
 def test_a_single_pin_as_text_is_one_pin_and_not_its_letters() -> None:
     pin: Any = f"sha256:{DIGITS}"
     assert TLSSettings(pins=pin).pins == (pin,)
-    assert TLSSettings(pins=[pin]).pins == (pin,)  # type: ignore[arg-type]
+    assert TLSSettings(pins=[pin]).pins == (pin,)
 
 
 @implementer(IStreamClientEndpoint)

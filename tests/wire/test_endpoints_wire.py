@@ -81,7 +81,7 @@ class ClientMaker(ClientFactory):
 
 
 class Echo(Protocol):
-    factory: EchoFactory  # type: ignore[assignment]
+    factory: EchoFactory
 
     def connectionMade(self) -> None:
         self.factory.connections.add(self)
