@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Literal, cast
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from nbclient import endpoints, framing
 from nbclient.backoff import Backoff
@@ -58,8 +58,9 @@ class Link(ReconnectingFactory):
     def connectionSettled(self, connection: Any) -> None:
         """The last frame of a connection was delivered."""
         if self.once and self.was_ready:
-            why = cast(Failure, self.lastReason)
-            self.log.info("{link}: {why}", link=self.name, why=explain(why))
+            why = self.lastReason
+            if why is not None and why.check(ConnectionDone):
+                self.log.info("{link}: {why}", link=self.name, why=explain(why))
             self.stop()
         super().connectionSettled(connection)
 
@@ -168,7 +169,8 @@ def make_endpoint(reactor: Any, settings: Settings) -> Any:
     :raises LocalError: a text is not understood, a file is not what it should be.
     """
     if settings.endpoint is not None:
-        return _named("endpoint", lambda: endpoints.from_string(reactor, settings.endpoint or ""))
+        text = settings.endpoint
+        return _named("endpoint", lambda: endpoints.from_string(reactor, text))
     if settings.unix is not None:
         inner = endpoints.unix(reactor, settings.unix, timeout=settings.connect_timeout)
         host = settings.tls_name or ""
@@ -211,10 +213,9 @@ def _named(option: str, make: Callable[[], Any]) -> Any:
         return make()
     except LocalError as error:
         text = str(error)
-        dashed = (
-            "" if text.startswith("--") else "--" if text.startswith(option) else f"--{option}: "
-        )
-        raise SpecError(f"{dashed}{text}") from None
+        known = (f"{option}-", f"{option} ", "bind ")
+        dashes = "--" if text.startswith(known) else f"--{option}: "
+        raise SpecError(f"{dashes}{text}") from None
 
 
 def make_link(

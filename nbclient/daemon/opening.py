@@ -163,14 +163,14 @@ def _special(found: re.Match[bytes]) -> bytes | Callable[[], bytes]:
     code = found["code"]
     if code is None:
         if not found["end"]:
-            raise SpecError(f"{shown(os.fsdecode(found[0]))!r} lacks its }}")
+            raise SpecError(f"'{shown(os.fsdecode(found[0]))}' lacks its }}")
         return _reader(os.fsdecode(found["name"]))
     if code in _PLAIN:
         return _PLAIN[code]
     if len(code) == 3:
         return bytes.fromhex(code[1:].decode("ascii"))
     raise SpecError(
-        f"{shown(os.fsdecode(found[0]))!r} is no escape (\\n \\r \\t \\0 \\\\ \\$ \\xHH are)"
+        f"'{shown(os.fsdecode(found[0]))}' is no escape (\\n \\r \\t \\0 \\\\ \\$ \\xHH are)"
     )
 
 

@@ -96,7 +96,7 @@ class Job:
         link.observe(self._changed)
         self._began = self._reactor.seconds()
         link.start(self._endpoint(), self._reactor)
-        link.whenStopped().addCallback(self._link_stopped)
+        link.whenStopped().addBoth(self._link_stopped)
         if self._settings.max_time is not None:
             self._later(self._settings.max_time, self._time_over)
         if self._settings.check:
@@ -278,15 +278,12 @@ class Job:
     def _judge(self, gave_up: Failure | None) -> Outcome:
         """The link stopped by itself."""
         link, reason = self.link, self.link.lastReason
-        if not link.once or reason is None:
-            why = gave_up
-        elif link.was_ready and reason.check(ConnectionDone):
-            return Outcome(FINISHED)
-        else:
-            why = reason
-        return (
-            Outcome(FINISHED) if why is None else Outcome(GAVE_UP, f"{link.name}: {explain(why)}")
-        )
+        if link.once and link.was_ready and reason is not None:
+            if reason.check(ConnectionDone):
+                return Outcome(FINISHED)
+            return Outcome(GAVE_UP, f"{link.name}: {explain(reason)}")
+        # That it gave up, and why, is in the log.
+        return Outcome(FINISHED if gave_up is None else GAVE_UP)
 
     def _finish(self) -> None:
         if self._over.called:
