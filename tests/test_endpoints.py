@@ -290,8 +290,9 @@ def test_port_zero_counts_where_it_means_any() -> None:
     ],
 )
 def test_a_string_makes_an_endpoint(text: str) -> None:
-    endpoint = from_string(MemoryReactorClock(), text)
-    verifyObject(IStreamClientEndpoint, endpoint)
+    # The older Twisted wants a reactor with a name resolver when it makes one.
+    reactor = endpoints._ReactorWithAnswer(MemoryReactorClock(), [V4])
+    verifyObject(IStreamClientEndpoint, from_string(reactor, text))
 
 
 def test_a_string_is_read_as_twisted_reads_it() -> None:

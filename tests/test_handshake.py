@@ -421,7 +421,7 @@ def connected(creator: Any) -> tuple[App, Any, StringTransport]:
     """An application's protocol with TLS on a transport in memory."""
     app = App()
 
-    class OneFactory(Factory[App]):
+    class OneFactory(Factory):
         noisy = False
 
         def buildProtocol(self, addr: object) -> App:

@@ -103,9 +103,9 @@ class Echo(Protocol):
                 idle.callback(None)
 
 
-class EchoFactory(Factory[Echo]):
+class EchoFactory(Factory):
     noisy = False
-    protocol = Echo
+    protocol = Echo  # type: ignore[assignment]
 
     def __init__(self, banner: bytes = b"", hang_up: bool = False) -> None:
         self.banner = banner
