@@ -1,0 +1,331 @@
+"""The outbox: order, whole frames, a bound, and not a frame unaccounted for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import ReconnectingFactory, framing
+from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
+from nbclient.errors import OutboxFull
+
+ROOMY = 1_000_000
+ABC = [b"a", b"b", b"c"]
+
+
+def filled(*frames: bytes, limit: int = ROOMY) -> Outbox:
+    """An outbox that was offered `frames` and has room for all of them."""
+    outbox = Outbox(limit)
+    outbox.counters.offered += len(frames)
+    assert outbox.accept(frames) == len(frames)
+    return outbox
+
+
+# -- in and out
+
+
+def test_frames_leave_in_the_order_they_came() -> None:
+    outbox = filled(*ABC)
+    assert outbox.accept([b"d"]) == 1
+    assert outbox.take(ROOMY) == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_frame_in_flight_still_counts_until_it_is_acknowledged() -> None:
+    outbox = filled(*ABC)
+    before = outbox.size
+    outbox.take(ROOMY)
+    assert (len(outbox), outbox.size, outbox.sendable) == (3, before, False)
+    outbox.acknowledge(3)
+    assert (len(outbox), outbox.size, bool(outbox)) == (0, 0, False)
+
+
+def test_nothing_offered_is_nothing_taken() -> None:
+    outbox = Outbox(ROOMY)
+    assert outbox.accept([]) == 0
+    assert outbox.take(ROOMY) == []
+    assert outbox.stats().conserved()
+
+
+def test_a_batch_in_flight_is_about_as_large_as_asked() -> None:
+    outbox = filled(*[bytes(100)] * 10)
+    assert len(outbox.take(3 * (100 + FRAME_COST))) == 3
+    # One frame over is better than one under: a batch always makes progress.
+    assert len(outbox.take(2 * (100 + FRAME_COST) + 1)) == 3
+    assert outbox.sendable
+
+
+def test_a_frame_larger_than_what_was_asked_for_is_taken_all_the_same() -> None:
+    assert filled(bytes(5000), b"b").take(1) == [bytes(5000)]
+
+
+# -- the bound
+
+
+def test_each_frame_is_charged_beyond_its_content_so_that_empty_ones_are_bounded_too() -> None:
+    outbox = Outbox(10 * FRAME_COST)
+    assert outbox.accept([b""] * 1000) == 10
+    assert outbox.size == 10 * FRAME_COST
+
+
+def test_as_many_as_there_is_room_for_are_taken_from_the_first() -> None:
+    outbox = Outbox(2 * (10 + FRAME_COST))
+    assert outbox.accept([b"first.....", b"second....", b"third....."]) == 2
+    assert outbox.accept([b"fourth...."]) == 0
+    assert outbox.take(ROOMY) == [b"first.....", b"second...."]
+
+
+def test_a_small_frame_never_overtakes_a_large_one_for_which_there_is_no_room() -> None:
+    outbox = filled(bytes(50), limit=300)
+    assert outbox.accept([bytes(200), b"small"]) == 0
+
+
+def test_a_batch_that_fits_to_the_byte_is_taken_whole() -> None:
+    assert Outbox(Outbox.cost(ABC)).accept(ABC) == 3
+    assert Outbox(Outbox.cost(ABC) - 1).accept(ABC) == 2
+
+
+def test_a_frame_larger_than_the_whole_outbox_is_taken_where_it_is_alone() -> None:
+    outbox = Outbox(100)
+    assert outbox.accept([bytes(1000), b"b"]) == 1
+    assert outbox.accept([b"b"]) == 0
+    outbox.take(ROOMY)
+    assert outbox.accept([b"b"]) == 0  # in flight, it still takes all the room
+    outbox.acknowledge(1)
+    assert outbox.accept([b"b"]) == 1
+
+
+# -- what becomes of a frame
+
+
+def test_what_was_in_flight_is_sent_again_whole_and_before_what_is_newer() -> None:
+    outbox = filled(*ABC)
+    assert outbox.take(2 * FRAME_COST) == [b"a", b"b"]
+    outbox.acknowledge(1)
+    assert outbox.rewind() == 1
+    assert outbox.take(ROOMY) == [b"b", b"c"]
+    assert outbox.stats().resent == 1
+
+
+def test_with_nothing_in_flight_a_lost_connection_sends_nothing_again() -> None:
+    outbox = filled(*ABC)
+    assert outbox.rewind() == 0
+    assert outbox.take(ROOMY) == ABC
+    assert outbox.stats().resent == 0
+
+
+def test_a_frame_set_aside_is_neither_delivered_nor_in_the_way() -> None:
+    outbox = filled(*ABC)
+    outbox.take(ROOMY)
+    outbox.acknowledge(1)
+    outbox.set_aside(1)
+    outbox.rewind()
+    assert outbox.take(ROOMY) == [b"c"]
+    stats = outbox.stats()
+    assert (stats.acknowledged, stats.set_aside, stats.waiting) == (1, 1, 1)
+    assert stats.conserved()
+
+
+def test_what_is_abandoned_is_counted_in_flight_or_not() -> None:
+    outbox = filled(*ABC)
+    outbox.take(1)
+    assert outbox.abandon() == 3
+    assert (len(outbox), outbox.size, outbox.sendable) == (0, 0, False)
+    assert outbox.stats().abandoned == 3
+    assert outbox.stats().conserved()
+
+
+def test_more_than_is_in_flight_cannot_be_acknowledged() -> None:
+    with pytest.raises(IndexError):
+        filled(*ABC).acknowledge(1)
+
+
+# -- the law of conservation
+
+
+def snapshot(**counts: int) -> OutboxStats:
+    """A snapshot with zeros for what is not named."""
+    return OutboxStats(
+        **{
+            "offered": 0,
+            "accepted": 0,
+            "refused": 0,
+            "acknowledged": 0,
+            "resent": 0,
+            "set_aside": 0,
+            "abandoned": 0,
+            "waiting": 0,
+            "waiting_bytes": 0,
+        }
+        | counts
+    )
+
+
+def test_the_law_holds_when_each_frame_is_in_one_place() -> None:
+    assert snapshot(
+        offered=10, accepted=8, refused=2, acknowledged=1, set_aside=2, abandoned=2, waiting=3
+    ).conserved()
+
+
+@pytest.mark.parametrize("place", ["acknowledged", "set_aside", "abandoned", "waiting"])
+def test_the_law_notices_a_frame_too_many_in_any_place(place: str) -> None:
+    assert snapshot(offered=1, accepted=1, **{place: 1}).conserved()
+    assert not snapshot(offered=1, accepted=1, **{place: 2}).conserved()
+
+
+def test_the_law_notices_a_frame_neither_accepted_nor_refused() -> None:
+    assert not snapshot(offered=1).conserved()
+
+
+def test_a_snapshot_stays_what_it_was() -> None:
+    outbox = filled(*ABC)
+    stats = outbox.stats()
+    outbox.abandon()
+    assert stats.waiting == 3
+    assert stats.waiting_bytes == Outbox.cost(ABC)
+    with pytest.raises(FrozenInstanceError):
+        stats.waiting = 0  # type: ignore[misc]
+
+
+FRAMES = st.lists(st.binary(max_size=120), max_size=8)
+
+
+class Life(RuleBasedStateMachine):
+    """An outbox under every order of events, beside a model of plain lists."""
+
+    LIMIT = 600
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = Outbox(self.LIMIT)
+        self.waiting: deque[bytes] = deque()
+        self.flight: deque[bytes] = deque()
+        self.settled = 0
+        self.accepted = 0
+
+    @rule(frames=FRAMES, kind=st.sampled_from([list, tuple]))
+    def offer(self, frames: list[bytes], kind: type[Sequence[bytes]]) -> None:
+        """As a link does it whose waiting room is full: what is not taken is refused."""
+        taken = self.outbox.accept(kind(frames))  # type: ignore[call-arg]
+        self.outbox.counters.offered += len(frames)
+        self.outbox.counters.refused += len(frames) - taken
+        was_empty = not (self.waiting or self.flight)
+        self.waiting.extend(frames[:taken])
+        self.accepted += taken
+        if taken < len(frames):
+            size = Outbox.cost([*self.waiting, *self.flight, frames[taken]])
+            assert size > self.LIMIT, "refused although there was room"
+            assert taken or not was_empty, "an empty outbox takes at least one"
+
+    @rule(most=st.integers(1, 500))
+    def take(self, most: int) -> None:
+        taken = self.outbox.take(most)
+        assert taken == [self.waiting.popleft() for _ in taken]
+        self.flight.extend(taken)
+        assert taken or not self.waiting
+        assert Outbox.cost(taken[:-1]) < most, "the last frame was one too many"
+        assert Outbox.cost(taken) >= most or not self.waiting, "one more would have been due"
+
+    @precondition(lambda self: self.flight)
+    @rule(data=st.data(), verb=st.sampled_from(["acknowledge", "set_aside"]))
+    def settle(self, data: st.DataObject, verb: str) -> None:
+        count = data.draw(st.integers(0, len(self.flight)))
+        getattr(self.outbox, verb)(count)
+        for _ in range(count):
+            self.flight.popleft()
+        self.settled += count
+
+    @rule()
+    def lose(self) -> None:
+        assert self.outbox.rewind() == len(self.flight)
+        self.waiting.extendleft(reversed(self.flight))
+        self.flight.clear()
+
+    @rule()
+    def abandon(self) -> None:
+        count = len(self.waiting) + len(self.flight)
+        assert self.outbox.abandon() == count
+        self.settled += count
+        self.waiting.clear()
+        self.flight.clear()
+
+    @invariant()
+    def every_frame_is_accounted_for(self) -> None:
+        stats = self.outbox.stats()
+        assert stats.conserved()
+        assert stats.accepted == self.accepted
+        assert stats.waiting == len(self.waiting) + len(self.flight)
+        assert stats.acknowledged + stats.set_aside + stats.abandoned == self.settled
+
+    @invariant()
+    def the_size_is_that_of_the_frames_and_bounded(self) -> None:
+        frames = [*self.waiting, *self.flight]
+        assert self.outbox.size == self.outbox.stats().waiting_bytes == Outbox.cost(frames)
+        assert self.outbox.size <= self.LIMIT or len(frames) == 1
+        assert self.outbox.sendable == bool(self.waiting)
+        assert len(self.outbox) == len(frames)
+
+    def teardown(self) -> None:
+        """What is left comes out in the order it went in."""
+        self.outbox.rewind()
+        assert self.outbox.take(ROOMY) == [*self.flight, *self.waiting]
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=40, stateful_step_count=40)
+
+
+class AsTheLinkKeepsIt(SynchronousTestCase):
+    """The law is about the link's own counters: it holds in `stats()` at any moment."""
+
+    def link(self, room: int) -> ReconnectingFactory:
+        return ReconnectingFactory(framing=framing.lines(), outboxBytes=room, clock=Clock())
+
+    def assertConserved(self, link: ReconnectingFactory) -> None:
+        stats = link.stats().outbox
+        self.assertTrue(stats.conserved(), stats)
+
+    def test_when_all_was_accepted(self) -> None:
+        link = self.link(ROOMY)
+        self.successResultOf(link.send(ABC))
+        self.assertConserved(link)
+
+    def test_when_a_frame_cannot_be_carried(self) -> None:
+        link = self.link(ROOMY)
+        self.failureResultOf(link.send([b"two\nlines"]))
+        self.assertConserved(link)
+
+    def test_when_the_waiting_room_is_full_too(self) -> None:
+        link = self.link(100)
+        self.successResultOf(link.send([bytes(30)]))
+        self.failureResultOf(link.send([bytes(30)] * 2), OutboxFull)
+        self.assertConserved(link)
+
+    def test_when_what_waited_for_room_was_withdrawn(self) -> None:
+        link = self.link(100)
+        self.successResultOf(link.send([bytes(30)]))
+        waiting = link.send([bytes(30)])
+        waiting.cancel()
+        self.failureResultOf(waiting)
+        self.assertConserved(link)
+
+    def test_when_the_link_has_stopped(self) -> None:
+        link = self.link(100)
+        self.successResultOf(link.send([bytes(30)]))
+        waiting = link.send([bytes(30)])
+        self.successResultOf(link.stop())
+        self.failureResultOf(waiting)
+        self.assertConserved(link)
+
+    def test_while_a_batch_waits_for_room(self) -> None:
+        link = self.link(100)
+        self.successResultOf(link.send([bytes(30)]))
+        self.assertNoResult(link.send([bytes(30)]))
+        self.assertConserved(link)
