@@ -1,0 +1,516 @@
+"""The life of a link: every state x event, written down a second time.
+
+`EXPECTED` below was derived from the design's text, not from the module: the
+two have to agree. ``docs/states.md`` is made from the module's table by
+``python -m tests.test_states`` and has to be up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbclient.states import TABLE, Action, Event, Machine, State
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "states.md"
+
+# state, event, next state, actions; a lone dash: ignored.
+EXPECTED = """
+IDLE        START        CONNECTING  DIAL ARM_CONNECT
+IDLE        DIALLED      CONNECTING  ARM_CONNECT
+IDLE        DIAL_FAILED  -
+IDLE        CONNECTED    -
+IDLE        OPENED       -
+IDLE        CLOSE        -
+IDLE        ABORT        -
+IDLE        RECONNECT    -
+IDLE        LOST         -
+IDLE        SETTLED      -
+IDLE        RETRY_DUE    -
+IDLE        GIVE_UP      -
+IDLE        DEADLINE     -
+IDLE        OVERDUE      -
+IDLE        STOP         STOPPED     FINISH
+
+CONNECTING  START        -
+CONNECTING  DIALLED      -
+CONNECTING  DIAL_FAILED  WAITING     DISARM COUNT ARM_RETRY
+CONNECTING  CONNECTED    OPENING     ARM_OPENING OPEN
+CONNECTING  OPENED       -
+CONNECTING  CLOSE        DROPPING    CLOSE ARM_CLOSE
+CONNECTING  ABORT        DROPPING    ABORT ARM_OVERDUE
+CONNECTING  RECONNECT    -
+CONNECTING  LOST         SETTLING    DISARM COUNT SETTLE
+CONNECTING  SETTLED      -
+CONNECTING  RETRY_DUE    -
+CONNECTING  GIVE_UP      -
+CONNECTING  DEADLINE     DROPPING    ARM_OVERDUE CANCEL_DIAL
+CONNECTING  OVERDUE      -
+CONNECTING  STOP         CLOSING     ARM_OVERDUE CANCEL_DIAL
+
+OPENING     START        -
+OPENING     DIALLED      -
+OPENING     DIAL_FAILED  -
+OPENING     CONNECTED    -
+OPENING     OPENED       READY       DISARM ANNOUNCE
+OPENING     CLOSE        DROPPING    CLOSE ARM_CLOSE
+OPENING     ABORT        DROPPING    ABORT ARM_OVERDUE
+OPENING     RECONNECT    DROPPING    HURRY CLOSE ARM_CLOSE
+OPENING     LOST         SETTLING    DISARM COUNT SETTLE
+OPENING     SETTLED      -
+OPENING     RETRY_DUE    -
+OPENING     GIVE_UP      -
+OPENING     DEADLINE     DROPPING    ABORT ARM_OVERDUE
+OPENING     OVERDUE      -
+OPENING     STOP         CLOSING     CLOSE ARM_CLOSE
+
+READY       START        -
+READY       DIALLED      -
+READY       DIAL_FAILED  -
+READY       CONNECTED    -
+READY       OPENED       -
+READY       CLOSE        DROPPING    RETIRE CLOSE ARM_CLOSE
+READY       ABORT        DROPPING    RETIRE ABORT ARM_OVERDUE
+READY       RECONNECT    DROPPING    RETIRE HURRY CLOSE ARM_CLOSE
+READY       LOST         SETTLING    RETIRE COUNT SETTLE
+READY       SETTLED      -
+READY       RETRY_DUE    -
+READY       GIVE_UP      -
+READY       DEADLINE     -
+READY       OVERDUE      -
+READY       STOP         CLOSING     RETIRE CLOSE ARM_CLOSE
+
+DROPPING    START        -
+DROPPING    DIALLED      -
+DROPPING    DIAL_FAILED  WAITING     DISARM COUNT ARM_RETRY
+DROPPING    CONNECTED    -
+DROPPING    OPENED       -
+DROPPING    CLOSE        -
+DROPPING    ABORT        DROPPING    ABORT ARM_OVERDUE
+DROPPING    RECONNECT    DROPPING    HURRY
+DROPPING    LOST         SETTLING    DISARM COUNT SETTLE
+DROPPING    SETTLED      -
+DROPPING    RETRY_DUE    -
+DROPPING    GIVE_UP      -
+DROPPING    DEADLINE     DROPPING    ABORT ARM_OVERDUE
+DROPPING    OVERDUE      SETTLING    COUNT FORSAKE SETTLE
+DROPPING    STOP         CLOSING
+
+CLOSING     START        -
+CLOSING     DIALLED      -
+CLOSING     DIAL_FAILED  STOPPED     DISARM FINISH
+CLOSING     CONNECTED    -
+CLOSING     OPENED       -
+CLOSING     CLOSE        -
+CLOSING     ABORT        CLOSING     ABORT ARM_OVERDUE
+CLOSING     RECONNECT    -
+CLOSING     LOST         SETTLING    SETTLE
+CLOSING     SETTLED      -
+CLOSING     RETRY_DUE    -
+CLOSING     GIVE_UP      -
+CLOSING     DEADLINE     CLOSING     ABORT ARM_OVERDUE
+CLOSING     OVERDUE      STOPPED     FORSAKE FINISH
+CLOSING     STOP         -
+
+SETTLING    START        -
+SETTLING    DIALLED      -
+SETTLING    DIAL_FAILED  -
+SETTLING    CONNECTED    -
+SETTLING    OPENED       -
+SETTLING    CLOSE        -
+SETTLING    ABORT        -
+SETTLING    RECONNECT    SETTLING    HURRY
+SETTLING    LOST         -
+SETTLING    SETTLED      WAITING     DISARM ARM_RETRY
+SETTLING    RETRY_DUE    -
+SETTLING    GIVE_UP      -
+SETTLING    DEADLINE     SETTLING    DISCARD
+SETTLING    OVERDUE      SETTLING    DISCARD
+SETTLING    STOP         SETTLING    ARM_CLOSE
+
+WAITING     START        -
+WAITING     DIALLED      CONNECTING  DISARM ARM_CONNECT
+WAITING     DIAL_FAILED  -
+WAITING     CONNECTED    -
+WAITING     OPENED       -
+WAITING     CLOSE        -
+WAITING     ABORT        -
+WAITING     RECONNECT    WAITING     HURRY ARM_RETRY
+WAITING     LOST         -
+WAITING     SETTLED      -
+WAITING     RETRY_DUE    CONNECTING  DIAL ARM_CONNECT
+WAITING     GIVE_UP      STOPPED     DISARM FINISH
+WAITING     DEADLINE     -
+WAITING     OVERDUE      -
+WAITING     STOP         STOPPED     DISARM FINISH
+
+STOPPED     START        CONNECTING  DIAL ARM_CONNECT
+STOPPED     DIALLED      CONNECTING  ARM_CONNECT
+STOPPED     DIAL_FAILED  -
+STOPPED     CONNECTED    -
+STOPPED     OPENED       -
+STOPPED     CLOSE        -
+STOPPED     ABORT        -
+STOPPED     RECONNECT    -
+STOPPED     LOST         -
+STOPPED     SETTLED      -
+STOPPED     RETRY_DUE    -
+STOPPED     GIVE_UP      -
+STOPPED     DEADLINE     -
+STOPPED     OVERDUE      -
+STOPPED     STOP         -
+"""
+
+Pair = tuple[State, Event]
+Row = tuple[State, tuple[Action, ...]]
+
+
+def parse(line: str) -> tuple[Pair, Row]:
+    """One line of `EXPECTED`."""
+    state, event, new, *actions = line.split()
+    if new == "-":
+        new = state
+    return (State[state], Event[event]), (State[new], tuple(Action[name] for name in actions))
+
+
+ROWS = [parse(line) for line in EXPECTED.splitlines() if line]
+
+PATHS: dict[State, tuple[Event, ...]] = {
+    State.IDLE: (),
+    State.CONNECTING: (Event.START,),
+    State.OPENING: (Event.START, Event.CONNECTED),
+    State.READY: (Event.START, Event.CONNECTED, Event.OPENED),
+    State.DROPPING: (Event.START, Event.CONNECTED, Event.CLOSE),
+    State.CLOSING: (Event.START, Event.STOP),
+    State.SETTLING: (Event.START, Event.CONNECTED, Event.LOST),
+    State.WAITING: (Event.START, Event.DIAL_FAILED),
+    State.STOPPED: (Event.STOP,),
+}
+"""A shortest way to each state."""
+
+TIMERS = {
+    Action.ARM_CONNECT: Event.DEADLINE,
+    Action.ARM_OPENING: Event.DEADLINE,
+    Action.ARM_CLOSE: Event.DEADLINE,
+    Action.ARM_OVERDUE: Event.OVERDUE,
+    Action.ARM_RETRY: Event.RETRY_DUE,
+}
+"""What the one timer of a link posts when it runs out, by what armed it."""
+
+
+class Owner:
+    """Does nothing but take down what the machine tells it."""
+
+    def __init__(self, path: Iterable[Event] = ()) -> None:
+        self.actions: list[Action] = []
+        self.changes: list[tuple[State, State, Event]] = []
+        self.timer: Event | None = None
+        self.machine = Machine(self.perform, lambda *change: self.changes.append(change))
+        self.post(*path)
+
+    def perform(self, action: Action) -> None:
+        self.actions.append(action)
+        if action in TIMERS:
+            self.timer = TIMERS[action]
+        elif action is Action.DISARM:
+            self.timer = None
+
+    def post(self, *events: Event) -> list[Action]:
+        """Hand in events; returns the actions that came of them."""
+        before = len(self.actions)
+        for event in events:
+            if event is self.timer:
+                self.timer = None
+            self.machine.handle(event)
+        return self.actions[before:]
+
+    @property
+    def state(self) -> State:
+        return self.machine.state
+
+
+# -- the table
+
+
+def test_the_expectation_names_every_pair_once() -> None:
+    assert [pair for pair, _ in ROWS] == list(product(State, Event))
+
+
+@pytest.mark.parametrize(
+    ("pair", "row"), ROWS, ids=[f"{state.name}-{event.name}" for (state, event), _ in ROWS]
+)
+def test_each_event_in_each_state_does_what_was_meant(pair: Pair, row: Row) -> None:
+    assert TABLE[pair] == row
+
+
+def test_the_table_has_no_pair_beyond_those() -> None:
+    assert set(TABLE) == set(product(State, Event))
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+def test_every_state_can_be_reached(state: State) -> None:
+    assert Owner(PATHS[state]).state is state
+
+
+def test_every_action_is_asked_for_somewhere() -> None:
+    assert {action for _, actions in TABLE.values() for action in actions} == set(Action)
+
+
+# -- properties of the table that the link lives by
+
+
+def test_ready_is_announced_and_retired_exactly_at_its_borders() -> None:
+    for (old, event), (new, actions) in TABLE.items():
+        assert (Action.ANNOUNCE in actions) == (new is State.READY is not old), (old, event)
+        assert (Action.RETIRE in actions) == (old is State.READY is not new), (old, event)
+
+
+def test_everybody_who_waits_is_told_at_each_way_into_stopped() -> None:
+    for (old, event), (new, actions) in TABLE.items():
+        assert (Action.FINISH in actions) == (new is State.STOPPED is not old), (old, event)
+
+
+def test_a_failure_is_counted_once_on_the_way_out_of_an_attempt() -> None:
+    for (old, event), (new, actions) in TABLE.items():
+        attempting = old in (State.CONNECTING, State.OPENING, State.READY, State.DROPPING)
+        over = new in (State.SETTLING, State.WAITING)
+        assert actions.count(Action.COUNT) == int(attempting and over), (old, event)
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.OPENING, State.DROPPING, State.CLOSING])
+def test_no_state_that_waits_for_the_peer_is_entered_without_a_deadline(state: State) -> None:
+    for (old, event), (new, actions) in TABLE.items():
+        inherits = (old, event) == (State.DROPPING, Event.STOP)
+        if new is state is not old and not inherits:
+            assert set(actions) & set(TIMERS), (old, event)
+
+
+@given(st.lists(st.sampled_from(Event), max_size=60))
+def test_whatever_happens_the_peer_never_holds_the_link_for_ever(events: list[Event]) -> None:
+    owner = Owner()
+    for event in events:
+        if event in TIMERS.values() and event is not owner.timer:
+            continue  # a timer that is not set does not run out
+        owner.post(event)
+        if owner.state in (State.CONNECTING, State.OPENING, State.DROPPING, State.CLOSING):
+            assert owner.timer in (Event.DEADLINE, Event.OVERDUE)
+        elif owner.state in (State.IDLE, State.READY, State.STOPPED):
+            assert owner.timer is None
+        elif owner.state is State.WAITING:
+            assert owner.timer is Event.RETRY_DUE
+        if owner.machine.stopping:
+            assert owner.state in (State.CLOSING, State.SETTLING, State.STOPPED)
+            if owner.state is State.SETTLING:
+                # Nor does the application: its frames are discarded, or will be.
+                settle = len(owner.actions) - owner.actions[::-1].index(Action.SETTLE)
+                assert owner.timer is not None or Action.DISCARD in owner.actions[settle:]
+
+
+# -- stopping
+
+COMINGS = (Event.LOST, Event.DIAL_FAILED, Event.SETTLED, Event.DEADLINE, Event.OVERDUE)
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+@pytest.mark.parametrize("first", COMINGS, ids=lambda event: event.name)
+def test_after_a_stop_whatever_comes_first_the_link_stops_soon(state: State, first: Event) -> None:
+    owner = Owner([*PATHS[state], Event.STOP, first])
+    # From there on: the timer if one is set, and the application, which settles when told.
+    for _ in range(4):
+        if owner.state is State.SETTLING and Action.DISCARD in owner.actions:
+            owner.post(Event.SETTLED)
+        elif owner.timer is not None:
+            owner.post(owner.timer)
+    assert owner.state is State.STOPPED
+    assert owner.actions[-1] is Action.FINISH
+    assert owner.timer is None
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+def test_no_order_of_endings_leads_a_stopping_link_to_another_attempt(state: State) -> None:
+    for events in product(COMINGS, repeat=4):
+        owner = Owner(PATHS[state])
+        actions = owner.post(Event.STOP, *events, Event.RETRY_DUE)
+        assert not {Action.DIAL, Action.ARM_RETRY, Action.ARM_CONNECT} & set(actions)
+        assert owner.state in (State.CLOSING, State.SETTLING, State.STOPPED)
+
+
+def test_a_stop_wins_over_waiting() -> None:
+    owner = Owner([*PATHS[State.SETTLING], Event.STOP])
+    assert owner.post(Event.SETTLED) == [Action.DISARM, Action.FINISH]
+    assert owner.changes[-1] == (State.SETTLING, State.STOPPED, Event.SETTLED)
+
+
+def test_without_a_stop_the_same_events_lead_to_waiting() -> None:
+    owner = Owner(PATHS[State.SETTLING])
+    assert owner.post(Event.SETTLED) == [Action.DISARM, Action.ARM_RETRY]
+    assert owner.state is State.WAITING
+
+
+@pytest.mark.parametrize("again", [Event.START, Event.DIALLED], ids=["endpoint", "connector"])
+def test_a_new_start_forgets_the_old_stop(again: Event) -> None:
+    owner = Owner([Event.STOP])
+    assert owner.machine.stopping
+    owner.post(again)
+    assert not owner.machine.stopping
+    owner.post(Event.DIAL_FAILED)
+    assert owner.state is State.WAITING
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+def test_a_second_stop_does_not_postpone_the_first(state: State) -> None:
+    # Whoever asks again and again would otherwise push the deadline along for ever.
+    owner = Owner([*PATHS[state], Event.STOP])
+    assert not set(owner.post(Event.STOP)) & set(TIMERS)
+
+
+# -- the machine
+
+
+def test_the_owner_hears_of_a_change_before_its_actions_and_sees_the_new_state() -> None:
+    heard: list[object] = []
+    machine = Machine(heard.append, lambda *change: heard.append((*change, machine.state)))
+    machine.handle(Event.START)
+    assert heard == [
+        (State.IDLE, State.CONNECTING, Event.START, State.CONNECTING),
+        Action.DIAL,
+        Action.ARM_CONNECT,
+    ]
+
+
+def test_an_event_that_changes_no_state_is_no_change() -> None:
+    owner = Owner(PATHS[State.DROPPING])
+    before = list(owner.changes)
+    assert owner.post(Event.DEADLINE) == [Action.ABORT, Action.ARM_OVERDUE]
+    assert owner.post(Event.START) == []
+    assert owner.changes == before
+
+
+def test_an_event_posted_by_an_action_waits_until_the_transition_is_over() -> None:
+    # An endpoint that fails at once must not have its failure handled inside DIAL.
+    done: list[Action] = []
+    depth = 0
+
+    def perform(action: Action) -> None:
+        nonlocal depth
+        depth += 1
+        assert depth == 1, "handled re-entrantly"
+        done.append(action)
+        if action is Action.DIAL:
+            machine.handle(Event.DIAL_FAILED)
+            assert machine.state is State.CONNECTING
+        depth -= 1
+
+    machine = Machine(perform, lambda *_: None)
+    machine.handle(Event.START)
+    assert done == [
+        Action.DIAL,
+        Action.ARM_CONNECT,
+        Action.DISARM,
+        Action.COUNT,
+        Action.ARM_RETRY,
+    ]
+    assert machine.state is State.WAITING
+
+
+def test_an_event_posted_while_the_owner_is_told_of_a_change_waits_too() -> None:
+    changes: list[tuple[State, State]] = []
+
+    def changed(old: State, new: State, event: Event) -> None:
+        changes.append((old, new))
+        if new is State.CONNECTING:
+            machine.handle(Event.STOP)
+            assert machine.state is State.CONNECTING
+
+    machine = Machine(lambda _: None, changed)
+    machine.handle(Event.START)
+    assert changes == [
+        (State.IDLE, State.CONNECTING),
+        (State.CONNECTING, State.CLOSING),
+    ]
+
+
+def test_events_that_wait_are_handled_in_the_order_they_came() -> None:
+    def perform(action: Action) -> None:
+        if action is Action.DIAL:
+            machine.handle(Event.CONNECTED)
+            machine.handle(Event.OPENED)
+            machine.handle(Event.LOST)
+            machine.handle(Event.SETTLED)
+
+    machine = Machine(perform, lambda *_: None)
+    machine.handle(Event.START)
+    assert machine.state is State.WAITING
+
+
+def test_an_action_that_fails_leaves_a_machine_that_still_works() -> None:
+    def perform(action: Action) -> None:
+        if action is Action.DIAL:
+            machine.handle(Event.CONNECTED)
+            raise OSError("no dial tone")
+
+    machine = Machine(perform, lambda *_: None)
+    with pytest.raises(OSError, match="no dial tone"):
+        machine.handle(Event.START)
+    machine.handle(Event.STOP)
+    assert machine.state is State.CLOSING
+
+
+# -- the document
+
+HEAD = """\
+# The states of a link
+
+Made from the table in `nbclient/states.py` by `python -m tests.test_states`;
+a test fails when it is out of date. What each state means stands at the head
+of that module.
+
+A timer posts DEADLINE, OVERDUE or RETRY_DUE; there is one per link. A STOP is
+remembered until the next start: while it is, STOPPED takes the place of
+WAITING wherever a row below leads there.
+"""
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram: an arrow for each pair of states."""
+    arrows: dict[tuple[State, State], list[str]] = {}
+    for (old, event), (new, _) in TABLE.items():
+        if new is not old:
+            arrows.setdefault((old, new), []).append(event.name)
+    arrows.setdefault((State.SETTLING, State.STOPPED), []).append("SETTLED after a STOP")
+    lines = [f"    {a.name} --> {b.name}: {', '.join(events)}" for (a, b), events in arrows.items()]
+    return "\n".join(
+        ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.IDLE.name}", *lines, "```"]
+    )
+
+
+def section(state: State) -> str:
+    """What one state does with each event, as a table."""
+    rows, ignored = [], []
+    for event in Event:
+        new, actions = TABLE[state, event]
+        if new is state and not actions:
+            ignored.append(event.name)
+        else:
+            done = ", ".join(action.name for action in actions) or "nothing"
+            rows.append(f"| {event.name} | {new.name} | {done} |")
+    head = [f"## {state.name}", "", "| event | next state | actions, in order |", "|---|---|---|"]
+    return "\n".join([*head, *rows, "", f"Ignored: {', '.join(ignored)}."])
+
+
+def document() -> str:
+    """The whole of ``docs/states.md``."""
+    return "\n\n".join([HEAD.rstrip("\n"), diagram(), *map(section, State)]) + "\n"
+
+
+def test_the_document_is_up_to_date() -> None:
+    assert DOCUMENT.read_text("utf-8") == document(), "run: python -m tests.test_states"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), "utf-8")
