@@ -16,40 +16,35 @@ from __future__ import annotations
 
 import random as _random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
-from typing import Protocol as Interface
 
-from attrs import define, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTime
-from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.backoff import Backoff
 from nbclient.delivery.outbox import Outbox, OutboxStats
+from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
-    FrameError,
     FrameTimeout,
     GaveUp,
     LinkStopped,
     LocalError,
     OpeningFailed,
-    OutboxFull,
     SilenceTimeout,
 )
 from nbclient.framing import Framing
 from nbclient.liveness import Watch
 from nbclient.protocol import FrameProtocol, LinkObserver
+from nbclient.pump import Pump
 from nbclient.reasons import explain as explain
 from nbclient.states import Action, Event, Machine, State
-
-PUMP_BYTES = 64 * 1024
-"""What the pump hands to a connection at a time: Twisted's own high-water mark."""
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""
@@ -65,7 +60,7 @@ class LinkStats:
     """A snapshot of one link.
 
     :ivar state: where the link is, and `since` how many seconds.
-    :ivar held_by: who holds back reading, or None.
+    :ivar reading_held: whether this side holds back reading now.
     :ivar attempts: failed attempts and short-lived connections in a row.
     :ivar dials: attempts made; `connects`: of them connected; `readies`: of
         them ready; `losses`: connections that ended.
@@ -89,83 +84,6 @@ class LinkStats:
     skipped: int
     delivery: str
     outbox: OutboxStats
-
-
-class Dialer(Interface):
-    """How the link dials: by connector or by endpoint."""
-
-    def dial(self) -> None: ...
-
-    def cancel(self) -> None: ...
-
-
-@define
-class ConnectorDialer:
-    """Dials again what `reactor.connectTCP`, `connectSSL` or `connectUNIX` dialled first."""
-
-    connector: Any
-
-    def dial(self) -> None:
-        self.connector.connect()
-
-    def cancel(self) -> None:
-        if self.connector.state == "connecting":
-            self.connector.stopConnecting()
-
-
-@define
-class EndpointDialer:
-    """Dials a Twisted client endpoint."""
-
-    endpoint: Any
-    factory: ReconnectingFactory
-    attempt: Deferred[Any] | None = None
-
-    def dial(self) -> None:
-        try:
-            attempt = self.endpoint.connect(self.factory)
-        except Exception:
-            attempt = fail(Failure())
-        self.attempt = attempt
-        attempt.addCallbacks(self._connected, self._failed, errbackArgs=(attempt,))
-
-    def _connected(self, _: object) -> None:
-        self.attempt = None  # buildProtocol has seen to the rest
-
-    def _failed(self, reason: Failure, attempt: Deferred[Any]) -> None:
-        if self.attempt is attempt:
-            self.attempt = None
-            self.factory.dialFailed(reason)
-
-    def cancel(self) -> None:
-        if self.attempt is not None:
-            self.attempt.cancel()
-
-
-class Refusal(Protocol):
-    """What is built when no connection is wanted any more.
-
-    A ``buildProtocol`` that returns None leaves TLS dialers hanging; a protocol
-    that aborts at once is clean everywhere.
-    """
-
-    def __init__(self, gone: Callable[[], None] = lambda: None) -> None:
-        self._gone = gone
-
-    def makeConnection(self, transport: Any) -> None:
-        transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._gone()
-
-
-@define
-class _Sender:
-    """A batch that waits for room in the outbox."""
-
-    frames: Sequence[bytes]
-    size: int
-    accepted: Deferred[None]
 
 
 class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
@@ -225,7 +143,7 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self.frameTimeout = frameTimeout
         self.name = name or ""
         self.wiretap = wiretap
-        self.outbox = Outbox(outboxBytes)
+        self._pump = Pump(outboxBytes)
         self._random = random
         self._clock: Any = clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
@@ -246,14 +164,16 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self._framesIn = self._bytesIn = self._framesOut = self._bytesOut = self._skipped = 0
         self._readyWaiters: list[Deferred[FrameProtocol]] = []
         self._stopWaiters: list[Deferred[None]] = []
-        self._endWaiters: list[Deferred[Failure | None]] = []
-        self._drainWaiters: list[Deferred[None]] = []
-        self._senders: deque[_Sender] = deque()
-        self._sendersSize = 0
+        self._endWaiters: list[Deferred[GaveUp | None]] = []
         self._observers: tuple[Observer, ...] = ()
-        self._verdict: Failure | None = None
+        self._verdict: GaveUp | None = None
 
     # -- what applications call ------------------------------------------------
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be sent, and the counters of what was."""
+        return self._pump.outbox
 
     @property
     def state(self) -> State:
@@ -268,8 +188,8 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         :param clock: for the timers, unless one was given to the constructor.
         :raises LocalError: this link is running already.
         """
-        if self.state not in (State.IDLE, State.STOPPED):
-            raise LocalError(f"{self._label()} is running already: one factory is one link")
+        if self._running:
+            raise self._runningAlready()
         if self._clock is None:
             self._clock = _globalReactor() if clock is None else clock
         self.name = self.name or _describeEndpoint(endpoint)
@@ -305,11 +225,14 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self._readyWaiters.append(ready)
         return ready
 
-    def whenStopped(self) -> Deferred[Failure | None]:
-        """Fires when the link has stopped: with None, or with why it gave up."""
+    def whenStopped(self) -> Deferred[GaveUp | None]:
+        """Fires when the link has stopped: with None, or with why it gave up.
+
+        It never fails: giving up is its result, an exception that nobody raised.
+        """
         if self.state is State.STOPPED:
-            return succeed(None if self._verdict is None else _quiet(self._verdict))
-        ended: Deferred[Failure | None] = Deferred(self._endWaiters.remove)
+            return succeed(self._verdict)
+        ended: Deferred[GaveUp | None] = Deferred(self._endWaiters.remove)
         self._endWaiters.append(ended)
         return ended
 
@@ -318,13 +241,9 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
 
         :return: fails with `LinkStopped` or `GaveUp` where that does not happen.
         """
-        if not self.outbox and not self._senders:
-            return succeed(None)
         if self.state is State.STOPPED:
             return fail(self._stopReason())
-        drained: Deferred[None] = Deferred(self._drainWaiters.remove)
-        self._drainWaiters.append(drained)
-        return drained
+        return self._pump.drained()
 
     def send(self, frames: Sequence[bytes]) -> Deferred[None]:
         """Accept frames for the peer: kept while the link is down, in order.
@@ -335,18 +254,12 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
             room already than the outbox holds) or `LinkStopped`. Cancelling
             withdraws what was not accepted yet.
         """
-        counters = self.outbox.counters
-        counters.offered += len(frames)
+        self.outbox.counters.offered += len(frames)
         try:
             self._refuseUnsendable(frames)
         except (LocalError, LinkStopped):
-            counters.refused += len(frames)
-            return fail(Failure())
-        taken = 0 if self._senders else self.outbox.accept(frames)
-        if taken == len(frames):
-            self._pump()
-            return succeed(None)
-        return self._waitForRoom(frames[taken:])
+            return self._pump.refuse(frames, Failure())
+        return self._pump.offer(frames)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Be told of each change of state: old, new, and why, or None.
@@ -389,16 +302,15 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
 
         :raises LocalError: a second connector on one factory.
         """
-        if isinstance(self._dialer, ConnectorDialer) and self._dialer.connector is connector:
-            return
-        if self._dialer is not None and self.state not in (State.IDLE, State.STOPPED):
-            cast(Any, connector).stopConnecting()
-            raise LocalError(f"{self._label()} is running already: one factory is one link")
-        if self._clock is None:
-            self._clock = cast(Any, connector).reactor
-        self.name = self.name or _describeAddress(connector.getDestination())
-        self._dialer = ConnectorDialer(connector)
-        self._machine.handle(Event.DIALLED)
+        if not self._dialledBy(connector):
+            if self._running:
+                cast(Any, connector).stopConnecting()
+                raise self._runningAlready()
+            if self._clock is None:
+                self._clock = cast(Any, connector).reactor
+            self.name = self.name or _describeAddress(connector.getDestination())
+            self._dialer = ConnectorDialer(connector)
+        self._machine.handle(Event.DIALLED)  # ignored where the machine dialled itself
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A connection of this link, or one that aborts where none is wanted."""
@@ -417,7 +329,7 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The reactor's attempt failed."""
-        if isinstance(self._dialer, ConnectorDialer) and self._dialer.connector is connector:
+        if self._dialledBy(connector):
             self.dialFailed(reason)
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
@@ -431,34 +343,36 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
     # -- what the connection tells (LinkObserver) ----------------------------------
 
     def connectionUp(self, connection: Any) -> None:
-        self._machine.handle(Event.CONNECTED)
+        self._report(connection, Event.CONNECTED)
 
     def connectionOpened(self, connection: Any) -> None:
-        self._machine.handle(Event.OPENED)
+        self._report(connection, Event.OPENED)
 
     def connectionClosing(self, connection: Any) -> None:
-        self._machine.handle(Event.CLOSE)
+        self._report(connection, Event.CLOSE)
 
     def peerClosed(self, connection: Any) -> None:
-        self._blame(Failure(connectionDone.value))
         connection.finish()
-        self._machine.handle(Event.CLOSE)
+        self._report(connection, Event.CLOSE, connectionDone)
 
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
-        self._blame(reason)
-        self._machine.handle(Event.ABORT)
+        self._report(connection, Event.ABORT, reason)
 
     def connectionWritable(self, connection: Any) -> None:
-        self._pump()
+        self._pump.run()
 
     def transportLost(self, connection: Any, reason: Failure) -> None:
-        self._blame(reason)
-        self._machine.handle(Event.LOST)
+        self._report(connection, Event.LOST, reason)
 
     def connectionSettled(self, connection: Any) -> None:
+        self._report(connection, Event.SETTLED)
+
+    def _report(self, connection: Any, event: Event, reason: Failure | None = None) -> None:
+        """Hand on what happened, unless to a connection that is history already."""
         if connection is self.connection:
-            self._forget()
-            self._machine.handle(Event.SETTLED)
+            if reason is not None:
+                self._blame(reason)
+            self._machine.handle(event)
 
     def readingHeld(self, connection: Any, held: bool) -> None:
         for watch in (self._silence, self._partial):
@@ -509,12 +423,11 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self._readySince = self._now()
         self.log.info("{link}: ready", link=self._label())
         self.connection.announce()
-        waiters, self._readyWaiters = self._readyWaiters, []
-        for ready in waiters:
-            ready.callback(self.connection)
-        self._pump()
+        _fire(self._readyWaiters, self.connection)
+        self._pump.attach(self.connection)
 
     def _retire(self) -> None:
+        self._pump.detach()
         ready = self._now() - cast(float, self._readySince)
         self._readySince = None
         if ready >= self.backoff.stable_after:
@@ -545,17 +458,15 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
 
     def _settle(self) -> None:
         self._stopWatches()
-        self.outbox.rewind()
-        connection = self.connection
-        if connection is None or connection.settled:
-            self._forget()
+        self._pump.rewind()
+        if self.connection is None:
             self._machine.handle(Event.SETTLED)
 
     def _discard(self) -> None:
-        if self.connection is not None:
-            self.connection.discard()
+        self.connection.discard()
 
     def _armRetry(self) -> None:
+        self._forget()
         self._disarm()
         if self._hurry:
             self._hurry = False
@@ -575,8 +486,8 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
 
     def _giveUp(self) -> None:
         cause = "" if self.lastReason is None else explain(self.lastReason)
-        self._verdict = Failure(GaveUp(self._attempts, cause))
-        self.log.error("{link}: {why}", link=self._label(), why=str(self._verdict.value))
+        self._verdict = GaveUp(self._attempts, cause)
+        self.log.error("{link}: {why}", link=self._label(), why=str(self._verdict))
         self._machine.handle(Event.GIVE_UP)
 
     def _setHurry(self) -> None:
@@ -587,22 +498,11 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self._stopWatches()
         self._attempts = 0
         self._hurry = False
-        self.outbox.abandon()
-        senders, self._senders, self._sendersSize = self._senders, deque(), 0
-        for sender in senders:
-            self.outbox.counters.refused += len(sender.frames)
-            sender.accepted.errback(self._stopReason())
-        ready, self._readyWaiters = self._readyWaiters, []
-        drained, self._drainWaiters = self._drainWaiters, []
-        waiters: list[Deferred[Any]] = [*ready, *drained]
-        for waiter in waiters:
-            waiter.errback(self._stopReason())
-        ended, self._endWaiters = self._endWaiters, []
-        for end in ended:
-            end.callback(None if self._verdict is None else _quiet(self._verdict))
-        stopped, self._stopWaiters = self._stopWaiters, []
-        for stop in stopped:
-            stop.callback(None)
+        reason = self._stopReason()
+        self._pump.end(reason)
+        _fire(self._readyWaiters, reason)
+        _fire(self._endWaiters, self._verdict)
+        _fire(self._stopWaiters, None)
 
     # -- timers ------------------------------------------------------------------------
 
@@ -666,42 +566,6 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self._blame(Failure(why))
         self._machine.handle(Event.CLOSE)
 
-    # -- the pump ------------------------------------------------------------------------
-
-    def _pump(self) -> None:
-        """From the outbox to the connection, as long as both are willing."""
-        outbox = self.outbox
-        while self.state is State.READY and outbox.sendable and self.connection.writable:
-            frames = outbox.take(PUMP_BYTES)
-            self._write(frames)
-            self._admit()
-        if not outbox and not self._senders:
-            waiters, self._drainWaiters = self._drainWaiters, []
-            for drained in waiters:
-                drained.callback(None)
-
-    def _write(self, frames: list[bytes]) -> None:
-        try:
-            self.connection.writeFrames(frames)
-        except FrameError:
-            # Checked when accepted, but the connection's framing has changed since.
-            for frame in frames:
-                self._writeOne(frame)
-        else:
-            # Level `written`: handed to the transport is delivered.
-            self.outbox.acknowledge(len(frames))
-
-    def _writeOne(self, frame: bytes) -> None:
-        try:
-            self.connection.writeFrames((frame,))
-        except FrameError as error:
-            self.outbox.set_aside(1)
-            self.log.error(
-                "{link}: a frame was set aside: {why}", link=self._label(), why=str(error)
-            )
-        else:
-            self.outbox.acknowledge(1)
-
     def _refuseUnsendable(self, frames: Sequence[bytes]) -> None:
         if self._machine.stopping or self.state is State.STOPPED:
             raise LinkStopped(f"{self._label()} is stopped: nothing more is accepted")
@@ -715,37 +579,17 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
             return self.framing
         return getattr(self.protocol, "framing", None)
 
-    def _waitForRoom(self, frames: Sequence[bytes]) -> Deferred[None]:
-        size = self.outbox.cost(frames)
-        if self._sendersSize + size > self.outbox.limit:
-            self.outbox.counters.refused += len(frames)
-            return fail(OutboxFull(self.outbox.limit, size))
-
-        def withdraw(_: Deferred[None]) -> None:
-            self._senders.remove(sender)
-            self._sendersSize -= sender.size
-            self.outbox.counters.refused += len(sender.frames)
-
-        sender = _Sender(frames, size, Deferred(withdraw))
-        self._senders.append(sender)
-        self._sendersSize += size
-        self._pump()
-        return sender.accepted
-
-    def _admit(self) -> None:
-        """Room has come free: the batches that wait, in order."""
-        while self._senders:
-            sender = self._senders[0]
-            taken = self.outbox.accept(sender.frames)
-            self._sendersSize -= self.outbox.cost(sender.frames[:taken])
-            sender.frames = sender.frames[taken:]
-            sender.size = self.outbox.cost(sender.frames)
-            if sender.frames:
-                return
-            self._senders.popleft()
-            sender.accepted.callback(None)
-
     # -- small things ----------------------------------------------------------------------
+
+    @property
+    def _running(self) -> bool:
+        return self.state not in (State.IDLE, State.STOPPED)
+
+    def _runningAlready(self) -> LocalError:
+        return LocalError(f"{self._label()} is running already: one factory is one link")
+
+    def _dialledBy(self, connector: IConnector) -> bool:
+        return isinstance(self._dialer, ConnectorDialer) and self._dialer.connector is connector
 
     def _adopt(self, connection: Any) -> None:
         if not isinstance(connection, FrameProtocol):
@@ -781,11 +625,11 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
     def _blame(self, reason: Failure) -> None:
         """Remember why this attempt or connection ends: the first reason is the cause."""
         if self._cause is None:
-            self._cause = self.lastReason = _quiet(reason)
+            self._cause = self.lastReason = _quiet(Failure(reason.value))
 
     def _stopReason(self) -> Failure:
         if self._verdict is not None:
-            return Failure(self._verdict.value)
+            return Failure(self._verdict)
         return Failure(LinkStopped(f"{self._label()} was stopped"))
 
     def _label(self) -> str:
@@ -813,6 +657,12 @@ _ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {
     Action.DISARM: ReconnectingFactory._disarm,
     Action.FINISH: ReconnectingFactory._finish,
 }
+
+
+def _fire(waiters: list[Deferred[Any]], result: object) -> None:
+    """One after the other: the callback of one may cancel another, which removes it."""
+    while waiters:
+        waiters.pop(0).callback(result)
 
 
 def _quiet(reason: Failure) -> Failure:

@@ -563,8 +563,6 @@ class FrameProtocol(Protocol):
     def _deliverSome(self, data: bytes | None) -> bool:
         """One step of `_run`: the oldest of what is pending. False: nothing more now."""
         if self._pauses or self._deaf:
-            if data is not None and not self._deaf:
-                self._hold().append(data)
             return False
         if self._restNext < len(self._rest):
             self._handRest()
@@ -741,18 +739,18 @@ class FrameProtocol(Protocol):
             if tail:
                 self._guarded(self.tailReceived, tail)
         self._failWaiters()
-        del self.__dict__["connectionLost"]
-        self._guarded(self.connectionLost, reason)
+        # Whatever a forsaken transport still reports is known by now.
+        self.__dict__["connectionLost"] = _lossIsKnown
+        self._guarded(type(self).connectionLost, self, reason)
         self._link.connectionSettled(self)
 
     def _failWaiters(self) -> None:
         closed = Failure(ConnectionClosed("the connection ended"))
-        takers, self._takers = self._takers, None
-        lookers, self._lookers = self._lookers, None
-        for taker in takers or ():
-            taker.errback(closed)
-        for _, seen in lookers or ():
-            seen.errback(closed)
+        # One after the other: the callback of one may cancel another.
+        while self._takers:
+            self._takers.popleft().errback(closed)
+        while self._lookers:
+            self._lookers.pop(0)[1].errback(closed)
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()
@@ -787,6 +785,10 @@ class FrameProtocol(Protocol):
 
     def _name(self) -> str:
         return getattr(self.factory, "name", None) or type(self).__name__
+
+
+def _lossIsKnown(reason: Failure) -> None:
+    """In the place of ``connectionLost``, once that was called."""
 
 
 class _Waiting:

@@ -369,10 +369,11 @@ class WaitingForFramesTests(ConnectionTestCase):
     def test_next_frame_takes_one_and_leaves_the_rest(self) -> None:
         protocol = Recorder()
         peer = self.connect(protocol)
-        taken = protocol.nextFrame()
-        self.feed(peer, b"one\ntwo\n")
+        taken, next_one = protocol.nextFrame(), protocol.nextFrame()
+        self.feed(peer, b"one\ntwo\nthree\n")
         self.assertEqual(self.successResultOf(taken), b"one")
-        self.assertEqual(protocol.frames, [b"two"])
+        self.assertEqual(self.successResultOf(next_one), b"two")
+        self.assertEqual(protocol.frames, [b"three"])
 
     def test_next_frame_asked_for_in_a_callback_takes_the_very_next(self) -> None:
         taken: list[bytes] = []
@@ -426,6 +427,9 @@ class WaitingForFramesTests(ConnectionTestCase):
         protocol = Recorder()
         peer = self.connect(protocol)
         taken, seen = protocol.nextFrame(), protocol.expect(re.compile(b"x"))
+        neighbour = protocol.nextFrame()
+        taken.addErrback(lambda reason: (neighbour.cancel(), reason)[1])
+        neighbour.addErrback(lambda _: None)
         peer.reset()
         self.reactor.turn()
         self.failureResultOf(taken, ConnectionClosed)

@@ -6,7 +6,7 @@ connection ended goes back to waiting, in front, whole.
 
 Conservation holds at any moment, and `OutboxStats.conserved` checks it::
 
-    offered  = accepted + refused
+    offered  = accepted + refused + undecided
     accepted = acknowledged + waiting + set aside + abandoned
 """
 
@@ -23,11 +23,12 @@ FRAME_COST = 64
 
 @define
 class Counters:
-    """Frames, by what became of them."""
+    """Frames, by what became of them; `undecided` are those of a send that waits for room."""
 
     offered: int = 0
     accepted: int = 0
     refused: int = 0
+    undecided: int = 0
     acknowledged: int = 0
     resent: int = 0
     set_aside: int = 0
@@ -41,6 +42,7 @@ class OutboxStats:
     offered: int
     accepted: int
     refused: int
+    undecided: int
     acknowledged: int
     resent: int
     set_aside: int
@@ -52,7 +54,8 @@ class OutboxStats:
         """Whether every frame is accounted for (the law above)."""
         settled = self.acknowledged + self.set_aside + self.abandoned
         return (
-            self.offered == self.accepted + self.refused and self.accepted == settled + self.waiting
+            self.offered == self.accepted + self.refused + self.undecided
+            and self.accepted == settled + self.waiting
         )
 
 
@@ -168,6 +171,7 @@ class Outbox:
             c.offered,
             c.accepted,
             c.refused,
+            c.undecided,
             c.acknowledged,
             c.resent,
             c.set_aside,

@@ -1,0 +1,90 @@
+"""How a link dials: one small interface over Twisted's two ways.
+
+`ConnectorDialer` repeats what `reactor.connectTCP`, `connectSSL` or
+`connectUNIX` began; `EndpointDialer` asks an endpoint. Both report a failed
+attempt to the link's ``dialFailed``, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import Protocol as Interface
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+
+class Dialer(Interface):
+    """Begins attempts to connect, one after the other."""
+
+    def dial(self) -> None:
+        """Begin an attempt; its end is reported elsewhere."""
+
+    def cancel(self) -> None:
+        """Give up the attempt under way, if there is one."""
+
+
+@define
+class ConnectorDialer:
+    """The classic way: the connector reports to the factory by itself."""
+
+    connector: Any
+
+    def dial(self) -> None:
+        self.connector.connect()
+
+    def cancel(self) -> None:
+        if self.connector.state == "connecting":
+            self.connector.stopConnecting()
+
+
+@define
+class EndpointDialer:
+    """A client endpoint, asked anew for each attempt."""
+
+    endpoint: Any
+    link: Any
+    _attempt: Deferred[Any] | None = None
+
+    def dial(self) -> None:
+        try:
+            attempt = self.endpoint.connect(self.link)
+        except Exception:
+            attempt = fail(Failure())
+        self._attempt = attempt
+        attempt.addCallbacks(self._connected, self._failed, errbackArgs=(attempt,))
+
+    def cancel(self) -> None:
+        if self._attempt is not None:
+            self._attempt.cancel()
+
+    def _connected(self, _: object) -> None:
+        self._attempt = None  # buildProtocol has seen to the rest
+
+    def _failed(self, reason: Failure, attempt: Deferred[Any]) -> None:
+        # An attempt forsaken long ago may still end; only the present one counts.
+        if self._attempt is attempt:
+            self._attempt = None
+            self.link.dialFailed(reason)
+
+
+class Refusal(Protocol):
+    """What is built when no connection is wanted any more.
+
+    A ``buildProtocol`` that returns None leaves TLS dialers hanging; a protocol
+    that aborts at once is clean everywhere.
+
+    :param gone: called when the refused connection has ended.
+    """
+
+    def __init__(self, gone: Callable[[], None] = lambda: None) -> None:
+        self._gone = gone
+
+    def makeConnection(self, transport: Any) -> None:
+        transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone()

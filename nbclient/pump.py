@@ -1,0 +1,166 @@
+"""From the outbox to whichever connection is ready, as long as both are willing.
+
+Back-pressure runs the whole way: a full transport stops the pump, the outbox
+fills, and the Deferred of `Pump.offer` stays unfired until there is room.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nbclient.delivery.outbox import Outbox
+from nbclient.errors import FrameError, OutboxFull
+
+PUMP_BYTES = 64 * 1024
+"""What is handed to a connection at a time: Twisted's own high-water mark."""
+
+
+@define(eq=False)
+class _Sender:
+    """A batch that waits for room."""
+
+    frames: Sequence[bytes]
+    size: int
+    accepted: Deferred[None]
+
+
+class Pump:
+    """Owns the outbox and everybody who waits for it.
+
+    :param limit: bound of the outbox, bytes; as much again may wait for room.
+    """
+
+    log = Logger(namespace="nbclient")
+
+    def __init__(self, limit: int) -> None:
+        self.outbox = Outbox(limit)
+        self._connection: Any = None
+        # Made when first needed: most links never wait.
+        self._senders: deque[_Sender] | None = None
+        self._sendersSize = 0
+        self._drains: list[Deferred[None]] = []
+
+    def attach(self, connection: Any) -> None:
+        """This connection is ready: send."""
+        self._connection = connection
+        self.run()
+
+    def detach(self) -> None:
+        """No connection is ready."""
+        self._connection = None
+
+    def offer(self, frames: Sequence[bytes]) -> Deferred[None]:
+        """Accept `frames`, now or as room comes free.
+
+        :return: fires when all of them are in the outbox; fails with
+            `OutboxFull` where as much waits for room already as the outbox
+            holds. Cancelling withdraws what was not accepted yet.
+        """
+        taken = 0 if self._senders else self.outbox.accept(frames)
+        accepted = self._waitForRoom(frames[taken:]) if taken < len(frames) else succeed(None)
+        self.run()
+        return accepted
+
+    def refuse(self, frames: Sequence[bytes], reason: Failure) -> Deferred[None]:
+        """Count `frames` as refused."""
+        self.outbox.counters.refused += len(frames)
+        return fail(reason)
+
+    def drained(self) -> Deferred[None]:
+        """Fires when nothing is left to deliver; may be cancelled."""
+        if self._idle:
+            return succeed(None)
+        drained: Deferred[None] = Deferred(self._drains.remove)
+        self._drains.append(drained)
+        return drained
+
+    def rewind(self) -> None:
+        """The connection is gone: what was in flight waits again."""
+        self.outbox.rewind()
+
+    def end(self, reason: Failure) -> None:
+        """The link has stopped: nothing that waits will be sent."""
+        self.detach()
+        self.outbox.abandon()
+        # One after the other: the callback of one may cancel another.
+        while self._senders:
+            sender = self._senders.popleft()
+            self._withdrawn(sender)
+            sender.accepted.errback(reason)
+        while self._drains:
+            self._drains.pop(0).errback(reason)
+
+    def run(self) -> None:
+        """Send what can be sent."""
+        outbox = self.outbox
+        while outbox.sendable and self._connection is not None and self._connection.writable:
+            self._write(outbox.take(PUMP_BYTES))
+            self._admit()
+        while self._drains and self._idle:
+            self._drains.pop(0).callback(None)
+
+    @property
+    def _idle(self) -> bool:
+        return not (self.outbox or self._senders)
+
+    def _write(self, frames: list[bytes]) -> None:
+        try:
+            self._connection.writeFrames(frames)
+        except FrameError:
+            # Checked when accepted, but the connection's framing has changed since.
+            for frame in frames:
+                self._writeOne(frame)
+        else:
+            # Level `written`: handed to the transport is delivered.
+            self.outbox.acknowledge(len(frames))
+
+    def _writeOne(self, frame: bytes) -> None:
+        try:
+            self._connection.writeFrames((frame,))
+        except FrameError as error:
+            self.outbox.set_aside(1)
+            self.log.error("a frame was set aside: {why}", why=str(error))
+        else:
+            self.outbox.acknowledge(1)
+
+    def _waitForRoom(self, frames: Sequence[bytes]) -> Deferred[None]:
+        size = self.outbox.cost(frames)
+        if self._sendersSize + size > self.outbox.limit:
+            return self.refuse(frames, Failure(OutboxFull(self.outbox.limit, size)))
+
+        def withdraw(_: Deferred[None]) -> None:
+            waiting.remove(sender)
+            self._withdrawn(sender)
+
+        sender = _Sender(frames, size, Deferred(withdraw))
+        waiting = self._senders = deque() if self._senders is None else self._senders
+        waiting.append(sender)
+        self._sendersSize += size
+        self.outbox.counters.undecided += len(frames)
+        return sender.accepted
+
+    def _withdrawn(self, sender: _Sender) -> None:
+        self._sendersSize -= sender.size
+        self.outbox.counters.undecided -= len(sender.frames)
+        self.outbox.counters.refused += len(sender.frames)
+
+    def _admit(self) -> None:
+        """Room has come free: the batches that wait, in order."""
+        while self._senders:
+            sender = self._senders[0]
+            taken = self.outbox.accept(sender.frames)
+            self.outbox.counters.undecided -= taken
+            self._sendersSize -= self.outbox.cost(sender.frames[:taken])
+            sender.frames = sender.frames[taken:]
+            sender.size = self.outbox.cost(sender.frames)
+            if sender.frames:
+                return
+            self._senders.popleft()
+            sender.accepted.callback(None)

@@ -1,0 +1,1116 @@
+"""The link: it dials, opens, drops, waits, redials and stops, whatever happens when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.dialers import EndpointDialer
+from nbclient.errors import (
+    CallbackFailed,
+    ConnectTimeout,
+    FrameError,
+    FrameTimeout,
+    FrameTooLong,
+    GaveUp,
+    LinkStopped,
+    LocalError,
+    OpeningFailed,
+    OutboxFull,
+    SilenceTimeout,
+)
+from nbclient.factory import ABORT_GRACE
+from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
+
+SOON = 0.001
+
+
+class Lines(FrameProtocol):
+    """Remembers its frames on the factory, over all connections."""
+
+    framing = framing.lines()
+
+    def frameReceived(self, frame: bytes) -> Any:
+        self.factory.frames.append(frame)  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.factory.frames.append("lost")  # type: ignore[union-attr]
+
+
+class Stuck:
+    """A dialer that cannot be stopped."""
+
+    def cancel(self) -> None:
+        pass
+
+
+class LinkTestCase(SynchronousTestCase):
+    """A link over a fake endpoint, with the jitter at its maximum."""
+
+    protocol: Any = Lines
+
+    def link(self, start: bool = True, **options: Any) -> Any:
+        self.reactor = FakeReactor()
+        self.endpoint = FakeEndpoint(self.reactor)
+        options.setdefault("backoff", Backoff(initial=1, maximum=8, factor=2, stable_after=30))
+        options.setdefault("random", lambda: 1.0)
+        link: Any = ReconnectingFactory.forProtocol(self.protocol, clock=self.reactor, **options)
+        link.frames = []
+        self.states: list[State] = []
+        link.observe(lambda old, new, reason: self.states.append(new))
+        if start:
+            link.start(self.endpoint)
+        return link
+
+    @property
+    def attempt(self) -> Attempt:
+        return self.endpoint.attempts[-1]
+
+    def ready(self, **options: Any) -> tuple[Any, Peer]:
+        link = self.link(**options)
+        peer = self.attempt.accept()
+        self.assertIs(link.state, State.READY)
+        return link, peer
+
+    def assertQuiet(self) -> None:
+        self.reactor.turn()
+        self.assertEqual(self.reactor.pending(), [])
+
+
+class DiallingTests(LinkTestCase):
+    def test_an_attempt_that_fails_is_followed_by_another_ever_later(self) -> None:
+        link = self.link()
+        for wait in (1, 2, 4, 8, 8, 8):
+            self.attempt.refuse()
+            self.assertIs(link.state, State.WAITING)
+            before = len(self.endpoint.attempts)
+            self.reactor.advance(wait - SOON)
+            self.assertEqual(len(self.endpoint.attempts), before)
+            self.reactor.advance(SOON)
+            self.assertEqual(len(self.endpoint.attempts), before + 1)
+        self.assertIs(link.lastReason.type, ConnectionRefusedError)
+        self.assertEqual(link.stats().attempts, 6)
+        self.assertEqual(link.stats().dials, 7)
+
+    def test_the_jitter_spreads_every_wait_over_all_of_it(self) -> None:
+        draws = iter([0.25, 0.0])
+        self.link(random=lambda: next(draws))
+        self.attempt.refuse()
+        self.reactor.advance(0.25)
+        self.attempt.refuse()
+        self.reactor.advance(0)
+        self.assertEqual(len(self.endpoint.attempts), 3)
+
+    def test_a_connect_that_takes_too_long_is_given_up(self) -> None:
+        link = self.link(connectTimeout=5)
+        self.reactor.advance(5)
+        self.assertFalse(self.attempt.pending)
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, ConnectTimeout)
+
+    def test_a_dial_that_cannot_be_cancelled_is_forsaken(self) -> None:
+        """A hung resolver, say: the link goes on without it."""
+        link = self.link(connectTimeout=5)
+        dialer, link._dialer = link._dialer, Stuck()
+        self.reactor.advance(5)
+        self.assertIs(link.state, State.DROPPING)
+        self.reactor.advance(ABORT_GRACE)
+        self.assertIs(link.state, State.WAITING)
+        link._dialer = dialer
+        stale = self.attempt
+        self.reactor.advance(1)
+        self.assertEqual(len(self.endpoint.attempts), 2)
+        stale.refuse()  # too late to matter
+        self.assertIs(link.state, State.CONNECTING)
+
+    def test_an_endpoint_that_raises_is_a_failed_attempt(self) -> None:
+        link = self.link(start=False)
+        self.endpoint.connect = lambda factory: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        link.start(self.endpoint)
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, ZeroDivisionError)
+
+    def test_a_handshake_that_never_ends_is_dropped_at_the_connect_deadline(self) -> None:
+        link = self.link(connectTimeout=5)
+        self.reactor.advance(3)
+        peer = self.attempt.accept(secure=True)
+        self.assertIs(link.state, State.CONNECTING)
+        self.reactor.advance(2)
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, ConnectTimeout)
+        self.assertEqual(link.stats().connects, 0)
+
+    def test_a_handshake_that_fails_grows_the_delay_and_is_never_ready(self) -> None:
+        link = self.link()
+        never = link.whenReady()
+        for wait in (1, 2, 4):
+            peer = self.attempt.accept(secure=True)
+            peer.reset()
+            self.reactor.turn()
+            self.assertIs(link.state, State.WAITING)
+            self.reactor.advance(wait)
+        self.assertNoResult(never)
+        self.assertNotIn(State.READY, self.states)
+
+    def test_accept_then_close_grows_the_delay(self) -> None:
+        link = self.link()
+        for wait in (1, 2, 4, 8):
+            self.attempt.accept().close()
+            self.reactor.turn()
+            self.assertIs(link.state, State.WAITING)
+            self.reactor.advance(wait - SOON)
+            self.assertIs(link.state, State.WAITING)
+            self.reactor.advance(SOON)
+        self.assertEqual(link.stats().attempts, 4)
+
+    def test_a_greeting_before_the_close_is_no_proof_either(self) -> None:
+        link = self.link()
+        for wait in (1, 2, 4):
+            peer = self.attempt.accept()
+            peer.send(b"too many connections\n")
+            peer.close()
+            self.reactor.turn()
+            self.reactor.advance(wait)
+        self.assertEqual(link.stats().attempts, 3)
+        self.assertEqual(link.frames.count(b"too many connections"), 3)
+
+    def test_a_link_that_was_stable_starts_over(self) -> None:
+        link = self.link()
+        self.attempt.refuse()
+        self.reactor.advance(1)
+        peer = self.attempt.accept()
+        self.reactor.advance(30)
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(link.stats().attempts, 1)
+        self.reactor.advance(1)
+        self.assertEqual(len(self.endpoint.attempts), 3)
+
+    def test_the_wait_begins_at_the_loss_not_when_the_last_frame_is_done(self) -> None:
+        """And the redial still comes after the last frame."""
+        done: Deferred[None] = Deferred()
+
+        class Slow(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                return done
+
+        self.protocol = Slow
+        link, peer = self.ready()
+        peer.send(b"one\n")
+        self.reactor.turn()
+        link.connection.sendFrame(b"x")
+        peer.reset()
+        self.reactor.turn()
+        self.assertIs(link.state, State.SETTLING)
+        self.reactor.advance(5)
+        self.assertIs(link.state, State.SETTLING)
+        done.callback(None)
+        self.assertIs(link.state, State.WAITING)
+        self.reactor.advance(0)
+        self.assertEqual(len(self.endpoint.attempts), 2)
+
+    def test_giving_up(self) -> None:
+        link = self.link(backoff=Backoff(initial=1, retries=2))
+        ready, drained, ended = link.whenReady(), None, link.whenStopped()
+        link.send([b"never"])
+        drained = link.whenDrained()
+        for wait in (1, 2, None):
+            self.attempt.refuse()
+            if wait:
+                self.reactor.advance(wait)
+        self.assertIs(link.state, State.STOPPED)
+        self.assertIn("connection refused", str(self.successResultOf(ended)))
+        self.assertEqual(self.failureResultOf(ready, GaveUp).value.attempts, 3)
+        self.failureResultOf(drained, GaveUp)
+        self.failureResultOf(link.whenReady(), GaveUp)
+        self.failureResultOf(link.whenDrained(), GaveUp)
+        self.assertIsInstance(self.successResultOf(link.whenStopped()), GaveUp)
+        self.failureResultOf(link.send([b"x"]), LinkStopped)
+        self.assertEqual(link.stats().outbox.abandoned, 1)
+        self.assertQuiet()
+
+    def test_no_retry_at_all(self) -> None:
+        link = self.link(backoff=Backoff(retries=0))
+        self.attempt.refuse()
+        self.assertIs(link.state, State.STOPPED)
+        self.assertIn("after 1 attempt:", str(self.successResultOf(link.whenStopped())))
+
+    def test_a_factory_that_runs_already_is_not_started_again(self) -> None:
+        link = self.link()
+        self.assertRaises(LocalError, link.start, self.endpoint)
+
+
+class ConnectorTests(LinkTestCase):
+    """The classic way, ``reactor.connectTCP(host, port, factory)``."""
+
+    def connect(self, **options: Any) -> Any:
+        link = self.link(start=False, **options)
+        self.connector = self.reactor.connectTCP("192.0.2.1", 7, link)
+        return link
+
+    @property
+    def attempt(self) -> Attempt:
+        return self.reactor.attempts[-1]
+
+    def test_it_redials_by_the_connector(self) -> None:
+        link = self.connect()
+        self.assertEqual(link.name, "192.0.2.1:7")
+        self.attempt.refuse()
+        self.reactor.advance(1)
+        peer = self.attempt.accept()
+        self.assertIs(link.state, State.READY)
+        peer.reset()
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.reactor.advance(2)
+        self.attempt.accept()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(link.stats().losses, 1)
+
+    def test_the_factory_owns_everything_without_an_injected_clock(self) -> None:
+        reactor = FakeReactor()
+        link: Any = ReconnectingFactory.forProtocol(Lines, random=lambda: 1.0)
+        reactor.connectTCP("192.0.2.1", 7, link)
+        reactor.attempts[-1].refuse()
+        self.assertEqual(len(reactor.pending()), 1)
+        self.assertIs(self.successResultOf(link.stop()), None)
+        self.assertEqual(reactor.pending(), [])
+
+    def test_a_double_loss_is_counted_once(self) -> None:
+        """Both the connection's hook and the connector tell; one of them counts."""
+        link = self.connect()
+        peer = self.attempt.accept()
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual((link.stats().losses, link.stats().attempts), (1, 1))
+
+    def test_a_second_connector_is_refused(self) -> None:
+        link = self.connect()
+        error = self.assertRaises(LocalError, self.reactor.connectTCP, "192.0.2.2", 7, link)
+        self.assertIn("192.0.2.1:7 is running already", str(error))
+        self.assertEqual(link.state, State.CONNECTING)
+        self.reactor.attempts[0].accept()
+        self.assertIs(link.state, State.READY)
+
+    def test_a_connect_timeout_stops_the_connector(self) -> None:
+        link = self.connect(connectTimeout=5)
+        self.reactor.advance(5)
+        self.assertEqual(self.connector.state, "disconnected")
+        self.assertIs(link.lastReason.type, ConnectTimeout)
+
+    def test_stop_and_start_again_by_the_connector(self) -> None:
+        link = self.connect()
+        self.attempt.accept()
+        stopped = link.stop()
+        self.reactor.turn()
+        self.successResultOf(stopped)
+        self.connector.connect()
+        self.attempt.accept()
+        self.assertIs(link.state, State.READY)
+
+    def test_somebody_else_redials_while_the_link_waits(self) -> None:
+        link = self.connect()
+        self.attempt.refuse()
+        self.connector.connect()
+        self.assertIs(link.state, State.CONNECTING)
+        self.attempt.accept()
+        self.reactor.advance(5)
+        self.assertIs(link.state, State.READY)
+
+    def test_stop_while_the_connector_is_neither_here_nor_there(self) -> None:
+        link = self.connect()
+        self.connector.state = "disconnected"
+        stopped = link.stop()
+        self.reactor.advance(ABORT_GRACE)
+        self.successResultOf(stopped)
+
+    def test_a_unix_socket_is_named_by_its_path(self) -> None:
+        link = self.link(start=False)
+        self.reactor.connectUNIX("/run/x.sock", link)
+        self.assertEqual(link.name, "/run/x.sock")
+
+    def test_names_of_other_addresses(self) -> None:
+        from twisted.internet.address import IPv6Address
+
+        from nbclient.factory import _describeAddress, _describeEndpoint
+
+        self.assertEqual(_describeAddress(IPv6Address("TCP", "::1", 9)), "[::1]:9")
+        self.assertEqual(_describeAddress("somewhere"), "somewhere")
+        self.assertEqual(_describeEndpoint("somewhere"), "'somewhere'")
+
+
+class BuildingTests(LinkTestCase):
+    def test_a_constructor_that_raises_is_a_failed_attempt(self) -> None:
+        def broken() -> Any:
+            raise ZeroDivisionError("no")
+
+        self.protocol = broken
+        link = self.link()
+        self.attempt.accept()
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, CallbackFailed)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_another_kind_of_protocol_is_refused_in_words(self) -> None:
+        self.protocol = Protocol
+        link = self.link()
+        self.attempt.accept()
+        self.reactor.turn()
+        self.assertIn("Protocol is no FrameProtocol", str(link.lastReason.value))
+        self.assertEqual(len(self.flushLoggedErrors(LocalError)), 1)
+
+    def test_a_connection_nobody_wants_is_aborted(self) -> None:
+        link, first = self.ready()
+        again = FakeEndpoint(self.reactor)
+        again.connect(link)
+        peer = again.attempts[0].accept()
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertTrue(first.connected)
+        self.assertIs(link.state, State.READY)
+
+    def test_the_factorys_framing_and_wiretap_go_to_the_connection(self) -> None:
+        tapped: list[Any] = []
+        link, peer = self.ready(
+            framing=framing.netstring(), wiretap=lambda way, data: tapped.append((way, data))
+        )
+        peer.send(b"3:abc,")
+        link.send([b"x"])
+        self.reactor.turn()
+        self.assertEqual(link.frames, [b"abc"])
+        self.assertEqual(tapped, [("out", b"1:x,"), ("in", b"3:abc,")])
+
+    def test_made_without_a_clock_it_asks_for_the_global_reactor(self) -> None:
+        from twisted.internet import reactor
+
+        link: Any = ReconnectingFactory.forProtocol(Lines)
+        endpoint = FakeEndpoint(Clock())
+        link.start(endpoint)
+        self.assertIs(link._clock, reactor)
+        self.successResultOf(link.stop())
+
+
+class ReadyTests(LinkTestCase):
+    def test_when_ready_now_and_later(self) -> None:
+        link = self.link()
+        early, cancelled = link.whenReady(), link.whenReady()
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.attempt.accept()
+        self.assertIs(self.successResultOf(early), link.connection)
+        self.assertIs(self.successResultOf(link.whenReady()), link.connection)
+
+    def test_the_opening_has_its_deadline(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link(openingTimeout=4)
+        peer = self.attempt.accept()
+        self.assertIs(link.state, State.OPENING)
+        self.reactor.advance(4)
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertIs(link.lastReason.type, OpeningFailed)
+        self.assertIn("within 4 s", str(link.lastReason.value))
+
+    def test_a_failed_opening_aborts_and_grows_the_delay(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                raise OpeningFailed("refused")
+
+        self.protocol = Login
+        link = self.link()
+        for wait in (1, 2, 4):
+            peer = self.attempt.accept()
+            self.reactor.turn()
+            self.assertTrue(peer.aborted)
+            self.reactor.advance(wait)
+        self.assertEqual(link.stats().attempts, 3)
+        self.assertEqual(link.stats().readies, 0)
+
+    def test_lost_while_opening(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link()
+        self.attempt.accept().reset()
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, ConnectionLost)
+
+    def test_the_opening_is_repeated_on_every_connection(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                self.sendFrame(b"hello")
+
+        self.protocol = Login
+        self.link()
+        for _ in range(3):
+            peer = self.attempt.accept()
+            self.reactor.turn()
+            self.assertEqual(peer.received, b"hello\n")
+            peer.reset()
+            self.reactor.turn()
+            self.reactor.advance(8)
+
+    def test_a_fault_of_the_peer_drops_and_backs_off(self) -> None:
+        link, peer = self.ready(framing=framing.lines(max_frame=4))
+        peer.send(b"ok\ntoo long\n")
+        self.reactor.turn()
+        self.assertEqual(link.frames, [b"ok", "lost"])
+        self.assertIs(link.lastReason.type, FrameTooLong)
+        self.assertIs(link.state, State.WAITING)
+
+    def test_a_callback_that_raises_drops_and_backs_off(self) -> None:
+        class Broken(Lines):
+            def frameReceived(self, frame: bytes) -> None:
+                raise ZeroDivisionError
+
+        self.protocol = Broken
+        link, peer = self.ready()
+        peer.send(b"x\n")
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, CallbackFailed)
+        self.assertIs(link.state, State.WAITING)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_callback_of_an_old_connection_that_fails_late_harms_nobody(self) -> None:
+        late: Deferred[None] = Deferred()
+
+        class Slow(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                return late
+
+        self.protocol = Slow
+        link, peer = self.ready()
+        peer.send(b"x\n")
+        self.reactor.turn()
+        link.reconnectNow()
+        self.reactor.turn()
+        self.attempt.accept()
+        late.errback(ZeroDivisionError())
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_an_observer_that_raises_stops_nothing(self) -> None:
+        link = self.link(start=False)
+        forget = link.observe(lambda old, new, reason: 1 / 0)
+        link.start(self.endpoint)
+        forget()
+        self.attempt.accept()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_the_peers_half_close_loses_nothing_and_ends(self) -> None:
+        link, peer = self.ready()
+        peer.stall()
+        link.send([b"x" * 1000])
+        peer.send(b"last words\n")
+        peer.close()
+        self.reactor.turn()
+        self.assertIs(link.state, State.DROPPING)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertEqual(len(peer.received), 1001)
+        self.assertEqual(link.frames, [b"last words", "lost"])
+        self.assertIs(link.lastReason.type, ConnectionDone)
+
+    def test_a_half_closed_peer_that_reads_no_more_still_ends(self) -> None:
+        link, peer = self.ready(closeTimeout=3)
+        peer.stall()
+        link.send([b"x" * 1000])
+        peer.close()
+        self.reactor.turn()
+        self.reactor.advance(3)
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertIs(link.state, State.WAITING)
+
+    def test_a_deadline_cuts_the_sending_short_not_the_receiving(self) -> None:
+        tokens: list[Any] = []
+
+        class Pausing(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                if frame == b"one":
+                    tokens.append(self.pauseReading())
+
+        self.protocol = Pausing
+        link, peer = self.ready(closeTimeout=3)
+        peer.send(b"one\ntwo\n")
+        self.reactor.turn()
+        link.connection.readConnectionLost()
+        self.reactor.advance(3)
+        self.reactor.turn()
+        self.assertIs(link.state, State.SETTLING)
+        tokens[0].resume()
+        self.assertEqual(link.frames, [b"one", b"two", "lost"])
+        self.assertIs(link.state, State.WAITING)
+
+
+class ReconnectNowTests(LinkTestCase):
+    def test_while_waiting_it_shortens_the_wait(self) -> None:
+        link = self.link()
+        self.attempt.refuse()
+        link.reconnectNow()
+        self.assertEqual(len(self.endpoint.attempts), 1)  # never from inside the call
+        self.reactor.advance(0)
+        self.assertEqual(len(self.endpoint.attempts), 2)
+
+    def test_while_ready_it_drops_and_redials_at_once(self) -> None:
+        link, peer = self.ready()
+        link.reconnectNow()
+        self.reactor.turn()
+        self.assertFalse(peer.connected)
+        self.assertEqual(len(self.endpoint.attempts), 2)
+
+    def test_while_opening_dropping_and_settling(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link()
+        self.attempt.accept()
+        link.reconnectNow()
+        link.reconnectNow()
+        self.reactor.turn()
+        self.assertEqual(len(self.endpoint.attempts), 2)
+
+    def test_before_the_start_and_after_the_end_it_does_nothing(self) -> None:
+        link = self.link(start=False)
+        link.reconnectNow()
+        self.assertIs(link.state, State.IDLE)
+        link.stop()
+        link.reconnectNow()
+        self.assertIs(link.state, State.STOPPED)
+
+
+class StoppingTests(LinkTestCase):
+    """Stop in any state: the Deferred always fires, and no timer is left."""
+
+    def stopped(self, link: Any) -> Deferred[None]:
+        done: Deferred[None] = link.stop()
+        self.reactor.turn()
+        return done
+
+    def assertStopped(self, link: Any, done: Deferred[None]) -> None:
+        self.assertIsNone(self.successResultOf(done))
+        self.assertIs(link.state, State.STOPPED)
+        self.assertIsNone(self.successResultOf(link.whenStopped()))
+        self.assertIsNone(self.successResultOf(link.stop()))
+        self.failureResultOf(link.whenReady(), LinkStopped)
+        self.assertQuiet()
+
+    def test_before_the_start(self) -> None:
+        link = self.link(start=False)
+        self.assertStopped(link, self.stopped(link))
+
+    def test_while_dialling(self) -> None:
+        link = self.link()
+        waiter = link.whenReady()
+        self.assertStopped(link, self.stopped(link))
+        self.failureResultOf(waiter, LinkStopped)
+        self.assertFalse(self.attempt.pending)
+
+    def test_while_a_dial_cannot_be_cancelled(self) -> None:
+        link = self.link()
+        link._dialer = Stuck()
+        done = self.stopped(link)
+        self.assertNoResult(done)
+        self.reactor.advance(ABORT_GRACE)
+        self.assertStopped(link, done)
+        peer = self.attempt.accept()  # it comes after all, and is not wanted
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+
+    def test_during_the_handshake(self) -> None:
+        link = self.link()
+        peer = self.attempt.accept(secure=True)
+        self.assertStopped(link, self.stopped(link))
+        self.assertTrue(peer.aborted)
+
+    def test_while_opening(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link()
+        self.attempt.accept()
+        self.assertStopped(link, self.stopped(link))
+
+    def test_while_ready_what_was_written_is_sent_first(self) -> None:
+        link, peer = self.ready()
+        link.send([b"last"])
+        self.assertStopped(link, self.stopped(link))
+        self.assertEqual(peer.received, b"last\n")
+        self.assertTrue(peer.finished)
+
+    def test_a_stalled_peer_is_aborted_at_the_deadline(self) -> None:
+        link, peer = self.ready(closeTimeout=3)
+        peer.stall()
+        link.send([b"x" * HIGH_WATER * 2])
+        done = self.stopped(link)
+        self.reactor.advance(3 - SOON)
+        self.assertNoResult(done)
+        self.reactor.advance(SOON)
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertStopped(link, done)
+
+    def test_a_transport_that_never_reports_its_end_cannot_hold_up_the_stop(self) -> None:
+        link, peer = self.ready(closeTimeout=3)
+        peer.stall()
+        link.send([b"x"])
+        peer.transport.abortConnection = lambda: None  # type: ignore[method-assign]
+        link.connection._transport = lambda plain=False: peer.transport
+        done = self.stopped(link)
+        self.reactor.advance(3)
+        self.assertNoResult(done)
+        self.reactor.advance(ABORT_GRACE)
+        self.assertStopped(link, done)
+        self.assertEqual(link.frames, ["lost"])
+
+    def test_a_transport_that_never_reports_its_end_cannot_hold_up_the_link(self) -> None:
+        link, peer = self.ready(closeTimeout=3)
+        peer.stall()
+        link.send([b"x"])
+        peer.transport.abortConnection = lambda: None  # type: ignore[method-assign]
+        link.connection._transport = lambda plain=False: peer.transport
+        link.reconnectNow()
+        self.reactor.advance(3)
+        self.reactor.advance(ABORT_GRACE)
+        self.reactor.turn()
+        self.assertEqual(len(self.endpoint.attempts), 2)
+
+    def test_while_dropping(self) -> None:
+        link, peer = self.ready()
+        peer.stall()
+        link.send([b"x"])
+        link.reconnectNow()
+        done = self.stopped(link)
+        self.assertIs(link.state, State.CLOSING)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertStopped(link, done)
+
+    def test_while_settling(self) -> None:
+        class Stuck(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                return Deferred()
+
+        self.protocol = Stuck
+        link, peer = self.ready(closeTimeout=3)
+        peer.send(b"x\n")
+        self.reactor.turn()
+        link.connection.sendFrame(b"y")
+        peer.reset()
+        self.reactor.turn()
+        self.assertIs(link.state, State.SETTLING)
+        done = self.stopped(link)
+        self.reactor.advance(3)
+        self.assertStopped(link, done)
+
+    def test_within_its_promise_even_when_everything_is_stuck(self) -> None:
+        """The application keeps a frame, the peer reads nothing, then we stop."""
+
+        class Stuck(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                return Deferred()
+
+        self.protocol = Stuck
+        link, peer = self.ready(closeTimeout=3)
+        peer.stall()
+        link.send([b"x" * HIGH_WATER * 2])
+        peer.send(b"x\n")
+        self.reactor.turn()
+        link.connection.readConnectionLost()
+        self.assertIs(link.state, State.DROPPING)
+        done = self.stopped(link)
+        self.reactor.advance(3)
+        self.reactor.turn()
+        self.reactor.advance(ABORT_GRACE)
+        self.assertStopped(link, done)
+
+    def test_while_waiting(self) -> None:
+        link = self.link()
+        self.attempt.refuse()
+        self.assertStopped(link, self.stopped(link))
+
+    def test_inside_a_ready_callback(self) -> None:
+        link = self.link()
+        done: list[Deferred[None]] = []
+        link.whenReady().addCallback(lambda _: done.append(link.stop()))
+        self.attempt.accept()
+        self.reactor.turn()
+        self.assertStopped(link, done[0])
+
+    def test_inside_a_frame_callback(self) -> None:
+        done: list[Deferred[None]] = []
+
+        class Stopping(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                done.append(self.factory.stop())  # type: ignore[union-attr]
+
+        self.protocol = Stopping
+        link, peer = self.ready()
+        peer.send(b"one\ntwo\n")
+        self.reactor.turn()
+        self.assertStopped(link, done[0])
+        self.assertEqual(link.frames, [b"one", "lost"])
+
+    def test_inside_an_observer(self) -> None:
+        link = self.link(start=False)
+        link.observe(lambda old, new, reason: new is State.CONNECTING and link.stop())
+        link.start(self.endpoint)
+        self.reactor.turn()
+        self.assertIs(link.state, State.STOPPED)
+        self.assertQuiet()
+
+    def test_stop_wins_over_giving_up(self) -> None:
+        link = self.link(backoff=Backoff(retries=0))
+        link.observe(lambda old, new, reason: new is State.SETTLING and link.stop())
+        self.attempt.accept().reset()
+        self.reactor.turn()
+        self.assertIsNone(self.successResultOf(link.whenStopped()))
+
+    def test_a_cancelled_stop_still_stops(self) -> None:
+        link, _ = self.ready()
+        done = link.stop()
+        done.cancel()
+        self.failureResultOf(done, CancelledError)
+        self.reactor.turn()
+        self.assertIs(link.state, State.STOPPED)
+
+    def test_when_stopped_may_be_cancelled(self) -> None:
+        link = self.link()
+        ended = link.whenStopped()
+        ended.cancel()
+        self.failureResultOf(ended, CancelledError)
+        self.stopped(link)
+
+    def test_start_again(self) -> None:
+        link, _ = self.ready()
+        self.stopped(link)
+        link.start(self.endpoint)
+        self.attempt.accept()
+        self.assertIs(link.state, State.READY)
+        link.send([b"again"])
+        self.assertStopped(link, self.stopped(link))
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+
+class SendingTests(LinkTestCase):
+    def test_frames_wait_while_the_link_is_down_and_go_out_in_order(self) -> None:
+        link = self.link()
+        self.successResultOf(link.send([b"one"]))
+        self.successResultOf(link.send([b"two", b"three"]))
+        drained = link.whenDrained()
+        self.assertNoResult(drained)
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"one\ntwo\nthree\n")
+        self.successResultOf(drained)
+        self.successResultOf(link.whenDrained())
+
+    def test_frames_wait_until_the_opening_is_done(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                self.sendFrame(b"login")
+                await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link()
+        link.send([b"data"])
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"login\n")
+        peer.send(b"ok\n")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"login\ndata\n")
+
+    def test_a_full_transport_stops_the_pump_and_then_the_sender(self) -> None:
+        link, peer = self.ready(outboxBytes=200_000)
+        peer.stall()
+        accepted = [link.send([b"x" * 50_000]) for _ in range(8)]
+        self.assertLess(len(peer.transport.unsent), 3 * HIGH_WATER)
+        self.assertNoResult(accepted[-1])
+        peer.unstall()
+        self.reactor.turn(20)
+        for each in accepted:
+            self.successResultOf(each)
+        self.assertEqual(len(peer.received), 8 * 50_001)
+        self.assertTrue(link.stats().outbox.conserved())
+
+    def test_too_much_is_refused_not_dropped(self) -> None:
+        link = self.link(outboxBytes=1000)
+        self.successResultOf(link.send([b"x" * 900]))
+        waiting = link.send([b"y" * 500])
+        self.assertNoResult(waiting)
+        error = self.failureResultOf(link.send([b"z" * 500]), OutboxFull).value
+        self.assertEqual(error.limit, 1000)
+        self.assertTrue(link.stats().outbox.refused, 1)
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.successResultOf(waiting)
+        self.assertEqual(peer.received, b"x" * 900 + b"\n" + b"y" * 500 + b"\n")
+
+    def test_a_large_batch_is_accepted_piece_by_piece(self) -> None:
+        link = self.link(outboxBytes=100_000)
+        batch = [b"%05d" % n + b"x" * 995 for n in range(200)]
+        accepted = link.send(batch[:90])
+        self.successResultOf(accepted)
+        accepted = link.send(batch[90:180])
+        self.assertNoResult(accepted)
+        stats = link.stats().outbox
+        self.assertEqual((stats.accepted, stats.undecided), (93, 87))
+        self.assertTrue(stats.conserved())
+        peer = self.attempt.accept()
+        self.reactor.turn(20)
+        self.successResultOf(accepted)
+        self.assertEqual(peer.received, b"".join(frame + b"\n" for frame in batch[:180]))
+
+    def test_an_unsendable_frame_is_refused_with_all_its_batch(self) -> None:
+        link, peer = self.ready()
+        self.failureResultOf(link.send([b"fine", b"not\nfine"]), FrameError)
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"")
+        stats = link.stats().outbox
+        self.assertEqual((stats.offered, stats.refused), (2, 2))
+
+    def test_a_link_without_framing_cannot_send(self) -> None:
+        self.protocol = lambda: None
+        link = self.link()
+        self.failureResultOf(link.send([b"x"]), LocalError)
+
+    def test_a_frame_that_a_changed_framing_cannot_carry_is_set_aside(self) -> None:
+        class Changing(Lines):
+            def opening(self) -> None:
+                self.setFraming(framing.fixed(3))
+
+        self.protocol = Changing
+        link = self.link()
+        link.send([b"abc", b"too long", b"def"])
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"abcdef")
+        stats = link.stats().outbox
+        self.assertEqual((stats.acknowledged, stats.set_aside), (2, 1))
+        self.assertTrue(stats.conserved())
+
+    def test_a_waiting_send_may_be_withdrawn(self) -> None:
+        link = self.link(outboxBytes=1000)
+        link.send([b"x" * 900])
+        waiting = link.send([b"y" * 500])
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertNoResult(link.send([b"z" * 500]))
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertNotIn(b"y", peer.received)
+        self.assertTrue(link.stats().outbox.conserved())
+
+    def test_stop_fails_whoever_waits_for_room(self) -> None:
+        link = self.link(outboxBytes=1000)
+        link.send([b"x" * 900])
+        waiting, drained = link.send([b"y" * 500]), link.whenDrained()
+        link.stop()
+        self.failureResultOf(waiting, LinkStopped)
+        self.failureResultOf(drained, LinkStopped)
+        stats = link.stats().outbox
+        self.assertEqual((stats.abandoned, stats.refused, stats.waiting), (1, 1, 0))
+        self.assertTrue(stats.conserved())
+
+    def test_a_sender_may_withdraw_when_its_neighbour_is_told_of_the_stop(self) -> None:
+        link = self.link(outboxBytes=1000)
+        link.send([b"x" * 900])
+        first, second = link.send([b"y" * 300]), link.send([b"z" * 300])
+        first.addErrback(lambda _: second.cancel())
+        link.stop()
+        self.failureResultOf(second, CancelledError)
+
+    def test_nothing_is_accepted_while_stopping(self) -> None:
+        link, peer = self.ready()
+        peer.stall()
+        link.send([b"x"])
+        link.stop()
+        self.failureResultOf(link.send([b"y"]), LinkStopped)
+
+    def test_cancelling_the_wait_for_the_end_of_the_outbox(self) -> None:
+        link = self.link()
+        link.send([b"x"])
+        drained = link.whenDrained()
+        drained.cancel()
+        self.failureResultOf(drained, CancelledError)
+        self.attempt.accept()
+
+
+class WatchTests(LinkTestCase):
+    def test_silence_drops_the_connection(self) -> None:
+        link, peer = self.ready(silenceTimeout=5)
+        self.reactor.advance(4)
+        peer.send(b"x\n")
+        self.reactor.turn()
+        self.reactor.advance(4)
+        self.assertIs(link.state, State.READY)
+        self.reactor.advance(1)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, SilenceTimeout)
+        self.assertIs(link.state, State.WAITING)
+
+    def test_silence_stands_still_while_we_do_not_read(self) -> None:
+        link, _ = self.ready(silenceTimeout=5)
+        self.reactor.advance(3)
+        token = link.connection.pauseReading()
+        self.reactor.advance(60)
+        self.assertIs(link.state, State.READY)
+        token.resume()
+        self.reactor.advance(1)
+        self.assertIs(link.state, State.READY)
+        self.reactor.advance(1)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, SilenceTimeout)
+
+    def test_silence_counts_from_the_start_of_the_opening(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link(silenceTimeout=5, openingTimeout=60)
+        self.attempt.accept()
+        self.reactor.advance(5)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, SilenceTimeout)
+
+    def test_a_frame_begun_must_be_finished(self) -> None:
+        link, peer = self.ready(frameTimeout=5)
+        self.reactor.advance(60)
+        self.assertIs(link.state, State.READY)
+        for _ in range(4):  # a drip does not help
+            peer.send(b"x")
+            self.reactor.turn()
+            self.reactor.advance(1.5)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, FrameTimeout)
+
+    def test_a_frame_finished_in_time_starts_the_next_limit(self) -> None:
+        link, peer = self.ready(frameTimeout=5, silenceTimeout=50)
+        for _ in range(4):
+            peer.send(b"x")
+            self.reactor.turn()
+            self.reactor.advance(4)
+            peer.send(b"\ny")
+            self.reactor.turn()
+            self.reactor.advance(4)
+            peer.send(b"\n")
+            self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+
+    def test_the_watch_ends_with_the_connection(self) -> None:
+        link, peer = self.ready(silenceTimeout=5, frameTimeout=5)
+        token = link.connection.pauseReading()
+        peer.reset()
+        link.connection.sendFrame(b"x")
+        self.reactor.turn()
+        token.resume()
+        link.stop()
+        self.assertQuiet()
+
+
+class StatsTests(LinkTestCase):
+    def test_counters_span_connections(self) -> None:
+        link, peer = self.ready()
+        peer.send(b"one\ntwo\n")
+        link.send([b"x"])
+        self.reactor.turn()
+        self.reactor.advance(3)
+        stats = link.stats()
+        self.assertEqual((stats.frames_in, stats.bytes_in), (2, 8))
+        self.assertEqual((stats.frames_out, stats.bytes_out), (1, 2))
+        self.assertEqual((stats.state, stats.since), (State.READY, 3))
+        self.assertEqual(stats.delivery, "written")
+        peer.reset()
+        self.reactor.turn()
+        self.reactor.advance(1)
+        self.attempt.accept().send(b"three\n")
+        self.reactor.turn()
+        stats = link.stats()
+        self.assertEqual((stats.frames_in, stats.bytes_in), (3, 14))
+        self.assertEqual((stats.dials, stats.connects, stats.readies, stats.losses), (2, 2, 2, 1))
+        self.assertEqual(stats.name, "fake:1")
+        self.assertFalse(stats.reading_held)
+
+    def test_the_reason_kept_does_not_keep_the_connection_alive(self) -> None:
+        link, peer = self.ready()
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(link.lastReason.frames, [])
+        self.assertIsNone(link.lastReason.getTracebackObject())
+
+    def test_a_link_without_a_name_is_called_by_its_class(self) -> None:
+        link: Any = ReconnectingFactory.forProtocol(Lines)
+        self.assertEqual(link.stats().name, "ReconnectingFactory")
+
+
+class RealReactorTests(TestCase):
+    """On trial's reactor, where a timer left behind fails the test."""
+
+    timeout = 10
+
+    @inlineCallbacks
+    def test_stop_leaves_nothing_behind(self) -> Any:
+        link: Any = ReconnectingFactory.forProtocol(Lines, silenceTimeout=60)
+        link.frames = []
+        endpoint = FakeEndpoint(Clock())
+        link.start(endpoint)
+        endpoint.attempts[0].refuse(ConnectionRefusedError())
+        yield link.stop()
+        self.assertIs(link.state, State.STOPPED)
+        self.assertIsInstance(link.lastReason, Failure)
+
+
+class DialerTests(SynchronousTestCase):
+    """What the link's tests do not reach."""
+
+    def test_cancel_without_an_attempt_does_nothing(self) -> None:
+        EndpointDialer(None, None).cancel()
+
+    def test_an_attempt_forsaken_long_ago_is_not_reported(self) -> None:
+        told: list[Failure] = []
+        attempts: list[Deferred[Any]] = [Deferred(), Deferred()]
+
+        class Told:
+            dialFailed = staticmethod(told.append)
+
+        class Endpoint:
+            def connect(self, factory: Any) -> Deferred[Any]:
+                return attempts[len(dialled)]
+
+        dialled: list[int] = []
+        dialer = EndpointDialer(Endpoint(), Told())
+        dialer.dial()
+        dialled.append(1)
+        dialer.dial()
+        attempts[0].errback(ZeroDivisionError())
+        self.assertEqual(told, [])
+        attempts[1].errback(ZeroDivisionError())
+        self.assertEqual(len(told), 1)
