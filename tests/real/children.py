@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 """Seconds after which something that should have happened has not; a busy machine is slow."""
 
+QUICKLY = ("--retry-initial", "0.05", "--retry-maximum", "0.2", "--stable-after", "0.1")
+"""Options of the command line for outages of a test's length."""
+
 
 class Output:
     """What a process writes, read by a thread, looked through in order."""
@@ -83,7 +86,7 @@ class Child:
         stdin: int = subprocess.PIPE,
     ) -> None:
         self.process = subprocess.Popen(
-            [*_leash(), *arguments],
+            [*leash(), *arguments],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -151,7 +154,7 @@ def example(name: str, *arguments: str) -> list[str]:
     return python(str(ROOT / "examples" / name), *arguments)
 
 
-def _leash() -> list[str]:
+def leash() -> list[str]:
     """What makes a process die with the test that started it, where there is such a thing."""
     setpriv = shutil.which("setpriv")
     return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL"]

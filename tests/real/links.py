@@ -1,0 +1,95 @@
+"""What the tests against real servers share on the library's side."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State
+from tests.real.children import PATIENCE
+
+reactor: Any = _reactor
+QUICK = Backoff(initial=0.05, maximum=0.2, stable_after=0.1)
+
+
+class Inbox(FrameProtocol):
+    """Frames go to the link's queue."""
+
+    def frameReceived(self, frame: bytes) -> None:
+        self.factory.frames.put(frame)
+
+
+class Link(ReconnectingFactory):
+    """A link whose frames a test can wait for."""
+
+    protocol = Inbox
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"backoff": QUICK, **options})
+        self.frames: DeferredQueue[bytes] = DeferredQueue()
+
+    def frame(self) -> Deferred[bytes]:
+        """The next frame of the link, whichever connection it comes on."""
+        return self.frames.get().addTimeout(PATIENCE, reactor)
+
+    async def ask(self, *frames: bytes) -> bytes:
+        """Send, and give the first frame that comes then."""
+        await self.send(frames)
+        return await self.frame()
+
+    def ready(self) -> Deferred[Any]:
+        """The connection, when there is one."""
+        return self.whenReady().addTimeout(PATIENCE, reactor)
+
+    def reaches(
+        self, state: State, when: Callable[[Failure | None], object] = lambda reason: True
+    ) -> Deferred[None]:
+        """Fires at the next change to `state` for such a reason."""
+        reached: Deferred[None] = Deferred(lambda _: forget())
+
+        def changed(old: State, new: State, reason: Failure | None) -> None:
+            if new is state and when(reason):
+                forget()
+                reached.callback(None)
+
+        forget = self.observe(changed)
+        return reached.addTimeout(PATIENCE, reactor)
+
+
+class RealServerTestCase(TestCase):
+    """A folder of its own, and links that are stopped with the test."""
+
+    timeout = 60
+
+    def folder(self) -> Path:
+        """A new one, removed with the test."""
+        path = Path(tempfile.mkdtemp(prefix="nbclient-test-"))
+        self.addCleanup(shutil.rmtree, path)
+        return path
+
+    def link(self, endpoint: Any, protocol: type[FrameProtocol] = Inbox, **options: Any) -> Link:
+        """One that is started, and stopped with the test."""
+        link = Link(closeTimeout=2.0, **options)
+        link.protocol = protocol
+        self.addCleanup(link.stop)
+        link.start(endpoint, reactor)
+        return link
+
+    def check_carried_on(self, link: Link, losses: int = 1) -> None:
+        """The counters after `losses` outages, the link being up again."""
+        stats = link.stats()
+        self.assertIs(stats.state, State.READY)
+        self.assertEqual(
+            (stats.losses, stats.connects, stats.readies), (losses, losses + 1, losses + 1)
+        )
+        self.assertGreaterEqual(stats.dials, losses + 1)
+        self.assertTrue(stats.outbox.conserved())
+        self.assertEqual(stats.outbox.waiting, 0)
