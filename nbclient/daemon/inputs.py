@@ -69,7 +69,7 @@ class Input:
     :param send: takes frames over; the Deferred fires when it has.
     :param log: told of what could not be sent, once for each cause.
 
-    :ivar refused: frames that were read, or begun, and are not with the link.
+    :ivar refused: frames that were read, or begun, and not offered to the link.
     :ivar ended: fires, and never fails, when nothing more will come.
     """
 
@@ -129,8 +129,7 @@ class Input:
         frames = self._carried(frames)
         try:
             await self._send(frames)
-        except NBClientError as error:
-            self.refused += len(frames)
+        except NBClientError as error:  # the link counts what it refuses
             if not self._stopped:
                 self._complain(f"stops: {error}")
             return False

@@ -44,7 +44,7 @@ class Output(ABC):
         return succeed(None)
 
     def abandon(self) -> None:  # noqa: B027 (most hold nothing)
-        """Let go at once; what was not written is counted."""
+        """Let go at once; what was not written is counted. A `close` need not fire any more."""
 
 
 class NoOutput(Output):

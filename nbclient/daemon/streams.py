@@ -125,7 +125,10 @@ class StreamOutput(Output):
             self._closing = Deferred()
             self._refusing = True
             self._cancel_retry()
-            self._go_on()
+            if self._over:
+                self._let_go()
+            else:
+                self._go_on()
         return self._closing
 
     def abandon(self) -> None:

@@ -44,7 +44,7 @@ def seconds(value: str, least: float = 0.001) -> float:
 
     :raises SpecError: not a number, or outside `least` to ten years.
     """
-    number = _number(value, "seconds")
+    number = _number(value, "a number of seconds")
     if not least <= number <= _LONGEST:
         raise SpecError(f"{shown(value)} is out of range ({least:g} to {_LONGEST:g} seconds)")
     return number

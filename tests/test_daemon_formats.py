@@ -1,0 +1,101 @@
+"""How an output writes frames."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nbclient import framing
+from nbclient.daemon.formats import Format, clock_time, for_output, is_raw
+from nbclient.errors import FrameError, SpecError
+from nbclient.framing.base import Framing
+
+
+def make(spec: str | None, link: Framing | None = None, **more: object) -> Format:
+    link = framing.lines() if link is None else link
+    return for_output(spec, link, name="feed:1", now=lambda: 1e9, **more)  # type: ignore[arg-type]
+
+
+def test_hex_and_base64_are_lines() -> None:
+    assert make("hex").images([b"\x00\xff", b""]) == [b"00ff\n", b"\n"]
+    assert make("base64").images([b"\x00\xff"]) == [b"AP8=\n"]
+
+
+def test_a_record_says_when_from_where_and_what() -> None:
+    text, binary = (json.loads(image) for image in make("record").images([b"\xc3\xa9\n", b"\xff"]))
+    assert text == {"time": "2001-09-09T01:46:40.000000Z", "link": "feed:1", "data": "é\n"}
+    assert binary["base64"] == "/w=="
+
+
+def test_a_record_is_one_line_whatever_is_in_it() -> None:
+    (image,) = make("record").images([b"a\n\x1b\xe2\x80\xa8b"])
+    assert image.count(b"\n") == 1
+    assert image.isascii()
+
+
+def test_line_like_links_give_lines() -> None:
+    shape = make(None, framing.crlf())
+    assert shape.images([b"a", b""]) == [b"a\n", b"\n"]
+    assert (shape.text, shape.terminator) == (True, b"\n")
+
+
+def test_other_links_give_their_own_framing() -> None:
+    shape = make(None, framing.length(2))
+    assert shape.images([b"ab"]) == [b"\0\2ab"]
+    assert (shape.text, shape.terminator) == (False, b"")
+
+
+def test_a_framing_can_be_chosen() -> None:
+    shape = make("crlf")
+    assert shape.images([b"a"]) == [b"a\r\n"]
+    assert shape.terminator == b"\r\n"
+
+
+def test_a_frame_that_cannot_be_carried_is_refused() -> None:
+    with pytest.raises(FrameError):
+        make("lines", framing.length(2)).images([b"a\nb"])
+
+
+def test_a_raw_link_gives_the_bytes_as_they_came() -> None:
+    shape = make(None, framing.raw())
+    assert shape.images([b"a", b"b\n"]) == [b"a", b"b\n"]
+    assert (shape.text, shape.terminator) == (False, b"")
+    assert make("raw").images([b"a", b""]) == [b"a", b""]
+
+
+def test_a_terminal_gets_a_readable_line_a_frame() -> None:
+    shape = make(None, framing.length(4), encoding="ascii")
+    assert shape.images(["é\x1b".encode()]) == [b"\\xe9\\e\n"]
+
+
+def test_a_terminal_gets_a_raw_stream_without_lines_of_ours() -> None:
+    shape = make(None, framing.raw(), encoding="utf-8")
+    assert shape.images([b"login: ", b"\xc3", b"\xa9\x07"]) == [b"login: ", b"", "é\\a".encode()]
+    assert (shape.text, shape.terminator) == (False, b"")
+
+
+def test_a_framing_that_was_asked_for_holds_on_a_terminal_too() -> None:
+    assert make("hex", encoding="utf-8").images([b"a"]) == [b"61\n"]
+
+
+def test_times_stand_before_lines() -> None:
+    shape = make("hex", timestamps=True)
+    assert shape.images([b"a"]) == [clock_time(1e9).encode() + b" 61\n"]
+    assert shape.terminator == b"\n"
+    assert len(clock_time(1e9)) == len("2026-11-22 14:03:05.123")
+
+
+def test_times_are_refused_where_they_would_break_the_framing() -> None:
+    with pytest.raises(SpecError, match="--timestamps: the output is not lines"):
+        make(None, framing.raw(), timestamps=True)
+
+
+def test_an_unknown_framing_names_the_option_and_what_there_is() -> None:
+    with pytest.raises(SpecError, match=r"^--output-framing: .*; also hex, base64, record$"):
+        make("bogus")
+
+
+def test_raw_is_told_from_the_others() -> None:
+    assert is_raw(framing.raw())
+    assert not is_raw(framing.lines())

@@ -1,0 +1,190 @@
+"""Reading frames to send: bounded, in order, and honest about what is not sent."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import framing
+from nbclient.daemon.inputs import Input, open_file, read_chunk
+from nbclient.errors import LinkStopped, LocalError
+from nbclient.framing.base import Framing
+from tests.conformance.daemon import HandRunner, KeptLog
+
+
+class InputTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.chunks: list[bytes | OSError] = []
+        self.sent: list[bytes] = []
+        self.answer: Deferred[None] | None = None
+        self.runner = HandRunner()
+        self.log = KeptLog()
+
+    def read(self) -> bytes:
+        chunk = self.chunks.pop(0) if self.chunks else b""
+        if isinstance(chunk, OSError):
+            raise chunk
+        return chunk
+
+    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+        self.sent += frames
+        return succeed(None) if self.answer is None else self.answer
+
+    def input(self, own: Framing | None = None, link: Framing | None = None) -> Input:
+        link = framing.lines() if link is None else link
+        own = framing.lines(max_frame=10) if own is None else own
+        made = Input("stdin", self.read, self.runner, own, link.check, self.send, self.log)
+        made.start()
+        return made
+
+    def test_frames_are_sent_as_they_are_read_until_the_end(self) -> None:
+        self.chunks = [b"a\nb", b"\nc\n"]
+        source = self.input()
+        self.runner.step()
+        self.assertEqual(self.sent, [b"a"])
+        self.runner.step()
+        self.assertEqual(self.sent, [b"a", b"b", b"c"])
+        self.assertNoResult(source.ended)
+        self.runner.step()
+        self.successResultOf(source.ended)
+        self.assertTrue(self.runner.stopped)
+        self.assertEqual((source.refused, self.log.lines), (0, []))
+
+    def test_nothing_is_read_while_the_link_has_no_room(self) -> None:
+        self.chunks = [b"a\n", b"b\n"]
+        self.answer = Deferred()
+        self.input()
+        self.runner.step()
+        self.assertEqual(self.runner.calls, [])
+        answer, self.answer = self.answer, None
+        answer.callback(None)
+        self.runner.step()
+        self.assertEqual(self.sent, [b"a", b"b"])
+
+    def test_a_chunk_without_a_whole_frame_is_kept(self) -> None:
+        self.chunks = [b"a", b"b\n"]
+        self.input()
+        self.runner.steps()
+        self.assertEqual(self.sent, [b"ab"])
+
+    def test_a_last_line_without_its_end_is_sent(self) -> None:
+        self.chunks = [b"a\nb\r"]
+        source = self.input()
+        self.runner.steps()
+        self.assertEqual(self.sent, [b"a", b"b"])
+        self.successResultOf(source.ended)
+
+    def test_half_a_frame_of_another_framing_is_reported(self) -> None:
+        self.chunks = [b"\0\1a\0\5b"]
+        source = self.input(framing.length(2))
+        self.runner.steps()
+        self.assertEqual(self.sent, [b"a"])
+        self.assertEqual(source.refused, 1)
+        self.assertEqual(
+            self.log.lines, ["input stdin ends inside a frame, 3 bytes of it are not sent"]
+        )
+
+    def test_a_frame_that_the_link_cannot_carry_is_left_out(self) -> None:
+        self.chunks = [b"\0\1a\0\3b\nc\0\1d", b"\0\1\n"]
+        source = self.input(framing.length(2))
+        self.runner.steps()
+        self.assertEqual(self.sent, [b"a", b"d"])
+        self.assertEqual(source.refused, 2)
+        (line,) = self.log.lines
+        self.assertIn("input stdin has a frame that cannot be sent", line)
+        self.assertIn(r"b'b\nc'", line)
+
+    def test_a_frame_over_the_limit_ends_the_input(self) -> None:
+        self.chunks = [b"a\n" + b"x" * 20 + b"\nb\n", b"c\n"]
+        source = self.input()
+        self.runner.steps()
+        self.assertEqual(self.sent, [b"a"])
+        self.assertEqual(source.refused, 1)
+        self.assertIn("more than the limit of 10", self.log.lines[0])
+        self.successResultOf(source.ended)
+
+    def test_a_fault_ahead_of_any_frame_ends_the_input(self) -> None:
+        self.chunks = [b"x" * 20]
+        source = self.input()
+        self.runner.steps()
+        self.assertEqual((self.sent, source.refused), ([], 1))
+
+    def test_what_cannot_be_read_ends_the_input(self) -> None:
+        self.chunks = [OSError(errno.EIO, "Input/output error")]
+        source = self.input()
+        self.runner.steps()
+        self.successResultOf(source.ended)
+        self.assertEqual(self.log.lines, ["input stdin cannot be read (input/output error)"])
+
+    def test_a_link_that_takes_no_more_ends_the_input(self) -> None:
+        self.chunks = [b"a\n", b"b\n"]
+        self.answer = fail(LinkStopped("the link is stopped"))
+        source = self.input()
+        self.runner.steps()
+        self.successResultOf(source.ended)
+        self.assertEqual(self.sent, [b"a"])
+        self.assertEqual(source.refused, 0)  # the link has counted it
+        self.assertEqual(self.log.lines, ["input stdin stops: the link is stopped"])
+
+    def test_an_input_that_was_stopped_says_nothing_of_it(self) -> None:
+        self.chunks = [b"a\n"]
+        self.answer = Deferred()
+        source = self.input()
+        self.runner.step()
+        source.stop()
+        self.answer.errback(LinkStopped("stopped"))
+        self.successResultOf(source.ended)
+        self.assertEqual(self.log.lines, [])
+
+    def test_what_is_read_after_the_stop_is_not_sent(self) -> None:
+        self.chunks = [b"a\n"]
+        source = self.input()
+        source.stop()
+        self.runner.steps()
+        self.assertEqual(self.sent, [])
+        self.successResultOf(source.ended)
+
+
+def test_a_file_is_opened_for_reading(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"abc")
+    descriptor = open_file(str(tmp_path / "in"))
+    assert os.get_blocking(descriptor)
+    assert (read_chunk(descriptor), read_chunk(descriptor)) == (b"abc", b"")
+    os.close(descriptor)
+    os.close(open_file("/dev/null"))
+
+
+def test_what_cannot_be_read_as_a_file_is_refused_in_words(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in [
+        ("none", "no such file or directory"),
+        (".", "is a directory"),
+        ("pipe", "not a regular file"),
+    ]:
+        with pytest.raises(LocalError, match=f"{why}$"):
+            open_file(str(tmp_path / name))
+
+
+def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"abc")
+    tries = [BlockingIOError()]
+    read = os.read
+
+    def reading(descriptor: int, size: int) -> bytes:
+        if tries:
+            raise tries.pop()
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", reading)
+    assert read_chunk(reader) == b"abc"
+    os.close(reader)
+    os.close(writer)

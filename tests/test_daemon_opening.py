@@ -1,0 +1,148 @@
+"""The opening script: escapes, secrets, and the order of things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import framing
+from nbclient.daemon import opening
+from nbclient.daemon.opening import Expect, File, Text, parse_script, read_file, run_script
+from nbclient.errors import LocalError, SpecError
+from nbclient.framing.base import Framing
+
+LINES = framing.lines()
+
+
+@pytest.mark.parametrize(
+    ("text", "frame"),
+    [
+        ("PASS x", b"PASS x"),
+        (r"a\n\r\t\0\\\x1b\xFFz", b"a\n\r\t\0\\\x1b\xffz"),
+        ("é", "é".encode()),
+        ("costs $5 {x}", b"costs $5 {x}"),
+        (r"\${env:X}", b"${env:X}"),
+        (r"\x24{env:X}", b"${env:X}"),
+        ("", b""),
+    ],
+)
+def test_a_text_has_escapes(text: str, frame: bytes) -> None:
+    assert Text.parse(text).render() == frame
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (r"a\q", r"'\\q' is no escape"),
+        ("a\\", r"'\\' is no escape"),
+        (r"\x1", r"'\\x' is no escape"),
+        ("${file:/x", "'.{file:/x' lacks its }"),
+        ("${PATH}", "{PATH}: only .{file:PATH} and .{env:NAME} are known"),
+        ("${file:}", "only"),
+        ("${env:}", "only"),
+    ],
+)
+def test_a_text_that_is_not_understood_is_refused(text: str, why: str) -> None:
+    with pytest.raises(SpecError, match=why):
+        Text.parse(text)
+
+
+def test_secrets_come_from_files_and_the_environment_at_each_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"p\\n${env:X}\r\n")
+    monkeypatch.setenv("WHO", "\udcff\\n")
+    text = Text.parse(f"${{env:WHO}} ${{file:{secret}}}!")
+    assert text.render() == b"\xff\\n p\\n${env:X}!"
+    secret.write_bytes(b"new")
+    assert text.render() == b"\xff\\n new!"
+    secret.unlink()
+    with pytest.raises(LocalError, match="secret: no such file"):
+        text.render()
+    monkeypatch.delenv("WHO")
+    with pytest.raises(LocalError, match="the environment has no WHO"):
+        text.render()
+
+
+def test_a_text_is_not_in_its_repr() -> None:
+    assert "hunter2" not in repr(Text.parse("hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("data", "link", "frames"),
+    [
+        (b"NICK a\r\nUSER ${x}\\n\n\nlast", LINES, [b"NICK a", b"USER ${x}\\n", b"", b"last"]),
+        (b"a\nb\n", LINES, [b"a", b"b"]),
+        (b"", LINES, []),
+        (b"a\r\nb", framing.raw(), [b"a\r\nb"]),
+        (b"", framing.raw(), []),
+    ],
+)
+def test_each_line_of_a_file_is_a_frame_as_it_is(
+    tmp_path: Path, data: bytes, link: Framing, frames: list[bytes]
+) -> None:
+    path = tmp_path / "opening"
+    path.write_bytes(data)
+    assert File(str(path)).frames(link) == frames
+
+
+def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "MOST", 3)
+    path = tmp_path / "opening"
+    path.write_bytes(b"abc")
+    assert read_file(str(path)) == b"abc"
+    path.write_bytes(b"abcd")
+    with pytest.raises(LocalError, match="is longer than 3 bytes"):
+        read_file(str(path))
+
+
+def test_a_script_is_tried_before_anything_begins(tmp_path: Path) -> None:
+    path = tmp_path / "opening"
+    path.write_bytes(b"x\n")
+    pattern = re.compile(b"x")
+    steps = parse_script([("opening", "a"), ("expect", pattern), ("opening-file", str(path))])
+    assert steps == (Text.parse("a"), Expect(pattern), File(str(path)))
+    for name, value in [
+        ("opening", "${file:/nonexistent/x}"),
+        ("opening", r"\q"),
+        ("opening-file", str(tmp_path)),
+    ]:
+        with pytest.raises(SpecError, match=f"^--{name}: "):
+            parse_script([(name, value)])
+
+
+class Connection:
+    framing: Framing = LINES
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.expected: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] = []
+
+    def sendFrames(self, frames: Sequence[bytes], /) -> None:
+        self.sent += frames
+
+    def expect(self, pattern: re.Pattern[bytes], /) -> Deferred[re.Match[bytes]]:
+        seen: Deferred[re.Match[bytes]] = Deferred()
+        self.expected.append((pattern, seen))
+        return seen
+
+
+class ScriptTests(SynchronousTestCase):
+    def test_what_is_said_waits_for_what_is_expected(self) -> None:
+        connection = Connection()
+        steps = parse_script([("opening", "a"), ("expect", re.compile(b"ok")), ("opening", "b")])
+        done = Deferred.fromCoroutine(run_script(steps, connection))
+        self.assertEqual(connection.sent, [b"a"])
+        self.assertNoResult(done)
+        pattern, seen = connection.expected.pop()
+        match = pattern.search(b"ok")
+        assert match is not None
+        seen.callback(match)
+        self.assertEqual(connection.sent, [b"a", b"b"])
+        self.successResultOf(done)

@@ -1,0 +1,139 @@
+"""The text of one option's value: what is taken, and how it is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbclient.daemon import values
+from nbclient.daemon.values import Place
+from nbclient.errors import SpecError
+
+
+def refused(parse: object, value: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        parse(value)  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_message_repeats_a_value_on_one_line_and_not_all_of_it() -> None:
+    assert values.shown("a\x1b[2Jb") == "a\\x1b[2Jb"
+    assert values.shown("é") == "é"
+    assert values.shown("x" * 81) == "x" * 79 + "…"
+    assert values.shown("x" * 80) == "x" * 80
+
+
+def test_text_is_any_but_the_empty_one() -> None:
+    assert values.text("a") == "a"
+    assert refused(values.text, "") == "must not be empty"
+
+
+@pytest.mark.parametrize(("value", "number"), [("1", 1.0), ("0.5", 0.5), (".25", 0.25), ("3.", 3)])
+def test_seconds_may_have_decimals(value: str, number: float) -> None:
+    assert values.seconds(value) == number
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "1e3", "inf", "nan", "1 ", "\u0661"])
+def test_what_is_no_number_of_seconds_is_refused(value: str) -> None:
+    assert "is not a number of seconds" in refused(values.seconds, value)
+
+
+@pytest.mark.parametrize("value", ["0", "0.0001", "316224001", "9" * 400])
+def test_seconds_have_a_range(value: str) -> None:
+    assert "out of range (0.001 to 3.16224e+08 seconds)" in refused(values.seconds, value)
+
+
+def test_some_times_may_be_nothing() -> None:
+    assert values.seconds_or_zero("0") == 0.0
+    assert values.seconds_or_zero("2") == 2.0
+
+
+def test_a_factor_is_at_least_one() -> None:
+    assert values.factor("1.5") == 1.5
+    assert refused(values.factor, "0.9") == "0.9 is out of range (1 to 100)"
+    assert refused(values.factor, "two") == "'two' is not a number"
+
+
+def test_a_count_is_a_whole_number() -> None:
+    assert values.count("0") == 0
+    assert "not a whole number" in refused(values.count, "1.5")
+    assert "out of range" in refused(values.count, "1000000001")
+    assert "out of range" in refused(values.count, "9" * 5000)
+
+
+def test_a_size_may_have_a_unit() -> None:
+    assert values.size("10") == 10
+    assert values.size("2KiB") == 2048
+    assert values.size("1 MiB") == 1048576
+    assert values.size("1GiB") == 1024**3
+    assert refused(values.size, "0") == "0 is out of range (1 to 1GiB)"
+    assert "out of range" in refused(values.size, "2GiB")
+    assert "not a number of bytes" in refused(values.size, "1MB")
+
+
+def test_a_port_says_its_range() -> None:
+    assert values.port("1") == 1
+    assert values.port("65535") == 65535
+    assert refused(values.port, "70000") == "70000 is out of range (1 to 65535)"
+    assert refused(values.port, "0") == "0 is out of range (1 to 65535)"
+    assert "out of range" in refused(values.port, "9" * 5000)
+    assert refused(values.port, "http") == "'http' is not a port number"
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("127.0.0.1", ("127.0.0.1", 0)),
+        ("127.0.0.1:99", ("127.0.0.1", 99)),
+        ("::1", ("::1", 0)),
+        ("[::1]", ("::1", 0)),
+        ("[::1]:99", ("::1", 99)),
+    ],
+)
+def test_a_local_address_may_have_a_port(value: str, address: tuple[str, int]) -> None:
+    assert values.local_address(value) == address
+
+
+def test_a_wrong_local_address_is_refused() -> None:
+    assert "empty" in refused(values.local_address, "")
+    assert "empty" in refused(values.local_address, ":99")
+    assert "not a port number" in refused(values.local_address, "[::1]:")
+
+
+def test_a_choice_lists_what_there_is() -> None:
+    parse = values.choice("close", "skip")
+    assert parse("skip") == "skip"
+    assert refused(parse, "stop") == "'stop' is not one of close, skip"
+
+
+def test_a_regular_expression_sees_bytes() -> None:
+    assert values.regex("é.").search("é\n".encode())
+    assert "is not a regular expression" in refused(values.regex, "(")
+
+
+def test_sources_and_targets_have_kinds() -> None:
+    assert values.source("-") == Place("-")
+    assert values.target("log") == Place("log")
+    assert values.source("file:x") == Place("file", "x")
+    assert values.target("./x") == Place("file", "./x")
+    assert values.target("/tmp/a:b") == Place("file", "/tmp/a:b")
+    assert str(Place("file", "x")) == "file:x"
+    assert str(Place("log")) == "log"
+
+
+def test_a_kind_to_come_is_refused_with_those_there_are() -> None:
+    text = refused(values.source, "tail:/var/log/syslog")
+    assert text == "'tail:' does not exist: the inputs are -, file:PATH, none"
+    assert "the outputs are -, file:PATH, log, none" in refused(values.target, "udp:h:1")
+
+
+def test_a_bare_word_is_no_path() -> None:
+    assert "'output.txt' is not known" in refused(values.target, "output.txt")
+    assert "'log' is not known" in refused(values.source, "log")
+
+
+def test_a_path_is_not_empty_and_holds_no_nul() -> None:
+    assert "needs a path" in refused(values.target, "file:")
+    assert "NUL" in refused(values.path, "a\0b")
+    assert "empty" in refused(values.path, "")
+    assert values.path("a") == "a"
