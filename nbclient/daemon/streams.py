@@ -94,12 +94,11 @@ class StreamOutput(Output):
         except FrameError:
             pass  # one of them: find out which
         images: list[bytes] = []
-        for frame in frames:
-            try:
+        try:
+            for frame in frames:
                 images += self._shape.images([frame])
-            except FrameError as error:
-                self._refuse(frame, error)
-                break
+        except FrameError as error:
+            self._refuse(frames[len(images)], error)
         self.lost += len(frames) - len(images)
         return images
 

@@ -1,0 +1,136 @@
+"""From the table to parsers, help, and the reference page."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from twisted.python import usage
+
+from nbclient import __version__
+from nbclient.daemon.commandline import (
+    STATUSES,
+    ShellOptions,
+    TwistdOptions,
+    help_text,
+    reference,
+    spelling,
+)
+from nbclient.daemon.options import SHELL, TWISTD, table
+from tests.conformance.daemon import daemon, shell
+from tests.test_daemon_checks import refused
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "command-line.md"
+
+
+def test_values_arrive_parsed_and_what_was_given_is_known() -> None:
+    settings = daemon("--host", "h", "--port=5000", "-4", "--tls", "--tls-pin", "a", "--tls-pin=b")
+    assert (settings.host, settings.port, settings.ipv4) == ("h", 5000, True)
+    assert [given.value for given in settings.tls_pin] == ["a", "b"]
+    assert settings.given == {"host", "port", "ipv4", "tls", "tls-pin"}
+    assert settings.ipv6 is False
+
+
+def test_options_and_arguments_may_be_mixed() -> None:
+    settings = shell("-x", "feed", "--silence-timeout", "5", "5000", "--once")
+    assert (settings.host, settings.port) == ("feed", 5000)
+    assert (settings.hexdump, settings.silence_timeout, settings.once) == (True, 5.0, True)
+
+
+def test_a_host_may_begin_with_a_dash_behind_two() -> None:
+    assert shell("--", "-h", "1").host == "-h"
+
+
+def test_the_words_of_the_process_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["nbclient", "h", "1"])
+    options = ShellOptions()
+    options.parseOptions()
+    assert options.settings.host == "h"
+
+
+def test_a_long_name_may_be_cut_short() -> None:
+    assert shell("h", "1", "--hex").hexdump is True
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("h", "70000"), "--port: 70000 is out of range (1 to 65535)"),
+        (("h", "1", "--hots", "x"), "--hots: there is no such option; did you mean --host?"),
+        (("h", "1", "--peer", "x"), "--peer: there is no such option; --help lists them"),
+        (("h", "1", "-z"), "-z: there is no such option; --help lists them"),
+        (("h", "1", "--\x1bx"), "--\\x1bx: there is no such option; --help lists them"),
+        (("h", "1", "--re", "1"), "--re: could be more than one option"),
+        (("h", "--port"), "--port: needs a value"),
+        (("h", "1", "--once=5"), "--once: takes no value"),
+        (("h", "1", "2"), "'2': only HOST and PORT are taken"),
+        (("h", "1", "--host", "g"), "--host and HOST: say it once"),
+        (("h", "1", "--framing", "raw", "--framing", "crlf"), "--framing: is given twice"),
+        (("h", "1", "--framing", ""), "--framing: must not be empty"),
+    ],
+)
+def test_a_wrong_usage_is_one_line_and_status_two(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert refused(capsys, *words) == says
+
+
+def test_an_option_may_be_repeated_with_the_same_value() -> None:
+    assert shell("h", "1", "--once", "--once").once is True
+
+
+def test_what_twisted_itself_refuses_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, *arguments: str) -> None:
+        raise usage.UsageError("no")
+
+    monkeypatch.setattr(ShellOptions, "parseArgs", refuse)
+    assert refused(capsys, "h") == "no"
+
+
+@pytest.mark.parametrize(("options", "front"), [(ShellOptions, SHELL), (TwistdOptions, TWISTD)])
+def test_help_lists_every_option_of_the_front_end(
+    options: type[ShellOptions], front: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        options().parseOptions(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.rstrip("\n") == help_text(front)
+    for option in table(front):
+        assert f"\n  {spelling(option)}\n" in shown
+    for status, meaning in STATUSES:
+        assert f"{status}  {meaning}" in shown
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_help_leaves_out_what_is_for_the_other_front_end() -> None:
+    assert "--check" in help_text(SHELL)
+    assert "--check" not in help_text(TWISTD)
+
+
+def test_the_version_names_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        shell("--version")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"nbclient {__version__} (Twisted ")
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    """If this fails: python -m nbclient.daemon.commandline > docs/command-line.md"""
+    assert REFERENCE.read_text(encoding="utf-8") == reference()
+
+
+def test_the_reference_page_lists_every_option() -> None:
+    page = reference()
+    for option in table():
+        assert f"--{option.name}" in page
+
+
+def test_the_page_is_written_by_running_the_module(capsys: pytest.CaptureFixture[str]) -> None:
+    sys.modules.pop("nbclient.daemon.commandline", None)
+    runpy.run_module("nbclient.daemon.commandline", run_name="__main__")
+    assert capsys.readouterr().out == reference()
