@@ -335,7 +335,7 @@ import sys
 from socket import AF_INET, AF_INET6
 for name in ("OpenSSL", "service_identity", "cryptography"):
     sys.modules[name] = None
-from nbclient.endpoints import TLSSettings, context_factory, explain_tls, tcp, tls
+from nbclient.endpoints import TLSSettings, context_factory, explain_tls, from_string, tcp, tls
 from nbclient.errors import LocalError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
@@ -348,6 +348,10 @@ for call in (TLSSettings().check, lambda: context_factory("h")):
         call()
     except LocalError as error:
         print(error)
+try:
+    from_string(MemoryReactorClock(), "ssl:h:443")
+except LocalError as error:
+    print(error)
 print(explain_tls(Failure(LocalError("x"))))
 """
 
@@ -356,8 +360,9 @@ def test_without_pyopenssl_all_but_connecting_works_and_that_names_the_extra() -
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_TLS], capture_output=True, text=True, timeout=30, check=True
     )
-    *lines, last = ended.stdout.splitlines()
+    *lines, refusal, last = ended.stdout.splitlines()
     assert len(lines) == 3
+    assert "use tls:HOST:PORT" in refusal
     for line in lines:
         assert "pip install 'twisted-nbclient[tls]'" in line
     assert last == "None"

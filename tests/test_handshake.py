@@ -309,6 +309,25 @@ def test_tls_1_1_is_refused_and_1_2_and_1_3_are_spoken(certs: Certs) -> None:
         assert shaken.done is fine
 
 
+@pytest.mark.parametrize("insecure", [False, True])
+def test_older_versions_are_forbidden_whatever_this_openssl_would_do(
+    monkeypatch: pytest.MonkeyPatch, insecure: bool
+) -> None:
+    """Many builds of OpenSSL speak no TLS 1.1 anyhow, and hide a missing setting."""
+    forbidden: list[int] = []
+    set_options = SSL.Context.set_options
+
+    def spy(context: SSL.Context, options: int) -> int:
+        forbidden.append(options)
+        return set_options(context, options)
+
+    monkeypatch.setattr(SSL.Context, "set_options", spy)
+    protocol: Any = FakeTLSProtocol()
+    context_factory("h", TLSSettings(insecure=insecure)).clientConnectionForTLS(protocol)
+    for version in (SSL.OP_NO_TLSv1, SSL.OP_NO_TLSv1_1):
+        assert any(options & version for options in forbidden)
+
+
 def pins(path: str) -> list[str]:
     """The two pins that match a certificate."""
     shown = certificate(path)
@@ -373,9 +392,10 @@ def test_the_certificate_of_the_client_and_its_chain_are_shown(
     certs: Certs, tmp_path: Path
 ) -> None:
     together = write_cert(tmp_path / "chain.pem", certificate(certs.client), certificate(certs.ca))
-    peer = server(certs.good, certs.good_key)
+    # From a server that needs no authority: OpenSSL would add one it trusts by itself.
+    peer = server(certs.self_signed, certs.self_signed_key)
     peer.set_verify(SSL.VERIFY_PEER, lambda *_: True)
-    settings = TLSSettings(ca=certs.ca, cert=together, key=certs.client_key)
+    settings = TLSSettings(ca=certs.self_signed, cert=together, key=certs.client_key)
     shaken = shake(settings, peer)
     assert shaken.done
     shown = shaken.server.get_peer_certificate()

@@ -212,6 +212,16 @@ class ResolverTests(SynchronousTestCase):
         self.settle()
         self.successResultOf(kept)
 
+    def test_a_lookup_waiting_for_a_thread_stays_while_somebody_shares_it(self) -> None:
+        self.resolver = self.make(threads=1)
+        self.resolver.lookup(self.reactor, "first", 80)
+        *kept, left = (self.resolver.lookup(self.reactor, "h", 80) for _ in range(3))
+        left.cancel()
+        self.failureResultOf(left, CancelledError)
+        self.settle()
+        for looked in kept:
+            self.successResultOf(looked)
+
     def test_a_system_out_of_threads_fails_the_lookup_and_not_the_next(self) -> None:
         def refuse(work: Callable[[], None]) -> None:
             raise RuntimeError("can't start new thread")
