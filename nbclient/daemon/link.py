@@ -232,7 +232,7 @@ def make_link(
     link = Link.forProtocol(
         protocol,
         backoff=_backoff(settings),
-        framing=None if settings.framing is None and hasattr(protocol, "framing") else chosen,
+        framing=None if chosen is getattr(protocol, "framing", None) else chosen,
         connectTimeout=settings.connect_timeout,
         openingTimeout=settings.opening_timeout,
         closeTimeout=settings.close_timeout,

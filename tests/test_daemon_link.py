@@ -1,0 +1,403 @@
+"""From settings to a link."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import framing
+from nbclient.daemon import link as module
+from nbclient.daemon.link import (
+    DaemonProtocol,
+    Link,
+    describe,
+    hexdumper,
+    import_from_here,
+    input_framing,
+    link_framing,
+    load_protocol,
+    make_endpoint,
+    make_link,
+)
+from nbclient.daemon.opening import parse_script
+from nbclient.daemon.options import Settings
+from nbclient.daemon.outputs import Output
+from nbclient.errors import LocalError, SpecError
+from nbclient.protocol import FrameProtocol
+from nbclient.states import State
+from nbclient.testing import FakeEndpoint, FakeReactor
+from tests.conformance.daemon import KeptLog, shell
+
+
+class Own(FrameProtocol):
+    """A user's class."""
+
+    framing = framing.crlf()
+
+
+class Bare(FrameProtocol):
+    """A user's class without a framing."""
+
+
+class Sink(Output):
+    """Keeps frames; has no room if told so."""
+
+    def __init__(self, room: Deferred[None] | None = None) -> None:
+        self.frames: list[bytes] = []
+        self.room = room
+
+    def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
+        self.frames += frames
+        return self.room
+
+
+# -- protocol -----------------------------------------------------------------------
+
+
+def test_a_class_of_ones_own_is_loaded_by_name() -> None:
+    assert load_protocol(None) is DaemonProtocol
+    assert load_protocol("nbclient.daemon.link:DaemonProtocol") is DaemonProtocol
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("nbclient", "'nbclient' is not package.module:Class"),
+        ("nbclient:", "is not package.module:Class"),
+        ("no_such_module:X", "cannot be loaded .ModuleNotFoundError: No module named"),
+        ("os.path:Nothing", "cannot be loaded .AttributeError: "),
+        ("os:path.join", "is not a subclass of nbclient.FrameProtocol"),
+        ("builtins:int", "is not a subclass of nbclient.FrameProtocol"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_one_line(spec: str, why: str) -> None:
+    with pytest.raises(SpecError, match=f"^--protocol: .*{why}") as caught:
+        load_protocol(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_raises_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text("raise ValueError('two\\nlines')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SpecError, match=r"\(ValueError: two lines\)$"):
+        load_protocol("broken_module:X")
+
+
+def test_modules_in_the_current_folder_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["/elsewhere"])
+    import_from_here()
+    import_from_here()
+    assert sys.path == [os.getcwd(), "/elsewhere"]
+    monkeypatch.setattr(sys, "path", ["", "/elsewhere"])
+    import_from_here()
+    assert sys.path == ["", "/elsewhere"]
+
+
+# -- framing ------------------------------------------------------------------------
+
+
+def test_the_framing_is_what_was_asked_for_or_the_classs_own_or_lines() -> None:
+    assert link_framing(shell("h", "1"), DaemonProtocol) == framing.lines()
+    asked = shell("h", "1", "--framing", "crlf", "--max-frame", "9", "--on-bad-frame", "skip")
+    assert link_framing(asked, Own) == framing.crlf(max_frame=9, on_bad_frame="skip")
+    assert link_framing(shell("h", "1"), Own) is Own.framing
+    assert link_framing(shell("h", "1"), Bare) == framing.lines()
+    assert link_framing(shell("h", "1", "--raw"), Own) == framing.raw()
+
+
+def test_limits_that_would_have_no_effect_are_refused() -> None:
+    with pytest.raises(SpecError, match="--max-frame and --protocol: needs --framing"):
+        link_framing(shell("h", "1", "--max-frame", "9"), Own)
+
+
+def test_the_inputs_framing_is_its_own() -> None:
+    assert input_framing(shell("h", "1", "--framing", "raw")) == framing.lines()
+    assert input_framing(shell("h", "1", "--raw")) == framing.raw()
+    asked = shell("h", "1", "--input-framing", "crlf", "--max-frame", "9")
+    assert input_framing(asked) == framing.crlf(max_frame=9)
+
+
+def test_a_framing_that_is_not_understood_names_its_option() -> None:
+    with pytest.raises(SpecError, match=r"^--framing: "):
+        link_framing(shell("h", "1", "--framing", "bogus"), DaemonProtocol)
+    with pytest.raises(SpecError, match=r"^--input-framing: "):
+        input_framing(shell("h", "1", "--input-framing", "bogus"))
+
+
+# -- endpoint -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("h", "1"), "h:1"),
+        (("::1", "1"), "[::1]:1"),
+        (("--unix", "/run/s"), "/run/s"),
+        (("--endpoint", "tcp:h:1\x1b"), "tcp:h:1\\x1b"),
+        (("--demo",), "demo"),
+    ],
+)
+def test_logs_call_the_link_by_its_address(words: tuple[str, ...], name: str) -> None:
+    assert describe(shell(*words)) == name
+
+
+def asked_for(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[Any]:
+    """What `nbclient.endpoints` is asked for."""
+    seen: list[Any] = []
+
+    def note(name: str) -> Any:
+        def made(*arguments: Any, **more: Any) -> str:
+            seen.append((name, *arguments[1:], more))
+            return name
+
+        return made
+
+    for name in ("tcp", "unix", "from_string"):
+        monkeypatch.setattr(module.endpoints, name, note(name))
+    monkeypatch.setattr(
+        module.endpoints, "tls", lambda inner, host, told, clock: seen.append((inner, host, told))
+    )
+    monkeypatch.setattr(module.endpoints.TLSSettings, "check", lambda self: None)
+    make_endpoint(FakeReactor(), shell(*words))
+    return seen
+
+
+def test_a_host_is_dialled_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"timeout": 10.0, "bind": None, "family": None}
+    assert asked_for(monkeypatch, "h", "1") == [("tcp", "h", 1, more)]
+    words = ("h", "1", "-6", "--bind", "[::1]:5", "--connect-timeout", "3")
+    more = {"timeout": 3.0, "bind": ("::1", 5), "family": "6"}
+    assert asked_for(monkeypatch, *words) == [("tcp", "h", 1, more)]
+    (found,) = asked_for(monkeypatch, "h", "1", "-4")
+    assert found[-1]["family"] == "4"
+
+
+def test_other_places_are_dialled_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked_for(monkeypatch, "--unix", "/s") == [("unix", "/s", {"timeout": 10.0})]
+    assert asked_for(monkeypatch, "--endpoint", "tcp:h:1") == [("from_string", "tcp:h:1", {})]
+
+
+def test_tls_is_told_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["h", "1", "--tls", "--tls-ca", "a", "--tls-cert", "c", "--tls-key", "k"]
+    words += ["--tls-name", "n", "--tls-pin", "p", "--tls-pin", "q"]
+    inner, host, told = asked_for(monkeypatch, *words)[-1]
+    assert (inner, host) == ("tcp", "h")
+    assert (told.ca, told.cert, told.key, told.name) == ("a", "c", "k", "n")
+    assert (told.pins, told.insecure) == (("p", "q"), False)
+    words = ["--unix", "/s", "--tls", "--tls-name", "n", "--tls-insecure"]
+    inner, host, told = asked_for(monkeypatch, *words)[-1]
+    assert (inner, host, told.insecure) == ("unix", "n", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--endpoint", "ssl:h:1"), "--endpoint 'ssl:h:1': ssl: accepts any certificate"),
+        (("h", "1", "--bind", "nowhere"), "--bind 'nowhere' is not an IP address"),
+        (("::1", "1", "-4"), "--host: IPv4 and IPv6 do not meet"),
+        (("h", "1", "--tls", "--tls-ca", "/nonexistent"), "--tls-ca: /nonexistent: "),
+        (("h", "1", "--tls", "--tls-pin", "x"), "--tls-pin 'x' is not"),
+    ],
+)
+def test_a_complaint_names_the_option(words: tuple[str, ...], says: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        make_endpoint(FakeReactor(), shell(*words))
+    assert str(caught.value).startswith(says)
+
+
+# -- the link -----------------------------------------------------------------------
+
+
+def test_the_link_has_what_was_asked_for() -> None:
+    settings = shell(
+        *("h", "1", "--connect-timeout", "1", "--opening", "x", "--opening-timeout", "2"),
+        *("--close-timeout", "3", "--silence-timeout", "4", "--frame-timeout", "5"),
+        *("--retry-initial", "6", "--retry-maximum", "7", "--retry-factor", "8"),
+        *("--retries", "9", "--stable-after", "10"),
+    )
+    log = KeptLog()
+    link = make_link(settings, DaemonProtocol, framing.lines(), log, FakeReactor())
+    assert (link.connectTimeout, link.openingTimeout, link.closeTimeout) == (1, 2, 3)
+    assert (link.silenceTimeout, link.frameTimeout) == (4, 5)
+    backoff = link.backoff
+    assert (backoff.initial, backoff.maximum, backoff.factor) == (6, 7, 8)
+    assert (backoff.retries, backoff.stable_after) == (9, 10)
+    assert (link.name, link.log, link.once, link.wiretap) == ("h:1", log, False, None)
+    assert link.framing == framing.lines()
+
+
+def test_a_classs_own_framing_is_left_to_it() -> None:
+    link = make_link(shell("h", "1"), Own, Own.framing, KeptLog(), FakeReactor())
+    assert link.framing is None
+    asked = shell("h", "1", "--framing", "raw")
+    assert make_link(asked, Own, framing.raw(), KeptLog(), FakeReactor()).framing == framing.raw()
+    asked = shell("h", "1", "--raw")
+    assert make_link(asked, Own, framing.raw(), KeptLog(), FakeReactor()).framing == framing.raw()
+
+
+def test_once_and_check_try_once() -> None:
+    for word in ("--once", "--check"):
+        link = make_link(
+            shell("h", "1", word), DaemonProtocol, framing.lines(), KeptLog(), FakeReactor()
+        )
+        assert (link.once, link.backoff.retries) == (True, 0)
+
+
+def test_a_hexdump_numbers_each_direction() -> None:
+    log = KeptLog()
+    tap = hexdumper(log, "h:1")
+    tap("out", b"ab")
+    tap("in", b"c")
+    tap("out", b"d")
+    assert [line[:19] for line in log.lines] == [
+        "h:1 > 00000000  61 ",
+        "h:1 < 00000000  63 ",
+        "h:1 > 00000002  64 ",
+    ]
+    link = make_link(
+        shell("h", "1", "-x"), DaemonProtocol, framing.lines(), KeptLog(), FakeReactor()
+    )
+    assert link.wiretap is not None
+
+
+class LinkTests(SynchronousTestCase):
+    def link(self, *words: str, protocol: type[FrameProtocol] = DaemonProtocol) -> Link:
+        self.reactor = FakeReactor()
+        self.endpoint = FakeEndpoint(self.reactor)
+        self.log = KeptLog()
+        settings: Settings = shell("h", "1", *words)
+        link = make_link(settings, protocol, framing.lines(), self.log, self.reactor)
+        link.script = parse_script(settings.script)
+        link.start(self.endpoint, self.reactor)
+        return link
+
+    def connect(self) -> Any:
+        peer = self.endpoint.attempts[-1].accept()
+        self.reactor.turn()
+        return peer
+
+    def end(self, link: Link) -> None:
+        link.stop()
+        self.reactor.turn()
+        self.reactor.advance(30)
+        self.assertEqual(self.reactor.pending(), [])
+
+    def test_frames_go_to_the_outputs_which_may_pause_reading(self) -> None:
+        link = self.link()
+        room: Deferred[None] = Deferred()
+        sink = link.outputs = Sink(room)
+        peer = self.connect()
+        peer.send(b"a\nb\n")
+        self.reactor.turn()
+        self.assertEqual(sink.frames, [b"a", b"b"])
+        peer.send(b"c\n")
+        self.reactor.turn()
+        self.assertEqual(sink.frames, [b"a", b"b"])
+        sink.room = None
+        room.callback(None)
+        self.reactor.turn()
+        self.assertEqual(sink.frames, [b"a", b"b", b"c"])
+        self.end(link)
+
+    def test_the_script_runs_before_the_link_is_ready(self) -> None:
+        link = self.link("--opening", "LOGIN", "--expect", "ok", "--opening", "JOIN")
+        sink = link.outputs = Sink()
+        peer = self.connect()
+        self.assertEqual((peer.received, link.state), (b"LOGIN\n", State.OPENING))
+        self.assertFalse(link.was_ready)
+        peer.send(b"hello\nok 1\n")
+        self.reactor.turn()
+        self.assertEqual((peer.received, link.state), (b"LOGIN\nJOIN\n", State.READY))
+        self.assertEqual(sink.frames, [b"hello", b"ok 1"])
+        self.assertTrue(link.was_ready)
+        self.end(link)
+
+    def test_a_secret_that_is_gone_is_a_failed_attempt(self) -> None:
+        os.environ["NBCLIENT_TEST"] = "x"
+        link = self.link("--opening", "${env:NBCLIENT_TEST}")
+        del os.environ["NBCLIENT_TEST"]
+        self.connect()
+        self.reactor.turn()
+        assert link.lastReason is not None
+        link.lastReason.trap(LocalError)
+        self.assertEqual(link.state, State.WAITING)
+        self.end(link)
+
+    def test_connections_log_where_the_link_does(self) -> None:
+        class Broken(Own):
+            def frameReceived(self, frame: bytes) -> None:
+                raise RuntimeError("broken")
+
+        link = self.link(protocol=Broken)
+        self.connect().send(b"a\n")
+        self.reactor.turn()
+        self.assertTrue(any("failed" in line for line in self.log.lines))
+        self.assertTrue(any("log_failure" in event for event in self.log.events))
+        self.end(link)
+
+    def test_once_ends_with_the_first_connection_that_was_ready(self) -> None:
+        link = self.link("--once")
+        peer = self.connect()
+        peer.close()
+        self.reactor.turn()
+        self.assertEqual(link.state, State.STOPPED)
+        self.assertIn("h:1: the peer closed the connection", self.log.lines)
+        assert link.lastReason is not None
+        self.assertTrue(link.lastReason.check(ConnectionDone))
+        self.assertEqual(self.reactor.pending(), [])
+
+    def test_once_leaves_a_slow_output_its_time(self) -> None:
+        link = self.link("--once")
+        room: Deferred[None] = Deferred()
+        sink = link.outputs = Sink(room)
+        peer = self.connect()
+        peer.send(b"a\n")
+        self.reactor.turn()
+        peer.send(b"b\n")
+        peer.close()
+        self.reactor.turn()
+        self.reactor.advance(3600)
+        self.assertEqual(sink.frames, [b"a"])
+        sink.room = None
+        room.callback(None)
+        self.reactor.turn()
+        self.assertEqual(sink.frames, [b"a", b"b"])
+        self.assertEqual(link.state, State.STOPPED)
+
+    def test_a_connection_that_was_reset_says_so_elsewhere(self) -> None:
+        link = self.link("--once")
+        self.connect().reset()
+        self.reactor.turn()
+        self.assertEqual(link.state, State.STOPPED)
+        assert link.lastReason is not None
+        self.assertTrue(link.lastReason.check(ConnectionLost))
+        self.assertFalse(any("lost" in line for line in self.log.lines))
+
+    def test_half_a_frame_at_the_end_is_counted(self) -> None:
+        link = self.link("--once")
+        link.outputs = Sink()
+        peer = self.connect()
+        peer.send(b"a\nhal")
+        peer.close()
+        self.reactor.turn()
+        self.assertEqual(link.tails, 1)
+        self.assertTrue(any("inside a frame" in line for line in self.log.lines))
+
+    def test_a_link_that_is_stopping_builds_nothing_of_ours(self) -> None:
+        link = self.link()
+        link.stop()
+        self.assertNotIsInstance(link.buildProtocol(None), FrameProtocol)
+        self.reactor.advance(30)
