@@ -75,7 +75,8 @@ def tcp(
 
     :param host: a name, or an IPv4 or IPv6 literal (without brackets).
     :param port: 1 to 65535.
-    :param timeout: seconds for the name and the connection together.
+    :param timeout: seconds for the name and the connection together (and 0.3 s
+        for each further address that is tried).
     :param bind: local address (a literal, or "" for any) and port (0 for any).
     :param family: "4" or "6" restricts to IPv4 or IPv6.
     :param resolver: looks names up; default the one this process shares.

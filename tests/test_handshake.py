@@ -317,7 +317,7 @@ def test_older_versions_are_forbidden_whatever_this_openssl_would_do(
     forbidden: list[int] = []
     set_options = SSL.Context.set_options
 
-    def spy(context: SSL.Context, options: int) -> int:
+    def spy(context: SSL.Context, options: int) -> Any:
         forbidden.append(options)
         return set_options(context, options)
 
