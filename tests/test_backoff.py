@@ -114,7 +114,7 @@ def test_retries_are_the_attempts_after_the_first_failed(retries: int) -> None:
 )
 def test_a_figure_that_makes_no_sense_is_refused_by_name(name: str, figure: float) -> None:
     with pytest.raises(ValueError, match=name):
-        Backoff(**{name: figure})
+        Backoff(**{name: figure})  # type: ignore[arg-type]
 
 
 def test_half_a_retry_is_no_number_of_retries() -> None:

@@ -78,19 +78,3 @@ def test_importing_the_package_loads_neither_twisted_nor_anything_else_of_ours()
 def test_no_public_name_installs_a_reactor() -> None:
     code = "import sys; from nbclient import *; print('twisted.internet.reactor' in sys.modules)"
     assert fresh(code) == ["False"]
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "nbclient.errors",
-        "nbclient.framing",
-        "nbclient.backoff",
-        "nbclient.states",
-        "nbclient.liveness",
-        "nbclient.delivery.outbox",
-    ],
-)
-def test_the_pure_ring_imports_where_there_is_no_twisted(module: str) -> None:
-    code = f"import sys; sys.modules['twisted'] = None; import {module}; print('done')"
-    assert fresh(code) == ["done"]

@@ -157,6 +157,7 @@ def snapshot(**counts: int) -> OutboxStats:
             "offered": 0,
             "accepted": 0,
             "refused": 0,
+            "undecided": 0,
             "acknowledged": 0,
             "resent": 0,
             "set_aside": 0,
@@ -170,7 +171,14 @@ def snapshot(**counts: int) -> OutboxStats:
 
 def test_the_law_holds_when_each_frame_is_in_one_place() -> None:
     assert snapshot(
-        offered=10, accepted=8, refused=2, acknowledged=1, set_aside=2, abandoned=2, waiting=3
+        offered=14,
+        accepted=8,
+        refused=2,
+        undecided=4,
+        acknowledged=1,
+        set_aside=2,
+        abandoned=2,
+        waiting=3,
     ).conserved()
 
 
@@ -180,8 +188,11 @@ def test_the_law_notices_a_frame_too_many_in_any_place(place: str) -> None:
     assert not snapshot(offered=1, accepted=1, **{place: 2}).conserved()
 
 
-def test_the_law_notices_a_frame_neither_accepted_nor_refused() -> None:
+@pytest.mark.parametrize("answer", ["refused", "undecided"])
+def test_the_law_notices_a_frame_that_got_no_answer_or_two(answer: str) -> None:
+    assert snapshot(offered=1, **{answer: 1}).conserved()
     assert not snapshot(offered=1).conserved()
+    assert not snapshot(offered=1, **{answer: 2}).conserved()
 
 
 def test_a_snapshot_stays_what_it_was() -> None:
@@ -288,9 +299,10 @@ class AsTheLinkKeepsIt(SynchronousTestCase):
     def link(self, room: int) -> ReconnectingFactory:
         return ReconnectingFactory(framing=framing.lines(), outboxBytes=room, clock=Clock())
 
-    def assertConserved(self, link: ReconnectingFactory) -> None:
+    def assertConserved(self, link: ReconnectingFactory, undecided: int = 0) -> None:
         stats = link.stats().outbox
         self.assertTrue(stats.conserved(), stats)
+        self.assertEqual(stats.undecided, undecided)
 
     def test_when_all_was_accepted(self) -> None:
         link = self.link(ROOMY)
@@ -328,4 +340,4 @@ class AsTheLinkKeepsIt(SynchronousTestCase):
         link = self.link(100)
         self.successResultOf(link.send([bytes(30)]))
         self.assertNoResult(link.send([bytes(30)]))
-        self.assertConserved(link)
+        self.assertConserved(link, undecided=1)

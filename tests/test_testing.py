@@ -103,7 +103,7 @@ class Producer:
         self.told.append("stop")
 
 
-class Recorder(ClientFactory):  # type: ignore[type-arg]
+class Recorder(ClientFactory):
     """A factory that takes down what its connector tells it."""
 
     noisy = False

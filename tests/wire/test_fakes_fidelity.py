@@ -70,7 +70,7 @@ class Plain(Protocol):
         self.seen.add(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.seen.add(reason.type.__name__)
+        self.seen.add(type(reason.value).__name__)
 
     # Of a producer.
 
@@ -222,8 +222,8 @@ class WireStage:
 
     async def end(self) -> None:
         """Clear the stage."""
-        for each in (self.client, self.peer):
-            each.transport.abortConnection()
+        self.client.transport.abortConnection()
+        self.peer.reset()
         await self.peer.seen.until(lambda: self.peer.gone)
         await self.client.seen.until(lambda: lost(self.client))
         await self.port.stopListening()
