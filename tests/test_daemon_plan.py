@@ -1,0 +1,123 @@
+"""What can be refused, is, before anything is opened."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from nbclient import framing
+from nbclient.daemon.formats import Framed, Readable, Timed
+from nbclient.daemon.link import DaemonProtocol
+from nbclient.daemon.opening import Text
+from nbclient.daemon.options import SHELL, TWISTD, Settings
+from nbclient.daemon.plan import Plan, Surroundings, make_plan, surroundings
+from nbclient.daemon.values import Place
+from nbclient.daemon.worker import Worker
+from nbclient.errors import LocalError
+from nbclient.protocol import FrameProtocol
+from nbclient.testing import FakeReactor
+from tests.conformance.daemon import around, daemon, shell
+
+
+class Own(FrameProtocol):
+    """A user's class."""
+
+    framing = framing.crlf()
+
+
+class Derived(DaemonProtocol):
+    """A user's class that keeps script and outputs."""
+
+
+OWN = ("--protocol", f"{__name__}:Own")
+DERIVED = ("--protocol", f"{__name__}:Derived")
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+
+
+def plan(settings: Settings, front: str = SHELL, process: Surroundings | None = None) -> Plan:
+    return make_plan(FakeReactor(), settings, front, process or around(stdin=0, stdout=1))
+
+
+def kinds(made: Plan) -> list[Any]:
+    return [made.source.kind, *(place.kind for place, _ in made.targets)]
+
+
+def test_a_terminal_has_the_standard_streams_and_a_daemon_the_log() -> None:
+    assert kinds(plan(shell("h", "1"))) == ["-", "-"]
+    assert kinds(plan(daemon("--host", "h", "--port", "1"), TWISTD)) == ["none", "log"]
+
+
+def test_a_check_takes_and_gives_nothing() -> None:
+    assert kinds(plan(shell("h", "1", "--check"))) == ["none", "none"]
+
+
+def test_what_was_asked_for_is_taken() -> None:
+    made = plan(
+        shell("h", "1", "--input", "./in", "--output", "log", "--output", "./out", "--opening", "a")
+    )
+    assert made.source == Place("file", "./in")
+    assert [place for place, _ in made.targets] == [Place("log"), Place("file", "./out")]
+    assert made.script == (Text.parse("a"),)
+    assert (made.protocol, made.framing) == (DaemonProtocol, framing.lines())
+    assert made.source_framing == framing.lines()
+    assert made.endpoint is not None
+
+
+def test_the_demos_port_is_not_known_yet() -> None:
+    assert plan(shell("--demo")).endpoint is None
+
+
+def test_ones_own_class_has_no_outputs_unless_it_derives_from_ours() -> None:
+    assert kinds(plan(shell("h", "1", *OWN))) == ["-", "none"]
+    assert kinds(plan(shell("h", "1", *DERIVED))) == ["-", "-"]
+    plan(shell("h", "1", *DERIVED, "--opening", "a", "--output", "log"))
+
+
+@pytest.mark.parametrize("words", [("--output", "-"), ("--opening", "a"), ("--expect", "a")])
+def test_what_ones_own_class_would_not_use_is_refused(words: tuple[str, str]) -> None:
+    with pytest.raises(LocalError, match=rf"^{words[0]} and --protocol: Own would not use it"):
+        plan(shell("h", "1", *OWN, *words))
+
+
+def test_a_stream_that_is_not_there_is_refused() -> None:
+    with pytest.raises(LocalError, match=r"^--input: there is no standard input"):
+        plan(shell("h", "1"), process=around(stdout=1))
+    with pytest.raises(LocalError, match=r"^--output: there is no standard output"):
+        plan(shell("h", "1"), process=around(stdin=0))
+    plan(shell("h", "1", "--input", "none", "--output", "none"), process=around())
+
+
+def test_only_a_terminal_gets_the_readable_form() -> None:
+    process = around(stdin=0, stdout=1, encoding="utf-8")
+    made = plan(shell("h", "1", "--output", "-", "--output", "./a"), process=process)
+    assert [type(shape) for _, shape in made.targets] == [Readable, Framed]
+
+
+def test_times_are_for_standard_output() -> None:
+    made = plan(shell("h", "1", "--timestamps", "--output", "-", "--output", "./a"))
+    assert [type(shape) for _, shape in made.targets] == [Timed, Framed]
+
+
+def test_the_surroundings_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        encoding = "latin-1"
+
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    found = surroundings(FakeReactor())
+    assert (found.stdin, found.stdout, found.encoding) == (0, 1, "latin-1")
+    assert isinstance(found.runner("x"), Worker)
+    monkeypatch.setattr(os, "isatty", lambda descriptor: False)
+    assert surroundings(FakeReactor()).encoding is None
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    found = surroundings(FakeReactor())
+    assert (found.stdin, found.stdout, found.encoding) == (None, None, None)

@@ -1,0 +1,452 @@
+"""A job, from its start to its exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient.daemon.options import SHELL, TWISTD, Settings
+from nbclient.daemon.plan import make_plan
+from nbclient.daemon.run import GRACE, Job, Outcome
+from nbclient.errors import LocalError
+from nbclient.states import State
+from nbclient.testing import FakeEndpoint, FakeReactor, Peer
+from tests.conformance.daemon import HandRunner, KeptLog, around, daemon, shell
+
+
+class JobCase(SynchronousTestCase):
+    """A job on a clock, a pipe in memory, and threads moved by hand."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.endpoint = FakeEndpoint(self.reactor)
+        self.log = KeptLog()
+        self.shown: list[str] = []
+        self.runners: dict[str, HandRunner] = {}
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.stdin, self.typed = os.pipe()
+        self.seen, self.stdout = os.pipe()
+        self.open = {self.stdin, self.typed, self.seen, self.stdout}
+        self.addCleanup(lambda: self.close(*self.open))
+
+    def close(self, *descriptors: int) -> None:
+        """Each only once: its number may be somebody else's by then."""
+        for descriptor in self.open.intersection(descriptors):
+            self.open.remove(descriptor)
+            os.close(descriptor)
+
+    def runner(self, name: str) -> HandRunner:
+        made = self.runners[name] = HandRunner()
+        return made
+
+    def job(self, *words: str, front: str = SHELL) -> Job:
+        settings: Settings = (shell if front == SHELL else daemon)(*words)
+        process = around(self.runner, self.stdin, self.stdout, shown=self.shown)
+        plan = make_plan(self.reactor, settings, front, process)
+        if not settings.demo:
+            plan = evolve(plan, endpoint=self.endpoint)
+        return Job(self.reactor, settings, plan, self.log, process)
+
+    def start(self, *words: str, front: str = SHELL) -> Job:
+        job = self.job(*(words if front == TWISTD else ("h", "1", *words)), front=front)
+        self.over: Deferred[Outcome] = job.start()
+        return job
+
+    def connect(self) -> Peer:
+        peer = self.endpoint.attempts[-1].accept()
+        self.reactor.turn()
+        return peer
+
+    def type(self, data: bytes) -> None:
+        """Bytes on standard input, read and offered."""
+        os.write(self.typed, data)
+        self.runners["input stdin"].step()
+        self.reactor.turn()
+
+    def finish_input(self) -> None:
+        self.close(self.typed)
+        self.runners["input stdin"].step()
+        self.reactor.turn()
+
+    def turn(self) -> None:
+        """Let everything happen that needs no time: turns, and the outputs' threads."""
+        for _ in range(5):
+            self.reactor.turn()
+            for name, runner in self.runners.items():
+                if name.startswith("output"):
+                    runner.steps()
+
+    def printed(self) -> bytes:
+        self.turn()
+        os.set_blocking(self.seen, False)
+        try:
+            return os.read(self.seen, 100_000)
+        except BlockingIOError:
+            return b""
+
+    def outcome(self) -> Outcome:
+        self.turn()
+        outcome = self.successResultOf(self.over)
+        self.assertEqual(self.reactor.pending(), [])
+        return outcome
+
+    def status(self) -> int:
+        return self.outcome().status
+
+
+class JobTests(JobCase):
+    """What people do with it."""
+
+    # -- the start
+
+    def test_what_arrives_is_printed_and_what_is_typed_is_sent(self) -> None:
+        job = self.start()
+        peer = self.connect()
+        peer.send(b"one\r\ntwo\n")
+        self.type(b"hello\n")
+        self.assertEqual(self.printed(), b"one\ntwo\n")
+        self.assertEqual(peer.received, b"hello\n")
+        self.assertIn("h:1: connecting", self.log.lines)
+        job.stop()
+        self.assertEqual(self.outcome(), Outcome(0))
+
+    def test_a_daemon_logs_what_arrives(self) -> None:
+        job = self.start("--host", "h", "--port", "1", front=TWISTD)
+        self.connect().send(b"one\n")
+        self.turn()
+        self.assertIn("h:1: received b'one'", self.log.lines)
+        job.stop()
+        self.assertEqual(self.status(), 0)
+
+    def test_files_are_read_and_written(self) -> None:
+        (self.folder / "in").write_bytes(b"a\nb")
+        where = ("--input", f"{self.folder}/in", "--output", f"{self.folder}/out")
+        job = self.start(*where)
+        peer = self.connect()
+        self.runners[f"input {self.folder}/in"].steps()
+        peer.send(b"c\n")
+        self.turn()
+        self.assertEqual(peer.received, b"a\nb\n")
+        self.assertEqual((self.folder / "out").read_bytes(), b"c\n")
+        (self.folder / "out").rename(self.folder / "out.1")
+        job.reopen()
+        peer.send(b"d\n")
+        self.turn()
+        self.assertEqual((self.folder / "out").read_bytes(), b"d\n")
+        job.stop()
+        self.assertEqual(self.status(), 0)
+
+    def test_a_file_that_cannot_be_opened_is_refused(self) -> None:
+        for words, says in [
+            (("--input", f"{self.folder}/none"), r"^--input: .*/none: no such file"),
+            (("--output", f"{self.folder}"), r"^--output: .*: is a directory"),
+        ]:
+            with pytest.raises(LocalError, match=says):
+                self.job("h", "1", *words).start()
+        self.assertEqual(self.endpoint.attempts, [])
+
+    def test_the_opening_is_told_apart_from_the_connection(self) -> None:
+        job = self.start("--expect", "ok")
+        peer = self.connect()
+        self.assertEqual(self.log.lines[-2:][0][:15], "h:1: CONNECTING")
+        self.assertIn("h:1: connected", self.log.lines)
+        self.assertNotIn("h:1: ready", self.log.lines)
+        peer.send(b"ok\n")
+        self.turn()
+        self.assertIn("h:1: ready", self.log.lines)
+        job.stop()
+        self.turn()
+
+    # -- the input's end
+
+    def test_the_end_of_the_input_leaves_the_link_up(self) -> None:
+        job = self.start()
+        self.connect()
+        self.finish_input()
+        self.reactor.advance(1000)
+        self.assertEqual(job.link.state, State.READY)
+        job.stop()
+        self.assertEqual(self.status(), 0)
+
+    def test_once_sends_half_closes_and_takes_what_comes_back(self) -> None:
+        self.start("--once")
+        self.type(b"PING\n")
+        self.finish_input()
+        peer = self.connect()
+        self.assertEqual(peer.received, b"PING\n")
+        self.assertTrue(peer.finished)
+        peer.send(b"PONG\n")
+        peer.close()
+        self.assertEqual(self.printed(), b"PONG\n")
+        self.assertEqual(self.outcome(), Outcome(0))
+
+    def test_once_waits_as_long_as_something_comes(self) -> None:
+        self.start("--once", "--wait", "4")
+        self.finish_input()
+        peer = self.connect()
+        for _ in range(10):
+            self.reactor.advance(1)
+            self.reactor.advance(1)
+            peer.send(b"more\n")
+            self.turn()
+        self.assertNoResult(self.over)
+        for _ in range(5):
+            self.reactor.advance(1)
+            self.turn()
+        self.assertEqual(self.printed(), b"more\n" * 10)
+        self.assertEqual(self.status(), 0)
+
+    def test_once_waits_for_a_slow_output(self) -> None:
+        self.start("--once", "--wait", "1")
+        self.finish_input()
+        peer = self.connect()
+        peer.send(b"x" * 1_000_000 + b"\n" + b"y" * 1_000_000 + b"\n")
+        self.reactor.turn(100)
+        for _ in range(50):
+            self.reactor.advance(0.25)
+        self.assertNoResult(self.over)
+        self.runners["output -"].at_once = True
+        output = self.runners["output -"]
+        self.addCleanup(output.calls.clear)
+
+    def test_once_with_an_input_that_was_reset_is_status_three(self) -> None:
+        self.start("--once")
+        self.connect().reset()
+        outcome = self.outcome()
+        self.assertEqual(outcome.status, 3)
+        self.assertIn("h:1: the connection was lost", outcome.message)
+
+    def test_once_refused_is_status_three(self) -> None:
+        self.start("--once")
+        self.endpoint.attempts[-1].refuse()
+        self.assertEqual(self.outcome(), Outcome(3))
+        self.assertIn("h:1: gave up after 1 attempt: connection refused", self.log.lines)
+
+    def test_once_counts_what_the_peer_did_not_wait_for(self) -> None:
+        self.start("--once")
+        peer = self.connect()
+        peer.stall()
+        self.type(b"x" * 65_000 + b"\n")
+        self.type(b"y" * 65_000 + b"\n")
+        self.type(b"z\n")
+        peer.close()
+        self.reactor.turn(50)
+        for _ in range(30):
+            self.reactor.advance(1)
+        outcome = self.outcome()
+        self.assertEqual(outcome, Outcome(1, "1 frame not sent"))
+
+    def test_once_with_half_a_frame_at_the_end_is_status_one(self) -> None:
+        self.start("--once")
+        peer = self.connect()
+        peer.send(b"a\nhal")
+        peer.close()
+        outcome = self.outcome()
+        self.assertEqual(outcome, Outcome(1, "the last frame received was cut off"))
+
+    def test_once_without_an_input_stays_until_the_peer_closes(self) -> None:
+        self.start("--once", "--input", "none")
+        peer = self.connect()
+        self.reactor.advance(1000)
+        self.assertNoResult(self.over)
+        self.assertFalse(peer.finished)
+        peer.close()
+        self.assertEqual(self.status(), 0)
+
+    def test_drain_ends_when_everything_has_left(self) -> None:
+        self.start("--drain")
+        self.type(b"a\n")
+        self.finish_input()
+        self.endpoint.attempts[-1].refuse()
+        self.reactor.advance(1)
+        peer = self.connect()
+        self.assertEqual(peer.received, b"a\n")
+        self.assertEqual(self.outcome(), Outcome(0))
+
+    def test_drain_gives_up_as_told_and_counts(self) -> None:
+        self.start("--drain", "--retries", "0")
+        self.type(b"a\nb\n")
+        self.finish_input()
+        self.endpoint.attempts[-1].refuse()
+        self.assertEqual(self.outcome(), Outcome(3, "2 frames not sent"))
+
+    def test_a_frame_that_was_left_out_is_status_one(self) -> None:
+        job = self.start("--framing", "fixed:2")
+        peer = self.connect()
+        self.type(b"ab\nabc\n")
+        self.assertEqual(peer.received, b"ab")
+        job.stop()
+        self.assertEqual(self.outcome(), Outcome(1, "1 frame not sent"))
+
+    def test_a_frame_that_an_output_cannot_carry_is_status_one(self) -> None:
+        job = self.start("--framing", "fixed:2", "--output", "-", "--output-framing", "lines")
+        self.connect().send(b"abc\nde")
+        self.assertEqual(self.printed(), b"ab\n")
+        job.stop()
+        self.assertEqual(self.outcome(), Outcome(1, "2 frames not stored"))
+
+    # -- the other ends
+
+    def test_giving_up_is_status_three(self) -> None:
+        self.start("--retries", "1")
+        self.endpoint.attempts[-1].refuse()
+        self.reactor.advance(1)
+        self.endpoint.attempts[-1].refuse()
+        self.assertEqual(self.outcome(), Outcome(3))
+        self.assertIn("h:1: gave up after 2 attempts: connection refused", self.log.lines)
+
+    def test_the_time_may_be_over(self) -> None:
+        self.start("--max-time", "5")
+        peer = self.connect()
+        self.reactor.advance(5)
+        self.assertEqual(self.outcome(), Outcome(4, "--max-time: 5 s are over"))
+        self.assertFalse(peer.connected)
+
+    def test_the_time_may_be_over_while_nobody_answers(self) -> None:
+        self.start("--max-time", "5", "--drain")
+        self.type(b"a\n")
+        self.reactor.advance(5)
+        self.assertEqual(self.outcome(), Outcome(4, "--max-time: 5 s are over; 1 frame not sent"))
+
+    def test_a_reader_that_leaves_ends_it_quietly(self) -> None:
+        self.start()
+        peer = self.connect()
+        self.close(self.seen)
+        peer.send(b"a\n")
+        self.type(b"unsent\n")
+        self.assertEqual(self.outcome(), Outcome(0))
+        self.assertFalse(peer.connected)
+
+    def test_a_signal_ends_in_good_order(self) -> None:
+        job = self.start()
+        peer = self.connect()
+        peer.send(b"a\n")
+        self.reactor.turn()
+        job.interrupt(signal.SIGTERM)
+        self.turn()
+        self.assertEqual(self.printed(), b"a\n")
+        self.assertTrue(peer.finished)
+        self.assertEqual(self.outcome(), Outcome(143))
+
+    def test_a_signal_counts_what_is_left(self) -> None:
+        job = self.start()
+        self.type(b"a\n")
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.outcome(), Outcome(1, "1 frame not sent"))
+
+    def test_a_signal_after_the_end_began_does_not_hide_why(self) -> None:
+        job = self.start("--retries", "0")
+        self.endpoint.attempts[-1].refuse()
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.outcome(), Outcome(3))
+
+    def test_a_peer_that_takes_nothing_is_cut_off_in_time(self) -> None:
+        job = self.start("--close-timeout", "2")
+        peer = self.connect()
+        peer.stall()
+        self.type(b"x" * 100 + b"\n")
+        job.interrupt(signal.SIGTERM)
+        self.reactor.advance(2)
+        self.turn()
+        outcome = self.outcome()
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("cut short", outcome.message)
+
+    def test_an_output_that_takes_nothing_is_abandoned_in_time(self) -> None:
+        job = self.start("--close-timeout", "2")
+        self.connect().send(b"a\nb\n")
+        self.reactor.turn()
+        job.interrupt(signal.SIGTERM)
+        self.reactor.turn()
+        self.assertNoResult(self.over)
+        self.reactor.advance(2 + GRACE)
+        self.assertEqual(self.successResultOf(self.over).status, 143)
+        self.assertEqual(self.reactor.pending(), [])
+
+    def test_the_second_signal_ends_at_once(self) -> None:
+        job = self.start()
+        peer = self.connect()
+        peer.stall()
+        self.type(b"x" * 100 + b"\n")
+        job.interrupt(signal.SIGINT)
+        self.reactor.turn()
+        self.assertNoResult(self.over)
+        job.interrupt(signal.SIGINT)
+        self.successResultOf(self.over)
+        self.turn()
+        self.assertTrue(peer.aborted)
+        job.abandon()
+
+    def test_the_second_signal_needs_no_connection(self) -> None:
+        job = self.start()
+        job.interrupt(signal.SIGINT)
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.status(), 130)
+
+    def test_stop_tells_when_all_is_closed_also_twice(self) -> None:
+        job = self.start()
+        self.connect()
+        first = job.stop()
+        self.assertNoResult(first)
+        self.turn()
+        self.successResultOf(first)
+        self.successResultOf(job.stop())
+        self.assertEqual(self.status(), 0)
+
+    # -- --check
+
+    def test_a_check_reports_and_leaves(self) -> None:
+        self.start("--check", "--expect", "ok")
+        peer = self.connect()
+        self.assertEqual(self.shown, [])
+        self.reactor.advance(0.5)
+        peer.send(b"ok\n")
+        self.assertEqual(self.status(), 0)
+        self.assertEqual(self.shown, ["connected: 192.0.2.1:1", "ready: after 0.500 s"])
+        self.assertEqual(len(self.endpoint.attempts), 1)
+
+    def test_a_check_that_fails_is_status_three(self) -> None:
+        self.start("--check", "--expect", "ok")
+        self.connect().close()
+        self.assertEqual(self.status(), 3)
+        self.assertEqual(self.shown, [])
+        self.assertEqual(len(self.endpoint.attempts), 1)
+
+
+class DemoJobTests(JobCase):
+    """The demo brings its own server."""
+
+    def test_the_demo_needs_no_address(self) -> None:
+        listened: list[Any] = []
+
+        class Port:
+            def getHost(self) -> Any:
+                return Port
+
+            port = 4321
+
+            def stopListening(self) -> None:
+                listened.append("stopped")
+
+        def listen(port: int, factory: Any, interface: str) -> Any:
+            listened.append(interface)
+            return Port()
+
+        self.reactor.listenTCP = listen  # type: ignore[attr-defined]
+        job = self.job("--demo")
+        self.over = job.start()
+        self.assertEqual(listened, ["127.0.0.1"])
+        (attempt,) = self.reactor.attempts
+        self.assertEqual(attempt.address.port, 4321)
+        self.assertTrue(any("Ctrl-C ends it" in line for line in self.log.lines))
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.status(), 130)
+        self.assertEqual(listened, ["127.0.0.1", "stopped"])
