@@ -599,7 +599,7 @@ class Closing(FakeCase):
     def test_the_peer_hears_of_the_end_after_the_protocol(self) -> None:
         protocol, transport, peer = self.connect()
         heard: list[list[Any]] = []
-        peer.whenLost(lambda: heard.append(list(protocol.seen)))
+        peer.whenLost(lambda *_: heard.append(list(protocol.seen)))
         transport.loseConnection()
         self.reactor.turn()
         self.assertEqual(heard, [["made", ConnectionDone]])
