@@ -123,6 +123,26 @@ def test_unread_gives_back_what_was_skipped() -> None:
     assert decoder.unread(chunk, []) == b"again too long\n"
 
 
+def test_unread_knows_a_line_of_the_limit_from_a_skipped_one() -> None:
+    decoder = lines(5, "skip").decoder()
+    chunk = b"12345\r\ntwo\n"
+    assert decoder.feed(chunk) == [b"12345", b"two"]
+    assert decoder.unread(chunk, [b"two"]) == b"two\n"
+
+
+@pytest.mark.parametrize("recipe", [lines(), crlf(), delimiter(b"\r\r")], ids=str)
+def test_half_a_line_end_is_a_frame_begun(recipe: Framing) -> None:
+    decoder = recipe.decoder()
+    assert decoder.feed(b"\r") == []
+    assert decoder.begun
+    assert decoder.eof() == b"\r"
+
+
+def test_a_million_empty_lines_are_a_million_frames() -> None:
+    assert len(frames(lines(), b"\n" * 1_000_000)) == 1_000_000
+    assert len(frames(lines(), b"\r\n" * 1_000_000)) == 1_000_000
+
+
 def test_unread_keeps_carriage_returns() -> None:
     decoder = lines().decoder()
     decoder.feed(b"hel")

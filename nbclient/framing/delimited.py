@@ -86,9 +86,11 @@ class Delimited(Framing):
         # A frame without the delimiter's first byte cannot be cut early, and
         # none is longer than all together: one search clears a whole batch.
         together = b"".join(frames)
-        if self.delimiter[:1] in together or _any_over(frames, together, self.max_frame):
+        limit = self.max_frame
+        over = len(together) > limit and max(map(len, frames)) > limit
+        if over or self.delimiter[:1] in together:
             for frame in frames:
-                _check_size(frame, self.max_frame)
+                _check_size(frame, limit)
                 _check_cut(frame, self.delimiter)
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
@@ -116,10 +118,11 @@ class Lines(Framing):
 
     def check(self, frames: Sequence[bytes]) -> None:
         together = b"".join(frames)
-        suspect = b"\n" in together or b"\r" in together
-        if suspect or _any_over(frames, together, self.max_frame):
+        limit = self.max_frame
+        over = len(together) > limit and max(map(len, frames)) > limit
+        if over or b"\n" in together or b"\r" in together:
             for frame in frames:
-                _check_size(frame, self.max_frame)
+                _check_size(frame, limit)
                 _check_cut(frame, b"\n")
                 if frame.endswith(b"\r"):
                     raise FrameError("a frame of lines cannot end in CR: it would be dropped")
@@ -269,10 +272,6 @@ def _check_limits(max_frame: int, on_bad_frame: str) -> None:
     check_limit(max_frame)
     if on_bad_frame not in ON_BAD_FRAME:
         raise SpecError(f"on_bad_frame must be close or skip, not {on_bad_frame!r}")
-
-
-def _any_over(frames: Sequence[bytes], together: bytes, limit: int) -> bool:
-    return len(together) > limit and max(map(len, frames)) > limit
 
 
 def _check_size(frame: bytes, max_frame: int) -> None:

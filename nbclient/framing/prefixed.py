@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from struct import Struct
 from typing import Literal, NamedTuple
 
@@ -96,7 +97,7 @@ class Length(Framing):
             raise SpecError(f"a length has 1, 2, 3, 4 or 8 bytes, not {self.size}")
         if self.offset < 0:
             raise SpecError(f"the offset of a length cannot be negative: {self.offset}")
-        layout = self._layout()
+        layout = self._layout
         if layout.lowest > layout.highest:
             raise SpecError(f"no frame of {self} can be within the limit of {self.max_frame} bytes")
 
@@ -123,19 +124,18 @@ class Length(Framing):
         if self.keep_header:
             self._check_headers(frames)
             return list(frames)
-        sizes = list(map(len, frames))
-        self._check_sizes(sizes)
-        grown = self._layout().grown
+        self._check_sizes(list(map(len, frames)))
+        pack = self._pack
+        grown = self._layout.grown
         if grown:
-            sizes = [size - grown for size in sizes]
-        pack = self._packer()
-        return [pack(value) + frame for value, frame in zip(sizes, frames, strict=True)]
+            return [pack(len(frame) - grown) + frame for frame in frames]
+        return [pack(len(frame)) + frame for frame in frames]
 
+    @cached_property
     def _layout(self) -> _Layout:
         header = self.offset + self.size
-        following = self.adjust - (
-            header if self.inclusive else 0
-        )  # bytes behind the field - value
+        # What the bytes behind the field are more than the value.
+        following = self.adjust - (header if self.inclusive else 0)
         grown = following + (header if self.keep_header else 0)
         return _Layout(
             header=header,
@@ -146,14 +146,22 @@ class Length(Framing):
             grown=grown,
         )
 
-    def _packer(self) -> Callable[[int], bytes]:
+    @cached_property
+    def _sizes(self) -> tuple[int, int]:
+        """The smallest and the largest frame."""
+        layout = self._layout
+        return layout.lowest + layout.grown, layout.highest + layout.grown
+
+    @cached_property
+    def _pack(self) -> Callable[[int], bytes]:
         packer = self._struct()
         if packer is not None:
             return packer.pack
         order = self._order()
         return lambda value: value.to_bytes(self.size, order)
 
-    def _unpacker(self) -> Callable[[bytes, int], tuple[int, ...]]:
+    @cached_property
+    def _unpack(self) -> Callable[[bytes, int], tuple[int, ...]]:
         """From data and offset to a tuple of one, as `struct` has it."""
         unpacker = self._struct()
         if unpacker is not None:
@@ -171,15 +179,14 @@ class Length(Framing):
     def _check_sizes(self, sizes: Sequence[int]) -> None:
         if self.offset:
             raise FrameError(f"{self} cannot send: the bytes before the length are not known")
-        layout = self._layout()
-        least, most = layout.lowest + layout.grown, layout.highest + layout.grown
-        if sizes and not least <= min(sizes) <= max(sizes) <= most:
+        least, most = self._sizes
+        if sizes and (min(sizes) < least or max(sizes) > most):
             wrong = next(size for size in sizes if not least <= size <= most)
             raise FrameError(f"a frame of {self} has {least} to {most} bytes, not {wrong}")
 
     def _check_headers(self, frames: Sequence[bytes]) -> None:
-        layout = self._layout()
-        unpack = self._unpacker()
+        layout = self._layout
+        unpack = self._unpack
         for frame in frames:
             size = len(frame)
             if size < layout.header:
@@ -199,8 +206,8 @@ class LengthDecoder(SizedDecoder):
     def __init__(self, framing: Length) -> None:
         super().__init__()
         self._framing = framing
-        self._layout = framing._layout()
-        self._unpack = framing._unpacker()
+        self._layout = framing._layout
+        self._unpack = framing._unpack
         self._image = self._layout.header if not framing.keep_header else 0
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
