@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ class JobCase(SynchronousTestCase):
         self.log = KeptLog()
         self.shown: list[str] = []
         self.runners: dict[str, HandRunner] = {}
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
         self.stdin, self.typed = os.pipe()
         self.seen, self.stdout = os.pipe()
         self.open = {self.stdin, self.typed, self.seen, self.stdout}
