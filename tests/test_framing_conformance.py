@@ -217,7 +217,7 @@ FAULTS = {
 }
 
 every_framing = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-few = settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
+few = settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
 
 
 @every_framing
@@ -286,7 +286,7 @@ def test_no_bytes_of_a_peer_raise(sample: Sample, data: bytes, cuts: list[int]) 
 
 
 @pytest.mark.parametrize(("sample", "bad", "kind"), FAULTS.values(), ids=FAULTS)
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(cuts=CUTS, more=st.binary(max_size=9))
 def test_a_fault_poisons_the_stream_behind_the_good_frames(
     sample: Sample, bad: bytes, kind: type[PeerError], cuts: list[int], more: bytes

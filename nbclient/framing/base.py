@@ -61,7 +61,7 @@ class Decoder(ABC):
 
         :param data: the chunk most recently fed.
         :param frames: the frames at the end of that feed's result which nobody
-            took; at least one frame before them was taken.
+            took; at least one before them was taken, unless it had none at all.
         :return: the bytes as received, from behind the last frame taken to the
             end, the tail included. The decoder is spent afterwards.
         """

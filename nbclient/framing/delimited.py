@@ -171,10 +171,10 @@ class DelimitedDecoder(Decoder):
         untaken = len(frames)
         # Backwards over the frames nobody took and over what was skipped, to
         # the end of the last frame taken.
-        while untaken or self._size(pieces[at - 1]) > self._limit:
+        while at and (untaken or self._size(pieces[at - 1]) > self._limit):
             at -= 1
             untaken -= self._size(pieces[at]) <= self._limit
-        return self._delimiter.join(pieces[at:])
+        return self._delimiter.join(pieces[at:]) if at else self.eof()
 
     @property
     def begun(self) -> bool:

@@ -46,8 +46,10 @@ class SizedDecoder(Decoder):
         return bytes(self._carry)
 
     def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
-        # A frame ended inside this chunk, so all behind it came with the chunk.
-        return data[len(data) - len(self._carry) - sum(map(self._wire_size, frames)) :]
+        # The images of the frames nobody took stand right before the carry, in
+        # this chunk too, as a frame before them ended inside it.
+        end = len(data) - len(self._carry)
+        return data[end - sum(map(self._wire_size, frames)) : end] + self._carry
 
     @property
     def begun(self) -> bool:

@@ -143,6 +143,9 @@ def check_unread(sample: Sample, frames: Sequence[bytes], cuts: Cuts, more: byte
             expected = (b"".join(images) + more)[ends[given + taken] : fed]
             unread = decoder.unread(chunk, got[taken:])
             assert unread == expected, (sample.framing, chunk, got[taken:], unread, expected)
+        if not count and not sample.junk:
+            _, decoder = decode(sample.framing, chunks[: number + 1])
+            assert decoder.fault is not None or decoder.unread(chunk, []) == decoder.eof()
         given += count
 
 
