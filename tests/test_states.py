@@ -472,7 +472,7 @@ of that module.
 
 A timer posts DEADLINE, OVERDUE or RETRY_DUE; there is one per link. A STOP is
 remembered until the next start: while it is, STOPPED takes the place of
-WAITING wherever a row below leads there.
+WAITING wherever a row below leads there, and a second STOP does nothing.
 """
 
 

@@ -498,6 +498,7 @@ class Closing(FakeCase):
         self.reactor.turn()
         self.assertEqual(protocol.seen, ["made", "read lost"])
         transport.write(b"but I have more to say")
+        self.reactor.turn()  # which tells of the end no second time
         transport.loseConnection()
         self.reactor.turn()
         self.assertEqual(peer.received, b"but I have more to say")
