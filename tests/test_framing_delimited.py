@@ -123,6 +123,13 @@ def test_unread_gives_back_what_was_skipped() -> None:
     assert decoder.unread(chunk, []) == b"again too long\n"
 
 
+def test_unread_of_a_chunk_without_a_frame_is_the_tail() -> None:
+    """Also where that is over the limit, and began in the chunk before."""
+    decoder = lines(5).decoder()
+    assert decoder.feed(b"12") == decoder.feed(b"345678") == []
+    assert decoder.unread(b"345678", []) == b"12345678"
+
+
 def test_unread_knows_a_line_of_the_limit_from_a_skipped_one() -> None:
     decoder = lines(5, "skip").decoder()
     chunk = b"12345\r\ntwo\n"
