@@ -15,8 +15,8 @@ from nbclient import framing
 from nbclient.protocol import FrameProtocol
 
 TICK = 1.0
-UP = 10.0
-DOWN = 6.0
+UP = 8.0
+DOWN = 5.0
 """Seconds between two lines, from an outage to the next, and of an outage."""
 
 INTRODUCTION = (
@@ -82,8 +82,7 @@ class DemoFeed(Factory[DemoConnection]):
         """Drop everybody and listen no more."""
         timers, self._timers = self._timers, {}
         for timer in timers.values():
-            if timer.active():
-                timer.cancel()
+            timer.cancel()
         self._drop()
 
     def _later(self, name: str, delay: float, call: Any) -> None:

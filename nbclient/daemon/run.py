@@ -189,8 +189,7 @@ class Job:
 
     def _half_close(self, _: None) -> None:
         """--once: all is sent; the peer may have something to say yet."""
-        if self.link.connection is not None:
-            self.link.connection.finishWriting()
+        self.link.connection.finishWriting()
         self._wait(self.link.stats().bytes_in, LOOKS)
 
     def _wait(self, received: int, left: int) -> None:

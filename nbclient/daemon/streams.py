@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -91,16 +92,18 @@ class StreamOutput(Output):
         """The frames' images up to the first that cannot be carried, which stops the output."""
         try:
             return self._shape.images(frames)
-        except FrameError:
-            pass  # one of them: find out which
-        images: list[bytes] = []
-        try:
-            for frame in frames:
-                images += self._shape.images([frame])
         except FrameError as error:
-            self._refuse(frames[len(images)], error)
-        self.lost += len(frames) - len(images)
-        return images
+            good = list(takewhile(self._can_carry, frames))
+            self._refuse(frames[len(good)], error)
+            self.lost += len(frames) - len(good)
+            return self._shape.images(good)
+
+    def _can_carry(self, frame: bytes) -> bool:
+        try:
+            self._shape.images([frame])
+        except FrameError:
+            return False
+        return True
 
     def _refuse(self, frame: bytes, error: FrameError) -> None:
         self._log.error(
