@@ -13,7 +13,7 @@ from nbclient.daemon.formats import Framed, Readable, Timed
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.opening import Text
 from nbclient.daemon.options import SHELL, TWISTD, Settings
-from nbclient.daemon.plan import Plan, Surroundings, make_plan, surroundings
+from nbclient.daemon.plan import Plan, Surroundings, make_plan, show, surroundings
 from nbclient.daemon.values import Place
 from nbclient.daemon.worker import Worker
 from nbclient.errors import LocalError
@@ -121,3 +121,19 @@ def test_the_surroundings_are_those_of_the_process(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stdout", None)
     found = surroundings(FakeReactor())
     assert (found.stdin, found.stdout, found.encoding) == (None, None, None)
+
+
+def test_what_is_shown_goes_to_standard_output_if_anybody_reads_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show("ready: é")
+    assert capfd.readouterr().out == "ready: é\n"
+
+    def closed(descriptor: int, data: bytes) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", closed)
+    show("lost")
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.delattr(os, "write")
+    show("lost")

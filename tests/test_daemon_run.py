@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.daemon.options import SHELL, TWISTD, Settings
@@ -154,6 +154,12 @@ class JobTests(JobCase):
             with pytest.raises(LocalError, match=says):
                 self.job("h", "1", *words).start()
         self.assertEqual(self.endpoint.attempts, [])
+
+    def test_an_attempt_that_fails_at_once_may_end_the_job_at_once(self) -> None:
+        job = self.job("h", "1", "--retries", "0", "--max-time", "5")
+        self.endpoint.connect = lambda factory: fail(OSError("no"))  # type: ignore[method-assign]
+        self.over = job.start()
+        self.assertEqual(self.outcome(), Outcome(3))
 
     def test_the_opening_is_told_apart_from_the_connection(self) -> None:
         job = self.start("--expect", "ok")

@@ -317,20 +317,32 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 - A frame that the framing of the link or of an output cannot carry (a line that holds a line feed)
   is never changed: the input leaves it out, an output stops; both say so and count it (status 1).
 - `file:` appends. After a short write the rest of that frame goes first; when the disk is full, it
-  is tried again every few seconds. A file that ends inside a line is mended with a line end.
+  is tried again every few seconds. A file that ends inside a line is mended with a line end; in a
+  file of another framing (a length in front, say) that cannot be seen.
 - `log` shows at most 10 frames a second and 200 bytes of each, and counts the rest.
 - On a terminal what arrives is shown in a readable form: control characters, direction marks,
   zero-width characters and invalid UTF-8 are escaped. Anything else than a terminal gets the bytes
   as they came.
-- The end of the input ends nothing without `--once` or `--drain`. When the reader of standard
-  output goes away, `python -m nbclient` ends quietly with status 0.
+
+## How it ends
+
+- The end of the input ends nothing without `--once` or `--drain`.
+- `--once` sends the input, closes our side of the connection (which TLS cannot), and takes what
+  comes back until the peer closes, or neither sends nor closes for `--wait`. With `--input none`
+  it stays until the peer closes.
+- When the reader of standard output goes away, `python -m nbclient` ends quietly with status 0.
+- Sent means handed to the system, which goes on sending; whether the peer has read it, only the
+  peer can say.
 
 ## Signals
 
 | signal | effect |
 |---|---|
-| SIGTERM, SIGINT | an orderly end within `--close-timeout`; a second one: at once |
-| SIGHUP, SIGUSR1 | output files are closed and opened anew, between two frames |
+| SIGTERM, SIGINT | an orderly end within `--close-timeout` and a second; a second signal: at once |
+| SIGHUP | output files are closed and opened anew, between two frames |
+| SIGUSR1 | the same; `twistd` rotates its log too |
+
+On a terminal `python -m nbclient` takes SIGHUP for the end of the terminal, and ends. A signal that was ignored at the start, as SIGHUP is under `nohup`, stays ignored.
 """
 
 

@@ -291,7 +291,7 @@ class Settings:
     )
     wait: float = _option(
         "ending",
-        "with --once: wait this long for the peer's close",
+        "with --once: when all is sent, end if for this long the peer neither sends nor closes",
         "S",
         values.seconds_or_zero,
         default=10.0,

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
@@ -57,8 +58,15 @@ def surroundings(reactor: Any) -> Surroundings:
     terminal = stdout is not None and os.isatty(stdout)
     encoding = sys.stdout.encoding if terminal else None
     return Surroundings(
-        stdin, stdout, encoding, time.time, print, lambda name: Worker(reactor, name)
+        stdin, stdout, encoding, time.time, show, lambda name: Worker(reactor, name)
     )
+
+
+def show(line: str) -> None:
+    """A line on standard output, if anybody reads it."""
+    if sys.stdout is not None:
+        with suppress(OSError):
+            os.write(1, f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
 @frozen

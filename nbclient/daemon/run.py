@@ -94,8 +94,6 @@ class Job:
         link = self.link
         link.outputs = self._outputs
         link.observe(self._changed)
-        self._began = self._reactor.seconds()
-        link.start(self._endpoint(), self._reactor)
         link.whenStopped().addBoth(self._link_stopped)
         if self._settings.max_time is not None:
             self._later(self._settings.max_time, self._time_over)
@@ -103,6 +101,9 @@ class Job:
             self._when(link.whenReady(), self._report)
         if source is not None:
             self._input = self._start_input(*source)
+        self._began = self._reactor.seconds()
+        # Last: an attempt may fail, and with it the job end, before this returns.
+        link.start(self._endpoint(), self._reactor)
         return self._over
 
     def _open_source(self, place: Place) -> tuple[str, int] | None:
