@@ -342,7 +342,8 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 | SIGHUP | output files are closed and opened anew, between two frames |
 | SIGUSR1 | the same; `twistd` rotates its log too |
 
-On a terminal `python -m nbclient` takes SIGHUP for the end of the terminal, and ends. A signal that was ignored at the start, as SIGHUP is under `nohup`, stays ignored.
+On a terminal `python -m nbclient` takes SIGHUP for the end of the terminal, and ends. A signal that
+was ignored at the start, as SIGHUP is under `nohup`, stays ignored.
 """
 
 
