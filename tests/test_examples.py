@@ -199,15 +199,10 @@ def test_an_unreachable_server_does_not_disturb_the_others(
     ("name", "arguments"),
     [
         ("watcher.py", []),
-        ("watcher.py", ["localhost"]),
         ("watcher.py", ["localhost", "seventy"]),
-        ("watcher.py", ["localhost", "70000"]),
         ("watcher.py", ["localhost", "1", "localhost"]),
-        ("watcher.py", ["", "1"]),
         ("hello.py", ["localhost"]),
         ("receive.py", []),
-        ("switchboard.py", []),
-        ("switchboard.py", ["localhost"]),
         ("switchboard.py", ["localhost:seventy"]),
     ],
 )

@@ -12,7 +12,8 @@ second has a silence timeout. It begins and ends with a calm, and fails unless
 * every link came back every time, the longest outage was below `LONGEST_OUTAGE`,
   and all are ready within `RECOVERY` after the last fault;
 * the frames of each connection arrived in order, both ways, none missing;
-* every frame offered is accounted for (`OutboxStats.conserved`), at each sample;
+* every frame offered is accounted for (`OutboxStats.conserved`), at each sample, and
+  in the end every one of them was sent once, whatever the outages;
 * memory, descriptors and timers are flat: leaving out the first fifth of the
   samples, the median of the last quarter is at most that of the first quarter
   plus the tolerance of `allowed`;
@@ -37,13 +38,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import ProcessDone
+from twisted.internet.error import ProcessDone, ReactorNotRunning
 from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import LoopingCall, deferLater, react
@@ -266,7 +268,8 @@ class Control(LineOnlyReceiver):
         {b"storm": self.server.storm, b"calm": self.server.calm}[line]()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        self.server.reactor.stop()
+        with suppress(ReactorNotRunning):  # a signal was quicker
+            self.server.reactor.stop()
 
 
 def serve(seed: str, plain: str, secure: str, certificate: str, key: str) -> None:
@@ -578,6 +581,7 @@ class Soak:
         first = await self.calm()
         await self.storm()
         last = await self.calm()
+        await self.drain()
         stopping = await self.timed(gatherResults([link.stop() for link in self.links]))
         left = len(self.reactor.getDelayedCalls()) - before_links
         await gatherResults([child.end() for child in self.children])
@@ -605,6 +609,14 @@ class Soak:
                         self.violate(f"{link.name} is {link.state.name} {RECOVERY:g} s into a calm")
                 return None
         return census(self.reactor)
+
+    async def drain(self) -> None:
+        """Wait until everything accepted has left."""
+        await gatherResults([self.drained(link) for link in self.links])
+
+    def drained(self, link: Link) -> Deferred[None]:
+        drained = link.whenDrained().addTimeout(RECOVERY, self.reactor)
+        return drained.addErrback(lambda reason: self.violate(f"{link.name} kept frames back"))
 
     async def storm(self) -> None:
         """Faults, traffic and samples."""
@@ -646,8 +658,9 @@ class Soak:
         found += too_long("stopping", stopping, STOPPING)
         for link in self.links:
             stats = link.stats()
-            if not stats.outbox.conserved() or stats.outbox.waiting:
-                found.append(f"{link.name} has not accounted for its frames: {stats.outbox}")
+            outbox = stats.outbox
+            if not outbox.conserved() or outbox.acknowledged != link.numbered:
+                found.append(f"{link.name} was given {link.numbered} frames to send: {outbox}")
             if stats.readies > stats.connects or stats.connects > stats.dials:
                 found.append(f"{link.name} miscounts: {stats}")
             # The last connection ended by `stop`, which is no loss; an attempt
