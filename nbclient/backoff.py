@@ -7,10 +7,22 @@ Exponential growth with full jitter: each delay is drawn from the whole of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
-from attrs import field, frozen
-from attrs.validators import ge, gt, instance_of, optional
+from attrs import Attribute, field, frozen
+from attrs.validators import and_, ge, gt
+
+
+def _finite(_: object, attribute: Attribute[Any], value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"'{attribute.name}' must be a finite number: {value}")
+
+
+def _count(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, int) and value >= 0):
+        raise ValueError(f"'{attribute.name}' must be a whole number from 0, or None: {value!r}")
 
 
 @frozen
@@ -27,11 +39,11 @@ class Backoff:
     :raises ValueError: for a figure that makes no sense.
     """
 
-    initial: float = field(default=0.5, validator=gt(0))
-    maximum: float = field(default=60.0, validator=gt(0))
-    factor: float = field(default=2.0, validator=ge(1))
-    retries: int | None = field(default=None, validator=optional([instance_of(int), ge(0)]))
-    stable_after: float = field(default=10.0, validator=ge(0))
+    initial: float = field(default=0.5, validator=and_(gt(0), _finite))
+    maximum: float = field(default=60.0, validator=and_(gt(0), _finite))
+    factor: float = field(default=2.0, validator=and_(ge(1), _finite))
+    retries: int | None = field(default=None, validator=_count)
+    stable_after: float = field(default=10.0, validator=and_(ge(0), _finite))
 
     def cap(self, failures: int) -> float:
         """The longest wait after `failures` failures in a row (at least 1), seconds."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -51,6 +51,11 @@ OUTBOX_BYTES = 64 * 1024 * 1024
 
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
+
+if TYPE_CHECKING:
+    _ClientFactory = ClientFactory[FrameProtocol]
+else:  # generic at run time only since Twisted 25
+    _ClientFactory = ClientFactory
 
 Observer = Callable[[State, State, "Failure | None"], object]
 
@@ -86,7 +91,7 @@ class LinkStats:
     outbox: OutboxStats
 
 
-class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
+class ReconnectingFactory(_ClientFactory, LinkObserver):
     """A link that stays up: builds connections, redials politely, keeps what is to be sent.
 
     Every argument has a default, so that ``forProtocol(MyProtocol, ...)`` takes
@@ -352,8 +357,10 @@ class ReconnectingFactory(ClientFactory[FrameProtocol], LinkObserver):
         self._report(connection, Event.CLOSE)
 
     def peerClosed(self, connection: Any) -> None:
+        if connection is self.connection:
+            self._blame(connectionDone)
         connection.finish()
-        self._report(connection, Event.CLOSE, connectionDone)
+        self._report(connection, Event.CLOSE)
 
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
         self._report(connection, Event.ABORT, reason)

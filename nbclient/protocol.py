@@ -49,6 +49,12 @@ DRAIN_LIMIT = 64 * 1024 * 1024
 """Most bytes read from a socket after its loss, a security limit. The kernel's
 own receive buffer is far smaller; only a peer that is still sending gets here."""
 
+ANSWER_LIMIT = 1024 * 1024
+"""Most bytes that callbacks may write to a full transport before reading stops,
+a security limit: a peer that asks and does not read must not fill our memory.
+What is written outside of a callback does not count: to stop reading for our own
+bulk would be a deadlock with a peer that echoes."""
+
 DRAIN_CHUNK = 256 * 1024
 
 Result = Awaitable[Any] | None
@@ -171,6 +177,7 @@ class FrameProtocol(Protocol):
     _awaiting = False  # for a callback's Deferred
     _full = False  # the transport told us to pause
     _fullToken: PauseToken | None = None
+    _answered = 0  # bytes written from callbacks since the transport was full
     _cork: list[bytes] | None = None
     _takers: deque[Deferred[bytes]] | None = None
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
@@ -227,22 +234,30 @@ class FrameProtocol(Protocol):
         """Send one frame on this connection only; it is never sent again.
 
         :raises FrameError: the framing cannot carry it; nothing was written.
-        :raises ConnectionClosed: this connection is over.
+        :raises ConnectionClosed: this side has closed. Where the peer has, or the
+            connection is lost, the frame goes nowhere.
         """
         self.sendFrames((frame,))
 
     def sendFrames(self, frames: Sequence[bytes]) -> None:
         """Send frames on this connection only; see `sendFrame`."""
+        before = self.bytesOut
         self.writeFrames(frames)
-        if self._full and self._up and self._fullToken is None:
-            # Answers to a peer that does not read: take no more questions.
-            self._fullToken = self.pauseReading()
+        if self._busy and self._full:
+            self._answered += self.bytesOut - before
+            if self._answered > ANSWER_LIMIT and self._fullToken is None:
+                # Answers to a peer that does not read: take no more questions.
+                self._fullToken = self.pauseReading()
 
     def writeFrames(self, frames: Sequence[bytes]) -> None:
         """The one way out: both lanes, this and the link's outbox, end here."""
-        if self._closed or self._writeClosed or self._gone is not None:
-            raise ConnectionClosed("nothing more can be sent on this connection")
+        if self._writeClosed or (self._closed and self._gone is None):
+            raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
         images = self.framing.encode(frames)
+        if self._gone is not None:
+            # The application still works on what arrived before the loss, and
+            # may answer it; that answer is as lost as one written just before.
+            return
         data = images[0] if len(images) == 1 else b"".join(images)
         self.framesOut += len(images)
         self.bytesOut += len(data)
@@ -491,6 +506,7 @@ class FrameProtocol(Protocol):
     def resumeProducing(self) -> None:
         """The transport has sent everything."""
         self._full = False
+        self._answered = 0
         token, self._fullToken = self._fullToken, None
         if token is not None:
             token.resume()
@@ -531,6 +547,7 @@ class FrameProtocol(Protocol):
         self._cork = None
         self._unhookTransport()
         self._link.transportLost(self, reason)
+        self._full = False
         token, self._fullToken = self._fullToken, None
         if token is not None:
             token.resume()

@@ -60,9 +60,16 @@ class Pump:
         """Accept `frames`, now or as room comes free.
 
         :return: fires when all of them are in the outbox; fails with
-            `OutboxFull` where as much waits for room already as the outbox
-            holds. Cancelling withdraws what was not accepted yet.
+            `OutboxFull`, and accepts none of them, where what would have to
+            wait for room is more than the outbox holds. Cancelling withdraws
+            what was not accepted yet.
         """
+        size = self.outbox.cost(frames)
+        limit = self.outbox.limit
+        room = 0 if self._senders else limit - self.outbox.size
+        if size - room > limit - self._sendersSize:
+            # All or nothing: who offers a refused batch again must not send half of it twice.
+            return self.refuse(frames, Failure(OutboxFull(limit, size)))
         taken = 0 if self._senders else self.outbox.accept(frames)
         accepted = self._waitForRoom(frames[taken:]) if taken < len(frames) else succeed(None)
         self.run()
@@ -132,8 +139,6 @@ class Pump:
 
     def _waitForRoom(self, frames: Sequence[bytes]) -> Deferred[None]:
         size = self.outbox.cost(frames)
-        if self._sendersSize + size > self.outbox.limit:
-            return self.refuse(frames, Failure(OutboxFull(self.outbox.limit, size)))
 
         def withdraw(_: Deferred[None]) -> None:
             waiting.remove(sender)

@@ -26,15 +26,23 @@ def explain(failure: Failure) -> str:
     """One line for a log: no traceback, no class names where words will do."""
     value = failure.value
     if isinstance(value, NBClientError):
-        return _oneLine(str(value))
+        return _oneLine(str(value) or _about(value))
     if isinstance(value, error.DNSLookupError):
         return _oneLine(f"the name cannot be resolved: {_detail(value)}")
-    for kind, words in _PLAIN:
+    for kind, known in _PLAIN:
         if type(value) is kind:
-            return words
+            return known
     if isinstance(value, error.ConnectError):
         return _oneLine(_connectError(value))
-    return _oneLine(explain_tls(failure) or f"{type(value).__name__}: {value}")
+    words = explain_tls(failure)
+    if words is None:
+        words = f"{type(value).__name__}: {value}" if str(value) else type(value).__name__
+    return _oneLine(words)
+
+
+def _about(value: NBClientError) -> str:
+    """What the kind of error says of itself, where it was raised without words."""
+    return (type(value).__doc__ or type(value).__name__).partition("\n")[0]
 
 
 def _connectError(value: error.ConnectError) -> str:
@@ -49,4 +57,6 @@ def _detail(value: BaseException) -> str:
 
 
 def _oneLine(text: str) -> str:
-    return " ".join(text.split())
+    """On one line, and nothing a terminal would obey: the peer has a hand in some texts."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

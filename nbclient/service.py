@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from nbclient.factory import ReconnectingFactory
@@ -39,6 +39,7 @@ class LinkService(Service):
         self._spread = spread
         self._random = random
         self._first: IDelayedCall | None = None
+        self._ending = False
 
     def startService(self) -> None:
         """Begin to dial; nothing was opened before."""
@@ -47,6 +48,8 @@ class LinkService(Service):
             from twisted.internet import reactor
 
             self._clock = reactor
+        if self._first is not None:
+            return
         if self._spread > 0:
             self._first = self._clock.callLater(self._spread * self._random(), self._start)
         else:
@@ -55,7 +58,16 @@ class LinkService(Service):
     def _start(self) -> None:
         self._first = None
         if self.factory.state in (State.IDLE, State.STOPPED):
+            self._ending = False
             self.factory.start(self.endpoint, self._clock)
+        elif self._ending:
+            # Started again before the last stop was done: begin when it is.
+            self._ending = False
+            self.factory.whenStopped().addCallback(lambda _: self._startAgain())
+
+    def _startAgain(self) -> None:
+        if self.running:
+            self._start()
 
     def stopService(self) -> Deferred[None]:
         """Stop the link.
@@ -66,5 +78,5 @@ class LinkService(Service):
         first, self._first = self._first, None
         if first is not None:
             first.cancel()
-            return succeed(None)
+        self._ending = True
         return self.factory.stop()

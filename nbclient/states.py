@@ -215,6 +215,8 @@ class Machine:
         old = self.state
         new, actions = TABLE[old, event]
         if event is Event.STOP:
+            if self.stopping:  # a second stop must not postpone the first one's deadline
+                return
             self.stopping = True
         elif new is State.CONNECTING:
             self.stopping = False

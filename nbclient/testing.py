@@ -101,7 +101,7 @@ class MemoryTransport:
     def write(self, data: bytes) -> None:
         if not isinstance(data, bytes):
             raise TypeError(f"write takes bytes, not {type(data).__name__}")
-        if not self.connected or self._halfClosing or (self.disconnecting and not self.producer):
+        if not self.connected or self._halfClosed:
             return
         self.unsent += data
         if len(self.unsent) > HIGH_WATER and self.producer is not None:
@@ -115,6 +115,7 @@ class MemoryTransport:
     def loseConnection(self) -> None:
         if self.connected:
             self.disconnecting = True
+            self.reading = False
             self._schedule()
 
     def loseWriteConnection(self) -> None:
@@ -173,7 +174,7 @@ class MemoryTransport:
         protocol, self.protocol = self.protocol, None
         self.peer.clientGone(aborted=reason.check(ConnectionAborted) is not None)
         protocol.connectionLost(reason)
-        self.peer.lost()
+        self.peer.lost(reason)
 
     def _schedule(self) -> None:
         if not self._scheduled and self.connected:
@@ -284,7 +285,7 @@ class Peer:
         self.resets = False
         self.tls: MemoryTLS | None = None
         self.onReceived: Callable[[Peer], object] | None = None
-        self._lost: list[Callable[[], None]] = []
+        self._lost: list[Callable[[Failure], None]] = []
 
     @property
     def connected(self) -> bool:
@@ -334,14 +335,14 @@ class Peer:
         self.finished = True
         self.aborted = aborted
 
-    def whenLost(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once the client's transport has reported its end."""
+    def whenLost(self, callback: Callable[[Failure], None]) -> None:
+        """Call `callback` with the reason once the client's transport has reported its end."""
         self._lost.append(callback)
 
-    def lost(self) -> None:
+    def lost(self, reason: Failure) -> None:
         """Called by the transport after the protocol knows."""
         for callback in self._lost:
-            callback()
+            callback(reason)
 
 
 @define
@@ -409,8 +410,7 @@ class Attempt:
         transport = MemoryTransport(self.clock, top, self.address)
         transport.peer.tls = top if secure else None
         if self._lost is not None:
-            lost = self._lost
-            transport.peer.whenLost(lambda: lost(Failure(ConnectionDone())))
+            transport.peer.whenLost(self._lost)
         top.makeConnection(transport)
         self._succeeded(protocol)
         return transport.peer
@@ -552,11 +552,14 @@ class FakeEndpoint:
         def cancel(_: Deferred[Any]) -> None:
             attempt.withdraw(ConnectingCancelledError(address))
 
+        def failed(reason: Failure) -> None:
+            connected.errback(reason)
+            protocolFactory.doStop()
+
         connected: Deferred[Any] = Deferred(cancel)
         protocolFactory.doStart()
-        attempt = Attempt(
-            self.clock, protocolFactory, address, connected.callback, connected.errback
-        )
+        attempt = Attempt(self.clock, protocolFactory, address, connected.callback, failed)
+        attempt._lost = lambda _: protocolFactory.doStop()
         self.attempts.append(attempt)
         return connected
 

@@ -118,7 +118,7 @@ def test_a_figure_that_makes_no_sense_is_refused_by_name(name: str, figure: floa
 
 
 def test_half_a_retry_is_no_number_of_retries() -> None:
-    with pytest.raises(TypeError, match="retries"):
+    with pytest.raises(ValueError, match="retries"):
         Backoff(retries=1.5)  # type: ignore[arg-type]
 
 

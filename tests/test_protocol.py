@@ -21,7 +21,7 @@ from nbclient.errors import (
     LocalError,
     OpeningFailed,
 )
-from nbclient.protocol import DRAIN_LIMIT, LinkObserver, PauseToken
+from nbclient.protocol import ANSWER_LIMIT, DRAIN_LIMIT, LinkObserver, PauseToken
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
 
 
@@ -540,14 +540,32 @@ class SendingTests(ConnectionTestCase):
         self.feed(peer, b"three\n")
         self.assertEqual(writes[1:], [b"three\n"])
 
-    def test_nothing_can_be_sent_once_it_is_over(self) -> None:
+    def test_nothing_can_be_sent_once_we_have_closed(self) -> None:
         protocol = Recorder()
         self.connect(protocol)
         protocol.loseConnection()
         self.assertRaises(ConnectionClosed, protocol.sendFrame, b"late")
-        self.reactor.turn()
-        self.assertRaises(ConnectionClosed, protocol.sendFrame, b"later")
         self.assertFalse(protocol.writable)
+
+    def test_answers_to_what_arrived_before_the_loss_go_nowhere_quietly(self) -> None:
+        """To raise would cost the application the frames behind them."""
+
+        class Echo(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                self.sendFrame(frame)
+
+        protocol = Echo()
+        peer = self.connect(protocol)
+        token = protocol.pauseReading()
+        peer.send(b"one\ntwo\n")
+        peer.reset()
+        protocol.sendFrame(b"into the void")
+        self.reactor.turn()
+        token.resume()
+        self.assertEqual(protocol.events[1:], [b"one", b"two", ("lost", ConnectionLost)])
+        protocol.sendFrame(b"late")
+        self.assertEqual(protocol.framesOut, 1)
 
     def test_a_full_transport_is_not_writable_until_it_is_empty(self) -> None:
         protocol = Recorder()
@@ -572,40 +590,43 @@ class SendingTests(ConnectionTestCase):
         protocol = Answering()
         peer = self.connect(protocol)
         peer.stall()
-        for _ in range(5):
+        for _ in range(100):
             self.feed(peer, b"question\n")
-        self.assertLess(len(protocol.frames), 4)
+        self.assertLess(len(peer.transport.unsent), ANSWER_LIMIT + 3 * HIGH_WATER)
         self.assertFalse(peer.transport.reading)
         peer.unstall()
-        self.reactor.turn(20)
-        self.assertEqual(len(protocol.frames), 5)
+        self.reactor.turn(300)
+        self.assertEqual(len(protocol.frames), 100)
 
     def test_a_loss_while_answers_wait_still_delivers_everything(self) -> None:
         class Answering(Recorder):
             def frameReceived(self, frame: bytes) -> Any:
                 self.events.append(frame)
-                if frame == b"first":
-                    self.sendFrame(b"x" * HIGH_WATER)
-                    self.sendFrame(b"y")
+                if frame != b"last":
+                    self.sendFrame(b"x" * ANSWER_LIMIT)
 
         protocol = Answering()
         peer = self.connect(protocol)
         peer.stall()
-        self.feed(peer, b"first\n")
-        protocol.sendFrame(b"z")
+        protocol.framing = framing.lines(max_frame=ANSWER_LIMIT)
+        for question in (b"first\n", b"second\n", b"third\n"):
+            self.feed(peer, question)
         self.assertTrue(protocol.readingHeld)
-        peer.send(b"second\n")
+        peer.send(b"last\n")
         peer.reset()
         self.reactor.turn()
-        self.assertEqual(protocol.events[1:], [b"first", b"second", ("lost", ConnectionLost)])
+        self.assertEqual(protocol.frames, [b"first", b"second", b"third", b"last"])
+        self.assertEqual(protocol.events[-1], ("lost", ConnectionLost))
 
-    def test_before_the_tls_handshake_a_full_transport_does_not_stop_reading(self) -> None:
-        """TLS pauses its producer before the handshake, which needs reading to go on."""
+    def test_our_own_bulk_does_not_stop_reading(self) -> None:
+        """To stop would be a deadlock with a peer that echoes."""
         protocol = Recorder()
-        peer = self.connect(protocol, secure=True)
-        protocol.pauseProducing()
-        protocol.sendFrame(b"early")
-        self.assertTrue(peer.transport.reading)
+        peer = self.connect(protocol)
+        peer.stall()
+        for _ in range(3):
+            protocol.sendFrame(b"x" * ANSWER_LIMIT)
+        self.feed(peer, b"echo\n")
+        self.assertEqual(protocol.frames, [b"echo"])
 
 
 class HalfCloseTests(ConnectionTestCase):
@@ -899,8 +920,11 @@ class EndingTests(ConnectionTestCase):
         protocol.sendFrame(b"x")
         peer.close()
         self.reactor.turn()
+        asked: list[str] = []
+        peer.transport.pauseProducing = lambda: asked.append("pause")  # type: ignore[method-assign]
+        peer.transport.resumeProducing = lambda: asked.append("resume")  # type: ignore[method-assign]
         protocol.pauseReading().resume()
-        self.assertTrue(peer.transport.reading)  # it was never told to pause
+        self.assertEqual(asked, [])
 
     def test_the_link_hears_of_our_close_and_of_both_ends_of_the_loss(self) -> None:
         protocol = Recorder()

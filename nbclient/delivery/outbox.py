@@ -106,11 +106,10 @@ class Outbox:
 
     def _fitting(self, frames: Sequence[bytes], room: int) -> Sequence[bytes]:
         count = 0
-        for frame in frames:
-            room -= len(frame) + FRAME_COST
-            if room < 0:
-                break
+        room -= len(frames[0]) + FRAME_COST
+        while room >= 0:  # ends before the last frame: all of them do not fit
             count += 1
+            room -= len(frames[count]) + FRAME_COST
         if not count and not self:
             count = 1
         return frames[:count]
