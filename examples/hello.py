@@ -11,7 +11,6 @@ dial again, so that it ends with its connection, and `lastReason` says why.
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ from twisted.internet.task import react
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, framing
 from nbclient.daemon.terminal import escape
 from nbclient.endpoints import parse_port, tcp
-from nbclient.errors import GaveUp, SpecError
+from nbclient.errors import SpecError
 from nbclient.reasons import explain
 
 USAGE = "usage: hello.py [HOST PORT]"
@@ -47,8 +46,7 @@ async def main(reactor: Any, host: str = "localhost", port: str = "12345") -> No
     except SpecError as error:
         say(f"Error: {error}")
         raise SystemExit(1) from None
-    with suppress(GaveUp):
-        await link.whenStopped()
+    await link.whenStopped()
     assert link.lastReason is not None
     if not link.lastReason.check(ConnectionDone):
         say(f"Error: {explain(link.lastReason)}")
