@@ -41,7 +41,8 @@ from nbclient.errors import (
 )
 from nbclient.framing import Framing
 from nbclient.liveness import Watch
-from nbclient.protocol import FrameProtocol, LinkObserver
+from nbclient.observing import LinkObserver
+from nbclient.protocol import FrameProtocol
 from nbclient.pump import Pump
 from nbclient.reasons import explain as explain
 from nbclient.states import Action, Event, Machine, State

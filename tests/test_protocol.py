@@ -21,7 +21,9 @@ from nbclient.errors import (
     LocalError,
     OpeningFailed,
 )
-from nbclient.protocol import ANSWER_LIMIT, DRAIN_LIMIT, LinkObserver, PauseToken
+from nbclient.observing import LinkObserver
+from nbclient.protocol import ANSWER_LIMIT, DRAIN_LIMIT
+from nbclient.receiving import PauseToken
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
 
 

@@ -22,7 +22,8 @@ from nbclient.daemon.values import shown
 from nbclient.errors import LocalError, SpecError
 from nbclient.factory import ReconnectingFactory, explain
 from nbclient.framing.base import Framing
-from nbclient.protocol import FrameProtocol, Result
+from nbclient.protocol import FrameProtocol
+from nbclient.receiving import Result
 
 Wiretap = Callable[[Literal["in", "out"], bytes], None]
 

@@ -1,0 +1,49 @@
+"""What a connection tells the link it belongs to, and what it does without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.python.failure import Failure
+
+
+class LinkObserver:
+    """What a connection tells the link it belongs to; this one is its own link.
+
+    Without a link a connection opens as soon as it is up, closes when the
+    peer has closed, and aborts on a fault.
+    """
+
+    def connectionUp(self, connection: Any) -> None:
+        """Transport connected and, under TLS, handshake done."""
+        connection.open()
+
+    def connectionOpened(self, connection: Any) -> None:
+        """The application's opening is done."""
+        connection.announce()
+
+    def connectionClosing(self, connection: Any) -> None:
+        """This side has begun to close."""
+
+    def peerClosed(self, connection: Any) -> None:
+        """The peer will send no more; it may still read."""
+        connection.finish()
+
+    def connectionFailed(self, connection: Any, reason: Failure) -> None:
+        """This connection is of no more use; nothing more is delivered from it."""
+        connection.abortConnection()
+
+    def connectionWritable(self, connection: Any) -> None:
+        """The transport has room again."""
+
+    def transportLost(self, connection: Any, reason: Failure) -> None:
+        """The transport is gone; frames may still be on their way to the application."""
+
+    def connectionSettled(self, connection: Any) -> None:
+        """The application has been told everything, the loss included."""
+
+    def readingHeld(self, connection: Any, held: bool) -> None:
+        """This side stopped reading (True) or reads again (False)."""
+
+
+ALONE = LinkObserver()
