@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from nbclient import endpoints as endpoints
     from nbclient import framing as framing
     from nbclient.backoff import Backoff as Backoff
     from nbclient.factory import ReconnectingFactory as ReconnectingFactory
@@ -27,12 +28,14 @@ _HOMES = {
     "State": "nbclient.states",
 }
 
-__all__ = [*_HOMES, "__version__", "framing"]
+_MODULES = ("endpoints", "framing")
+
+__all__ = [*_HOMES, "__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> object:
-    if name == "framing":
-        return import_module("nbclient.framing")
+    if name in _MODULES:
+        return import_module(f"nbclient.{name}")
     try:
         home = _HOMES[name]
     except KeyError:

@@ -33,7 +33,7 @@ def fresh(code: str) -> list[str]:
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
-    assert sorted(nbclient.__all__) == sorted([*HOMES, "__version__", "framing"])
+    assert sorted(nbclient.__all__) == sorted([*HOMES, "__version__", "endpoints", "framing"])
 
 
 @pytest.mark.parametrize("name", sorted(HOMES))
