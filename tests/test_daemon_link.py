@@ -256,6 +256,12 @@ def test_once_and_check_try_once() -> None:
         assert (link.once, link.backoff.retries) == (True, 0)
 
 
+def test_the_demo_comes_back_before_one_stops_looking() -> None:
+    for words, maximum in [(("--demo",), 3), (("--demo", "--retry-maximum", "50"), 50)]:
+        link = make_link(shell(*words), DaemonProtocol, framing.lines(), KeptLog(), FakeReactor())
+        assert link.backoff.maximum == maximum
+
+
 def test_a_hexdump_numbers_each_direction() -> None:
     log = KeptLog()
     tap = hexdumper(log, "h:1")

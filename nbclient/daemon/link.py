@@ -25,6 +25,9 @@ from nbclient.framing.base import Framing
 from nbclient.protocol import FrameProtocol
 from nbclient.receiving import Result
 
+DEMO_MAXIMUM = 3.0
+"""Bound of each wait in the demo, seconds: it should be back before one stops looking."""
+
 Wiretap = Callable[[Literal["in", "out"], bytes], None]
 
 
@@ -250,9 +253,10 @@ def make_link(
 
 
 def _backoff(settings: Settings) -> Backoff:
+    brisk = settings.demo and "retry-maximum" not in settings.given
     return Backoff(
         initial=settings.retry_initial,
-        maximum=settings.retry_maximum,
+        maximum=DEMO_MAXIMUM if brisk else settings.retry_maximum,
         factor=settings.retry_factor,
         retries=0 if settings.once or settings.check else settings.retries,
         stable_after=settings.stable_after,
