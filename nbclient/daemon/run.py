@@ -25,7 +25,7 @@ from nbclient.daemon.report import report
 from nbclient.daemon.streams import StreamOutput, os_reason
 from nbclient.daemon.values import Place
 from nbclient.daemon.writers import DescriptorWriter, FileWriter
-from nbclient.errors import LinkError, LocalError
+from nbclient.errors import GaveUp, LinkError, LocalError
 from nbclient.factory import explain
 from nbclient.states import State
 
@@ -94,7 +94,7 @@ class Job:
         link = self.link
         link.outputs = self._outputs
         link.observe(self._changed)
-        link.whenStopped().addBoth(self._link_stopped)
+        link.whenStopped().addCallback(self._link_stopped)
         if self._settings.max_time is not None:
             self._later(self._settings.max_time, self._time_over)
         if self._settings.check:
@@ -268,14 +268,14 @@ class Job:
 
     # -- the end -----------------------------------------------------------------------
 
-    def _link_stopped(self, gave_up: Failure | None) -> None:
+    def _link_stopped(self, gave_up: GaveUp | None) -> None:
         if self._verdict is None:
             self._verdict = self._judge(gave_up)
         if self._input is not None:
             self._input.stop()
         self._outputs.close().addCallback(lambda _: self._finish())
 
-    def _judge(self, gave_up: Failure | None) -> Outcome:
+    def _judge(self, gave_up: GaveUp | None) -> Outcome:
         """The link stopped by itself."""
         link, reason = self.link, self.link.lastReason
         if link.once and link.was_ready and reason is not None:
