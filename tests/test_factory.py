@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
-from nbclient.dialers import EndpointDialer
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
@@ -1086,31 +1085,3 @@ class RealReactorTests(TestCase):
         yield link.stop()
         self.assertIs(link.state, State.STOPPED)
         self.assertIsInstance(link.lastReason, Failure)
-
-
-class DialerTests(SynchronousTestCase):
-    """What the link's tests do not reach."""
-
-    def test_cancel_without_an_attempt_does_nothing(self) -> None:
-        EndpointDialer(None, None).cancel()
-
-    def test_an_attempt_forsaken_long_ago_is_not_reported(self) -> None:
-        told: list[Failure] = []
-        attempts: list[Deferred[Any]] = [Deferred(), Deferred()]
-
-        class Told:
-            dialFailed = staticmethod(told.append)
-
-        class Endpoint:
-            def connect(self, factory: Any) -> Deferred[Any]:
-                return attempts[len(dialled)]
-
-        dialled: list[int] = []
-        dialer = EndpointDialer(Endpoint(), Told())
-        dialer.dial()
-        dialled.append(1)
-        dialer.dial()
-        attempts[0].errback(ZeroDivisionError())
-        self.assertEqual(told, [])
-        attempts[1].errback(ZeroDivisionError())
-        self.assertEqual(len(told), 1)
