@@ -6,7 +6,7 @@ it is sent, and now and then drops everybody and is gone for a while.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
@@ -51,7 +51,13 @@ class DemoConnection(FrameProtocol):
         return cast(DemoFeed, self.factory)
 
 
-class DemoFeed(Factory[DemoConnection]):
+if TYPE_CHECKING:
+    DemoFactory = Factory[DemoConnection]
+else:
+    DemoFactory = Factory  # only generic in newer Twisted
+
+
+class DemoFeed(DemoFactory):
     """The server.
 
     :param reactor: listens and tells the time.
