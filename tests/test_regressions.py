@@ -1,0 +1,74 @@
+"""Lines of docs/regressions.md that no other file tests."""
+
+from __future__ import annotations
+
+import gc
+import re
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import FrameProtocol, ReconnectingFactory, framing
+from nbclient.testing import FakeEndpoint, FakeReactor
+
+
+class Lines(FrameProtocol):
+    framing = framing.lines()
+
+    def frameReceived(self, frame: bytes) -> None:
+        pass
+
+
+class CancelledWaiterTests(SynchronousTestCase):
+    """A waiter that was cancelled is forgotten at once, not when the wait ends.
+
+    A caller that asks with a time limit, again and again, while a link is down
+    for a week would otherwise fill the memory.
+    """
+
+    def setUp(self) -> None:
+        reactor = FakeReactor()
+        self.endpoint = FakeEndpoint(reactor)
+        link: Any = ReconnectingFactory.forProtocol(Lines, clock=reactor, outboxBytes=1000)
+        link.start(self.endpoint)
+        self.link = link
+
+    def assertForgotten(self, ask: Callable[[], Deferred[Any]]) -> None:
+        waiter = ask()
+        self.assertNoResult(waiter)
+        waiter.addErrback(lambda _: None)
+        waiter.cancel()
+        left = weakref.ref(waiter)
+        del waiter
+        gc.collect()
+        self.assertIsNone(left())
+
+    def test_of_the_link_being_ready(self) -> None:
+        self.assertForgotten(self.link.whenReady)
+
+    def test_of_the_links_end(self) -> None:
+        self.assertForgotten(self.link.whenStopped)
+
+    def test_of_the_end_of_the_outbox(self) -> None:
+        self.link.send([b"x"])
+        self.assertForgotten(self.link.whenDrained)
+
+    def test_of_room_in_the_outbox(self) -> None:
+        self.link.send([b"x" * 900])
+        self.assertForgotten(lambda: self.link.send([b"y" * 500]))
+
+    def test_of_a_stop(self) -> None:
+        self.endpoint.attempts[0].accept().stall()
+        self.link.connection.sendFrame(b"x")
+        self.assertForgotten(self.link.stop)
+
+    def test_of_the_next_frame(self) -> None:
+        self.endpoint.attempts[0].accept()
+        self.assertForgotten(self.link.connection.nextFrame)
+
+    def test_of_a_frame_expected(self) -> None:
+        self.endpoint.attempts[0].accept()
+        self.assertForgotten(lambda: self.link.connection.expect(re.compile(b"x")))
