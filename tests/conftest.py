@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -17,6 +18,18 @@ MAY_SKIP: dict[str, str] = {}
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if IN_CI else "local")
+
+
+def pytest_configure() -> None:
+    """Give the programs under test the signals of a shell.
+
+    Whoever runs the tests in the background (a shell's ``&``, nohup) leaves
+    them with signals ignored, which children inherit and rightly keep.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
