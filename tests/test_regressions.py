@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, ReconnectingFactory, framing
+from nbclient.protocol import ANSWER_LIMIT
 from nbclient.testing import FakeEndpoint, FakeReactor
 
 
@@ -72,3 +73,33 @@ class CancelledWaiterTests(SynchronousTestCase):
     def test_of_a_frame_expected(self) -> None:
         self.endpoint.attempts[0].accept()
         self.assertForgotten(lambda: self.link.connection.expect(re.compile(b"x")))
+
+
+class FullTransportTests(SynchronousTestCase):
+    """A transport says that it is full at every write, and only once that it no longer is."""
+
+    def test_many_answers_in_one_callback_are_one_reason_to_pause(self) -> None:
+        """Else reading would go on only after as many times of being empty."""
+
+        class Answering(Lines):
+            framing = framing.lines(max_frame=ANSWER_LIMIT)
+
+            def frameReceived(self, frame: bytes) -> None:
+                taken.append(frame)
+                for _ in range(4):
+                    self.sendFrame(b"x" * ANSWER_LIMIT)
+
+        taken: list[bytes] = []
+        reactor = FakeReactor()
+        endpoint = FakeEndpoint(reactor)
+        link: Any = ReconnectingFactory.forProtocol(Answering, clock=reactor)
+        link.start(endpoint)
+        peer = endpoint.attempts[0].accept()
+        peer.stall()
+        for question in (b"first", b"second", b"third"):
+            peer.send(question + b"\n")
+            reactor.turn()
+        self.assertEqual(taken, [b"first", b"second"])
+        peer.unstall()
+        reactor.turn()
+        self.assertEqual(taken, [b"first", b"second", b"third"])

@@ -1,0 +1,1007 @@
+"""Break each mechanism once, and see that the tests which hold it fail.
+
+    python tools/mutations.py [--list] [--only NAME]... [--jobs N]
+
+For each mutation the tree is copied to a temporary folder, one text in one file
+of the copy is replaced, and the tests named with it are run there. All of them
+must fail: a test that still passes does not hold what it is said to hold. The
+same tests are first run on a copy that nothing was done to, where they must pass.
+
+Exit status: 0 every mutation was killed, 1 one survived, 2 one could not be tried.
+Needs the extra `test`; nothing of it runs as part of the suite, but a test checks
+that every text to be replaced is still there exactly once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT = 90.0
+"""How long the tests of one mutation may take, seconds; a mutation may make one hang."""
+
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
+
+PASSED, FAILED = 0, 1  # what pytest exits with; all else is neither
+
+
+@frozen
+class Mutation:
+    """One mechanism, and what is left when it is taken out.
+
+    :ivar file: below the project's folder.
+    :ivar old: occurs exactly once in the file.
+    :ivar tests: node ids of pytest, of tests or of classes; each of them must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+class CannotTry(Exception):
+    """The mutation itself is at fault; the argument says why."""
+
+
+# -- trying ---------------------------------------------------------------------------
+
+
+def mutated(text: str, mutation: Mutation) -> str:
+    """The file's text with the mutation in it.
+
+    :raises CannotTry: the old text is not there exactly once, or the new one is no Python.
+    """
+    count = text.count(mutation.old)
+    if count != 1:
+        raise CannotTry(f"{mutation.file} holds the old text {count} times, not once")
+    changed = text.replace(mutation.old, mutation.new)
+    try:
+        compile(changed, mutation.file, "exec")
+    except SyntaxError as error:
+        raise CannotTry(f"{mutation.file} would be no Python: {error}") from error
+    return changed
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the tree, for as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="nbclient-mutation-") as folder:
+        tree = Path(folder, "tree")
+        shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
+        yield tree
+
+
+def run_tests(tree: Path, tests: Sequence[str], limit: float) -> tuple[int | None, str]:
+    """Run tests in a copy.
+
+    :return: what pytest exited with, None where time ran out; and what it printed.
+    """
+    words = ("-m", "pytest", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", *tests)
+    # Processes that a test starts must find the copy, whatever is installed.
+    environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            (sys.executable, *words),
+            cwd=tree,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired as late:
+        return None, (late.stdout or b"").decode("utf-8", "replace")
+    return done.returncode, done.stdout
+
+
+def still_passing(tests: Sequence[str], printed: str) -> list[str]:
+    """Those of `tests` that none of the failures in pytest's summary belongs to."""
+    failures = [
+        line.split(" ", 1)[1].split(" - ")[0]
+        for line in printed.splitlines()
+        if line.startswith(("FAILED ", "ERROR "))
+    ]
+    return [
+        test for test in tests if not any(each == test or _inside(each, test) for each in failures)
+    ]
+
+
+def _inside(failure: str, test: str) -> bool:
+    return failure.startswith((f"{test}::", f"{test}["))
+
+
+def attempt(mutation: Mutation) -> list[str]:
+    """Try one mutation.
+
+    :return: the tests that did not notice; none of them is how it should be.
+    :raises CannotTry: there is no telling.
+    """
+    with copied() as tree:
+        file = tree / mutation.file
+        file.write_text(mutated(file.read_text(), mutation))
+        status, printed = run_tests(tree, mutation.tests, LIMIT)
+    if status not in (PASSED, FAILED):
+        why = f"no end in {LIMIT:g} s" if status is None else f"pytest exited with {status}"
+        raise CannotTry(f"{why}\n{printed}")
+    return still_passing(mutation.tests, printed)
+
+
+def check_sound(mutations: Sequence[Mutation]) -> None:
+    """See the tests pass with nothing broken.
+
+    :raises CannotTry: they do not.
+    """
+    tests = sorted({test for mutation in mutations for test in mutation.tests})
+    with copied() as tree:
+        status, printed = run_tests(tree, tests, 2 * LIMIT)
+    if status != PASSED:
+        raise CannotTry(f"the tests fail with nothing broken\n{printed}")
+
+
+def report(mutation: Mutation) -> int:
+    """Try one mutation and print a line about it: what the script should exit with."""
+    begun = time.monotonic()
+    try:
+        passing = attempt(mutation)
+    except CannotTry as error:
+        print(f"BROKEN    {mutation.name}: {error}", flush=True)
+        return 2
+    word = "SURVIVED" if passing else "KILLED"
+    seconds = time.monotonic() - begun
+    lines = [f"{word:9} {mutation.name}  ({seconds:.1f} s)", *(f"          {t}" for t in passing)]
+    print("\n".join(lines), flush=True)
+    return int(bool(passing))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="print the names and leave")
+    parser.add_argument("--only", action="append", metavar="NAME", help="try this one; repeatable")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time")
+    options = parser.parse_args(arguments)
+    unknown = set(options.only or ()) - {mutation.name for mutation in MUTATIONS}
+    if unknown:
+        parser.error(f"no such mutation: {', '.join(sorted(unknown))}")
+    chosen = [each for each in MUTATIONS if not options.only or each.name in options.only]
+    if options.list:
+        for mutation in chosen:
+            print(f"{mutation.name:32} {mutation.file}")
+        return 0
+    try:
+        check_sound(chosen)
+    except CannotTry as error:
+        print(error)
+        return 2
+    with ThreadPoolExecutor(options.jobs) as pool:
+        worst = list(pool.map(report, chosen))
+    print(f"{worst.count(0)} of {len(chosen)} mutations killed")
+    return max(worst)
+
+
+# -- the mutations ----------------------------------------------------------------------
+
+BACKOFF = "tests/test_backoff.py::"
+ENDPOINTS = "tests/test_endpoints.py::"
+DIALERS = "tests/wire/test_dialers.py::"
+FACTORY = "tests/test_factory.py::"
+FRAMING = "tests/test_framing_conformance.py::"
+HANDSHAKE = "tests/test_handshake.py::"
+PROTOCOL = "tests/test_protocol.py::"
+PUMP = "tests/test_pump.py::"
+REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
+TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
+WIRE = "tests/wire/test_regressions_wire.py::"
+
+MUTATIONS = (
+    # What reached this host is delivered.
+    Mutation(
+        "drain",
+        "nbclient/protocol.py",
+        "            self._raw.connectionLost = self._transportLost\n",
+        "            pass\n",
+        (
+            f"{PROTOCOL}EndingTests::test_a_failed_write_does_not_discard_what_was_received",
+            f"{PROTOCOL}EndingTests::test_the_same_under_tls",
+            f"{DIALERS}ConnectTCPTests::test_what_reached_this_host_comes_before_the_loss",
+            f"{DIALERS}OurTLSTests::test_what_reached_this_host_comes_before_the_loss",
+        ),
+    ),
+    Mutation(
+        "drain-through-tls",
+        "nbclient/protocol.py",
+        "self._transport().dataReceived if self._secure else self.dataReceived",
+        "self.dataReceived",
+        (f"{DIALERS}OurTLSTests::test_what_reached_this_host_comes_before_the_loss",),
+    ),
+    Mutation(
+        "half-close-interface",
+        "nbclient/protocol.py",
+        "@implementer(IHalfCloseableProtocol)\n",
+        "",
+        (
+            f"{PROTOCOL}HalfCloseTests::test_the_peers_end_does_not_drop_what_we_had_queued",
+            f"{FACTORY}ReadyTests::test_the_peers_half_close_loses_nothing_and_ends",
+            f"{DIALERS}TCP4ClientEndpointTests::"
+            "test_the_peers_half_close_does_not_drop_what_we_had_queued",
+        ),
+    ),
+    Mutation(
+        "one-interface",
+        "nbclient/protocol.py",
+        "@implementer(IHalfCloseableProtocol)\n",
+        "@implementer(IHalfCloseableProtocol, IHandshakeListener)\n",
+        (f"{PROTOCOL}InterfaceTests::test_only_half_close_is_declared",),
+    ),
+    Mutation(
+        "finish-before-close",
+        "nbclient/factory.py",
+        "        connection.finish()\n",
+        "        connection.loseConnection()\n",
+        (f"{FACTORY}ReadyTests::test_a_deadline_cuts_the_sending_short_not_the_receiving",),
+    ),
+    Mutation(
+        "half-close-no-producer",
+        "nbclient/protocol.py",
+        "        transport.unregisterProducer()\n        transport.loseWriteConnection()\n",
+        "        transport.loseWriteConnection()\n",
+        (
+            f"{PROTOCOL}HalfCloseTests::"
+            "test_our_half_close_sends_everything_first_and_goes_on_reading",
+        ),
+    ),
+    Mutation(
+        "half-close-not-under-tls",
+        "nbclient/protocol.py",
+        "        if self._secure or self._closed or self._writeClosed or",
+        "        if self._closed or self._writeClosed or",
+        (
+            f"{PROTOCOL}HalfCloseTests::test_under_tls_there_is_no_half_close",
+            f"{DIALERS}OurTLSTests::test_our_half_close_sends_everything_and_still_receives",
+        ),
+    ),
+    Mutation(
+        "half-closed-link-ends",
+        "nbclient/states.py",
+        "    close = (A.CLOSE, A.ARM_CLOSE)\n",
+        "    close = (A.CLOSE,)\n",
+        (
+            f"{FACTORY}ReadyTests::test_a_half_closed_peer_that_reads_no_more_still_ends",
+            f"{FACTORY}StoppingTests::test_a_stalled_peer_is_aborted_at_the_deadline",
+        ),
+    ),
+    Mutation(
+        "held-back-loss",
+        "nbclient/protocol.py",
+        "            if not self.settled and (self._deaf or not self._pending):\n",
+        "            if not self.settled:\n",
+        (
+            f"{PROTOCOL}EndingTests::test_the_loss_waits_for_frames_still_held_back",
+            f"{PROTOCOL}EndingTests::test_the_loss_waits_for_the_callback_at_work",
+            f"{FACTORY}DiallingTests::"
+            "test_the_wait_begins_at_the_loss_not_when_the_last_frame_is_done",
+        ),
+    ),
+    # A loss is one loss.
+    Mutation(
+        "loss-once",
+        "nbclient/protocol.py",
+        "        if self._gone is not None:\n            return\n        self._gone = reason\n",
+        "        self._gone = reason\n",
+        (f"{PROTOCOL}EndingTests::test_a_loss_is_told_once",),
+    ),
+    Mutation(
+        "loss-from-the-connection-only",
+        "nbclient/factory.py",
+        '"""Nothing to do: the connection\'s own hook has reported it, on every dialer."""\n',
+        "self._losses += 1\n        self.dialFailed(reason)\n",
+        (
+            f"{FACTORY}ConnectorTests::test_a_double_loss_is_counted_once",
+            f"{DIALERS}ConnectTCPTests::test_a_loss_is_counted_once_and_redialled",
+        ),
+    ),
+    Mutation(
+        "history-is-ignored",
+        "nbclient/factory.py",
+        'unless to a connection that is history already."""\n'
+        "        if connection is self.connection:\n",
+        'whatever it was."""\n        if True:\n',
+        (
+            f"{FACTORY}ReadyTests::"
+            "test_a_callback_of_an_old_connection_that_fails_late_harms_nobody",
+        ),
+    ),
+    # After our close, nothing.
+    Mutation(
+        "no-frame-after-our-close",
+        "nbclient/protocol.py",
+        "        self._deaf = True\n        self._halt()\n",
+        "        self._halt()\n",
+        (
+            f"{PROTOCOL}EndingTests::test_no_frame_after_our_close",
+            f"{FACTORY}StoppingTests::test_inside_a_frame_callback",
+        ),
+    ),
+    Mutation(
+        "loop-ends-at-our-close",
+        "nbclient/protocol.py",
+        "        self._deaf = True\n        self._halt()\n",
+        "        self._deaf = True\n",
+        (
+            f"{PROTOCOL}EndingTests::test_no_frame_after_our_close",
+            f"{FACTORY}StoppingTests::test_inside_a_frame_callback",
+        ),
+    ),
+    Mutation(
+        "close-of-the-transport-is-ours",
+        "nbclient/protocol.py",
+        "        transport.loseConnection = self.loseConnection\n",
+        "",
+        (f"{PROTOCOL}EndingTests::test_no_frame_after_a_close_of_the_transport_itself",),
+    ),
+    Mutation(
+        "no-producer-at-close",
+        "nbclient/protocol.py",
+        "        transport.unregisterProducer()\n        transport.loseConnection()\n",
+        "        transport.loseConnection()\n",
+        (
+            f"{PROTOCOL}EndingTests::test_a_full_transport_closes_when_it_has_sent_everything",
+            f"{DIALERS}OurTLSTests::test_stop_while_ready_sends_what_was_written",
+            f"{DIALERS}ConnectSSLTests::test_stop_while_ready_sends_what_was_written",
+        ),
+    ),
+    Mutation(
+        "broken-callback-not-called-again",
+        "nbclient/protocol.py",
+        "    def _failed(self, reason: Failure) -> None:\n        self._stopListening()\n",
+        "    def _failed(self, reason: Failure) -> None:\n",
+        (
+            f"{PROTOCOL}EndingTests::test_a_broken_callback_is_not_called_again_while_draining",
+            f"{PROTOCOL}FaultTests::test_without_a_link_a_fault_aborts_and_leaves_no_tail",
+        ),
+    ),
+    # A connection is proven before it counts.
+    Mutation(
+        "handshake-heard",
+        "nbclient/protocol.py",
+        "            alsoProvides(transport.wrappedProtocol, IHandshakeListener)\n",
+        "            pass\n",
+        (
+            f"{PROTOCOL}OpeningTests::test_under_tls_only_after_the_handshake",
+            f"{DIALERS}ConnectSSLTests::test_frames_both_ways",
+            f"{DIALERS}WrapClientTLSTests::test_frames_both_ways",
+            f"{DIALERS}OurTLSTests::test_frames_both_ways",
+        ),
+    ),
+    Mutation(
+        "handshake-waited-for",
+        "nbclient/protocol.py",
+        "        if not self._secure:\n            self.handshakeCompleted()\n",
+        "        self.handshakeCompleted()\n",
+        (
+            f"{PROTOCOL}OpeningTests::test_under_tls_only_after_the_handshake",
+            f"{FACTORY}DiallingTests::"
+            "test_a_handshake_that_fails_grows_the_delay_and_is_never_ready",
+            f"{DIALERS}OurTLSTests::test_plain_text_where_tls_should_be_backs_off",
+        ),
+    ),
+    Mutation(
+        "connect-deadline",
+        "nbclient/states.py",
+        "    dial = (S.CONNECTING, (A.DIAL, A.ARM_CONNECT))\n",
+        "    dial = (S.CONNECTING, (A.DIAL,))\n",
+        (
+            f"{FACTORY}DiallingTests::test_a_connect_that_takes_too_long_is_given_up",
+            f"{FACTORY}DiallingTests::"
+            "test_a_handshake_that_never_ends_is_dropped_at_the_connect_deadline",
+            f"{DIALERS}OurTLSTests::test_a_handshake_that_never_comes_ends_at_the_deadline",
+        ),
+    ),
+    Mutation(
+        "connect-deadline-of-a-connector",
+        "nbclient/states.py",
+        "    adopt = (S.CONNECTING, (A.ARM_CONNECT,))\n",
+        "    adopt = (S.CONNECTING, ())\n",
+        (
+            f"{FACTORY}ConnectorTests::test_a_connect_timeout_stops_the_connector",
+            f"{DIALERS}ConnectSSLTests::test_a_handshake_that_never_comes_ends_at_the_deadline",
+        ),
+    ),
+    Mutation(
+        "connect-deadline-aborts",
+        "nbclient/factory.py",
+        "            self.connection.discard()\n            self.connection.abandonTransport()\n",
+        "            self.connection.discard()\n",
+        (
+            f"{FACTORY}DiallingTests::"
+            "test_a_handshake_that_never_ends_is_dropped_at_the_connect_deadline",
+            f"{FACTORY}StoppingTests::test_during_the_handshake",
+        ),
+    ),
+    Mutation(
+        "opening-deadline",
+        "nbclient/states.py",
+        "(S.OPENING, (A.ARM_OPENING, A.OPEN))",
+        "(S.OPENING, (A.DISARM, A.OPEN))",
+        (f"{FACTORY}ReadyTests::test_the_opening_has_its_deadline",),
+    ),
+    Mutation(
+        "opening-failure-aborts",
+        "nbclient/states.py",
+        "        (S.OPENING, E.ABORT): (S.DROPPING, abort),\n",
+        "",
+        (f"{FACTORY}ReadyTests::test_a_failed_opening_aborts_and_grows_the_delay",),
+    ),
+    Mutation(
+        "lost-while-opening",
+        "nbclient/states.py",
+        "        (S.OPENING, E.LOST): lost,\n",
+        "",
+        (f"{FACTORY}ReadyTests::test_lost_while_opening",),
+    ),
+    Mutation(
+        "lost-in-the-handshake",
+        "nbclient/states.py",
+        "        (S.CONNECTING, E.LOST): lost,\n",
+        "",
+        (
+            f"{FACTORY}DiallingTests::"
+            "test_a_handshake_that_fails_grows_the_delay_and_is_never_ready",
+            f"{DIALERS}OurTLSTests::test_plain_text_where_tls_should_be_backs_off",
+        ),
+    ),
+    # Redialling is polite.
+    Mutation(
+        "proof-of-stability",
+        "nbclient/factory.py",
+        "        if ready >= self.backoff.stable_after:\n",
+        "        if ready >= 0:\n",
+        (
+            f"{FACTORY}DiallingTests::test_accept_then_close_grows_the_delay",
+            f"{FACTORY}DiallingTests::test_a_greeting_before_the_close_is_no_proof_either",
+        ),
+    ),
+    Mutation(
+        "stability-forgives",
+        "nbclient/factory.py",
+        "        if ready >= self.backoff.stable_after:\n",
+        "        if ready < 0:\n",
+        (f"{FACTORY}DiallingTests::test_a_link_that_was_stable_starts_over",),
+    ),
+    Mutation(
+        "full-jitter",
+        "nbclient/backoff.py",
+        "        return self.cap(failures) * random()\n",
+        "        return self.cap(failures) * (0.5 + random() / 2)\n",
+        (
+            f"{BACKOFF}test_the_jitter_is_full_so_that_a_delay_may_be_anything_from_zero_to_the_cap",
+            f"{BACKOFF}test_a_server_that_returns_after_a_common_loss_meets_no_storm",
+            f"{FACTORY}DiallingTests::test_the_jitter_spreads_every_wait_over_all_of_it",
+        ),
+    ),
+    Mutation(
+        "jitter-within-the-cap",
+        "nbclient/backoff.py",
+        "        return self.cap(failures) * random()\n",
+        "        return self.cap(failures) * 1.2 * random()\n",
+        (
+            f"{BACKOFF}test_a_delay_lies_between_nothing_and_the_cap_whatever_the_dice_say",
+            f"{FACTORY}DiallingTests::test_an_attempt_that_fails_is_followed_by_another_ever_later",
+        ),
+    ),
+    Mutation(
+        "redial-by-a-timer",
+        "nbclient/factory.py",
+        "        self._arm(delay, Event.RETRY_DUE)\n",
+        "        self._arm(delay, Event.RETRY_DUE) if delay else "
+        "self._machine.handle(Event.RETRY_DUE)\n",
+        (f"{FACTORY}ReconnectNowTests::test_while_waiting_it_shortens_the_wait",),
+    ),
+    Mutation(
+        "one-link-one-connector",
+        "nbclient/factory.py",
+        "                cast(Any, connector).stopConnecting()\n"
+        "                raise self._runningAlready()\n",
+        "                return\n",
+        (f"{FACTORY}ConnectorTests::test_a_second_connector_is_refused",),
+    ),
+    # Stop ends it, in any state.
+    Mutation(
+        "stop-while-dialling",
+        "nbclient/states.py",
+        "        (S.CONNECTING, E.STOP): (S.CLOSING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),\n",
+        "        (S.CONNECTING, E.STOP): (S.CLOSING, (A.ARM_OVERDUE,)),\n",
+        (
+            f"{FACTORY}StoppingTests::test_while_dialling",
+            f"{FACTORY}StoppingTests::test_during_the_handshake",
+        ),
+    ),
+    Mutation(
+        "stop-while-opening",
+        "nbclient/states.py",
+        "        (S.OPENING, E.STOP): (S.CLOSING, close),\n",
+        "",
+        (
+            f"{FACTORY}StoppingTests::test_while_opening",
+            f"{DIALERS}ConnectTCPTests::test_stop_while_opening",
+        ),
+    ),
+    Mutation(
+        "events-are-queued",
+        "nbclient/states.py",
+        "        if self._busy:\n            if self._queue is None:\n",
+        "        if False:\n            if self._queue is None:\n",
+        (
+            "tests/test_states.py::"
+            "test_an_event_posted_by_an_action_waits_until_the_transition_is_over",
+            f"{FACTORY}StoppingTests::test_inside_a_ready_callback",
+        ),
+    ),
+    Mutation(
+        "stop-deadline-aborts",
+        "nbclient/states.py",
+        "        (S.CLOSING, E.DEADLINE): (S.CLOSING, abort),\n",
+        "",
+        (
+            f"{FACTORY}StoppingTests::test_a_stalled_peer_is_aborted_at_the_deadline",
+            f"{DIALERS}ConnectTCPTests::test_stop_with_a_stalled_peer_ends_at_the_deadline",
+        ),
+    ),
+    Mutation(
+        "drop-deadline-aborts",
+        "nbclient/states.py",
+        "        (S.DROPPING, E.DEADLINE): (S.DROPPING, abort),\n",
+        "",
+        (f"{FACTORY}ReadyTests::test_a_half_closed_peer_that_reads_no_more_still_ends",),
+    ),
+    Mutation(
+        "overdue-while-closing",
+        "nbclient/states.py",
+        "        (S.CLOSING, E.OVERDUE): (S.STOPPED, (A.FORSAKE, A.FINISH)),\n",
+        "",
+        (
+            f"{FACTORY}StoppingTests::"
+            "test_a_transport_that_never_reports_its_end_cannot_hold_up_the_stop",
+            f"{FACTORY}StoppingTests::test_while_a_dial_cannot_be_cancelled",
+        ),
+    ),
+    Mutation(
+        "overdue-while-dropping",
+        "nbclient/states.py",
+        "        (S.DROPPING, E.OVERDUE): (S.SETTLING, (A.COUNT, A.FORSAKE, A.SETTLE)),\n",
+        "",
+        (
+            f"{FACTORY}StoppingTests::"
+            "test_a_transport_that_never_reports_its_end_cannot_hold_up_the_link",
+            f"{FACTORY}DiallingTests::test_a_dial_that_cannot_be_cancelled_is_forsaken",
+        ),
+    ),
+    Mutation(
+        "refusal",
+        "nbclient/factory.py",
+        "self.connection is not None:\n            return Refusal()\n",
+        "self.connection is not None:\n            return None\n",
+        (
+            f"{FACTORY}StoppingTests::test_while_a_dial_cannot_be_cancelled",
+            f"{FACTORY}BuildingTests::test_a_connection_nobody_wants_is_aborted",
+        ),
+    ),
+    Mutation(
+        "refusal-aborts",
+        "nbclient/dialers.py",
+        "        transport.abortConnection()\n",
+        "        pass\n",
+        (
+            "tests/test_dialers.py::RefusalTests::test_it_aborts_in_plain_and_under_tls",
+            f"{FACTORY}StoppingTests::test_while_a_dial_cannot_be_cancelled",
+        ),
+    ),
+    Mutation(
+        "no-timer-after-stop",
+        "nbclient/states.py",
+        "        (S.WAITING, E.STOP): (S.STOPPED, (A.DISARM, A.FINISH)),\n",
+        "        (S.WAITING, E.STOP): (S.STOPPED, (A.FINISH,)),\n",
+        (f"{DIALERS}ConnectTCPTests::test_stop_while_waiting",),
+    ),
+    Mutation(
+        "disarm",
+        "nbclient/factory.py",
+        "        timer, self._timer = self._timer, None\n"
+        "        if timer is not None:\n            timer.cancel()\n",
+        "        self._timer = None\n",
+        (
+            f"{FACTORY}StoppingTests::test_while_waiting",
+            f"{FACTORY}StoppingTests::test_while_ready_what_was_written_is_sent_first",
+            f"{DIALERS}ConnectTCPTests::test_stop_while_waiting",
+        ),
+    ),
+    Mutation(
+        "no-watch-after-the-connection",
+        "nbclient/factory.py",
+        "        self._silence = self._partial = None\n"
+        "        if timer is not None:\n            timer.cancel()\n",
+        "        self._silence = self._partial = None\n",
+        (f"{FACTORY}WatchTests::test_the_watch_ends_with_the_connection",),
+    ),
+    Mutation(
+        "start-again",
+        "nbclient/states.py",
+        "        elif new is State.CONNECTING:\n            self.stopping = False\n",
+        "",
+        (
+            f"{FACTORY}StoppingTests::test_start_again",
+            "tests/test_states.py::test_a_new_start_forgets_the_old_stop",
+        ),
+    ),
+    # Whoever no longer waits is forgotten.
+    Mutation(
+        "forget-who-waits-for-ready",
+        "nbclient/factory.py",
+        "Deferred(self._readyWaiters.remove)",
+        "Deferred()",
+        (f"{REGRESSIONS}test_of_the_link_being_ready",),
+    ),
+    Mutation(
+        "forget-who-waits-for-the-end",
+        "nbclient/factory.py",
+        "Deferred(self._endWaiters.remove)",
+        "Deferred()",
+        (f"{REGRESSIONS}test_of_the_links_end",),
+    ),
+    Mutation(
+        "forget-who-stops",
+        "nbclient/factory.py",
+        "Deferred(self._stopWaiters.remove)",
+        "Deferred()",
+        (f"{REGRESSIONS}test_of_a_stop",),
+    ),
+    Mutation(
+        "forget-who-drains",
+        "nbclient/pump.py",
+        "Deferred(self._drains.remove)",
+        "Deferred()",
+        (
+            f"{REGRESSIONS}test_of_the_end_of_the_outbox",
+            f"{PUMP}DrainingTests::test_a_wait_that_was_cancelled_is_forgotten",
+        ),
+    ),
+    Mutation(
+        "forget-who-sends",
+        "nbclient/pump.py",
+        "Deferred(withdraw))",
+        "Deferred())",
+        (
+            f"{REGRESSIONS}test_of_room_in_the_outbox",
+            f"{PUMP}WithdrawingTests::test_what_waits_can_be_withdrawn_and_its_room_comes_back",
+            f"{FACTORY}SendingTests::test_a_waiting_send_may_be_withdrawn",
+        ),
+    ),
+    Mutation(
+        "forget-who-takes",
+        "nbclient/protocol.py",
+        "Deferred(self._takers.remove)",
+        "Deferred()",
+        (
+            f"{REGRESSIONS}test_of_the_next_frame",
+            f"{PROTOCOL}WaitingForFramesTests::test_a_cancelled_waiter_is_forgotten",
+        ),
+    ),
+    Mutation(
+        "forget-who-looks",
+        "nbclient/protocol.py",
+        "Deferred(self._forgetLooker)",
+        "Deferred()",
+        (f"{REGRESSIONS}test_of_a_frame_expected",),
+    ),
+    # Back-pressure.
+    Mutation(
+        "pause-keeps-the-rest",
+        "nbclient/protocol.py",
+        "self._rest, self._restNext = frames, len(frames) - left\n",
+        "self._rest, self._restNext = frames, len(frames) - left + 1\n",
+        (
+            f"{PROTOCOL}PausingTests::test_pause_and_resume_at_every_frame_neither_loses_nor_repeats",
+            f"{PROTOCOL}PausingTests::test_pause_inside_a_callback_stops_right_there",
+        ),
+    ),
+    Mutation(
+        "pause-repeats-nothing",
+        "nbclient/protocol.py",
+        "self._rest, self._restNext = frames, len(frames) - left\n",
+        "self._rest, self._restNext = frames, len(frames) - left - 1\n",
+        (
+            f"{PROTOCOL}PausingTests::test_a_deferred_holds_back_the_next_frame",
+            f"{PROTOCOL}PausingTests::test_pause_inside_a_callback_stops_right_there",
+        ),
+    ),
+    Mutation(
+        "pause-ends-the-loop",
+        "nbclient/protocol.py",
+        "        iterator.__setstate__(len(frames))\n",
+        "",
+        (f"{PROTOCOL}PausingTests::test_pause_inside_a_callback_stops_right_there",),
+    ),
+    Mutation(
+        "halt-in-constant-time",
+        "nbclient/protocol.py",
+        "self._rest, self._restNext = frames, len(frames) - left\n",
+        "self._rest, self._restNext = frames[len(frames) - left :], 0\n",
+        (f"{PROTOCOL}PausingTests::test_many_pauses_in_one_chunk_cost_no_more_than_the_frames",),
+    ),
+    Mutation(
+        "token-resumes-once",
+        "nbclient/protocol.py",
+        "        owner, self._owner = self._owner, None\n",
+        "        owner = self._owner\n",
+        (f"{PROTOCOL}PausingTests::test_reading_goes_on_when_all_tokens_are_back",),
+    ),
+    Mutation(
+        "repeated-pause-producing",
+        "nbclient/protocol.py",
+        '"""The transport is full. Twisted says so again at every further write."""\n'
+        "        self._full = True\n",
+        '"""The transport is full."""\n        self._full = not self._full\n',
+        (f"{PROTOCOL}SendingTests::test_a_full_transport_is_not_writable_until_it_is_empty",),
+    ),
+    Mutation(
+        "answers-are-bounded",
+        "nbclient/protocol.py",
+        "            if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
+        "            if False:\n",
+        (f"{PROTOCOL}SendingTests::test_answers_to_a_peer_that_does_not_read_stop_the_questions",),
+    ),
+    Mutation(
+        "one-token-for-a-full-transport",
+        "nbclient/protocol.py",
+        "            if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
+        "            if self._answered > ANSWER_LIMIT:\n",
+        (
+            "tests/test_regressions.py::FullTransportTests::"
+            "test_many_answers_in_one_callback_are_one_reason_to_pause",
+        ),
+    ),
+    Mutation(
+        "silence-stands-still",
+        "nbclient/factory.py",
+        "                (watch.hold if held else watch.release)(self._now())\n",
+        "                pass\n",
+        (f"{FACTORY}WatchTests::test_silence_stands_still_while_we_do_not_read",),
+    ),
+    Mutation(
+        "watch-held",
+        "nbclient/liveness.py",
+        "        reference = now if self._held is None else self._held\n",
+        "        reference = now\n",
+        (
+            f"{FACTORY}WatchTests::test_silence_stands_still_while_we_do_not_read",
+            "tests/test_liveness.py::"
+            "test_while_held_it_stands_still_because_silence_then_says_nothing_about_the_peer",
+        ),
+    ),
+    # Sending: all or nothing, in order.
+    Mutation(
+        "accept-all-or-nothing",
+        "nbclient/pump.py",
+        "        if size - room > limit - self._sendersSize:\n",
+        "        if self._senders and size - room > limit - self._sendersSize:\n",
+        (f"{PUMP}AcceptingTests::test_more_than_may_wait_is_refused_whole",),
+    ),
+    Mutation(
+        "waiting-is-bounded",
+        "nbclient/pump.py",
+        "        if size - room > limit - self._sendersSize:\n",
+        "        if False:\n",
+        (
+            f"{PUMP}AcceptingTests::test_more_than_may_wait_is_refused_whole",
+            f"{PUMP}AcceptingTests::"
+            "test_as_much_again_as_the_outbox_holds_may_wait_and_not_a_frame_more",
+            f"{FACTORY}SendingTests::test_too_much_is_refused_not_dropped",
+        ),
+    ),
+    Mutation(
+        "nobody-overtakes",
+        "nbclient/pump.py",
+        "        taken = 0 if self._senders else self.outbox.accept(frames)\n",
+        "        taken = self.outbox.accept(frames)\n",
+        (f"{PUMP}AcceptingTests::test_nobody_overtakes_a_batch_that_waits",),
+    ),
+    Mutation(
+        "unsendable-refused-whole",
+        "nbclient/factory.py",
+        "        framing.check(frames)\n",
+        "        framing.check(frames[:1])\n",
+        (f"{FACTORY}SendingTests::test_an_unsendable_frame_is_refused_with_all_its_batch",),
+    ),
+    Mutation(
+        "rewind-keeps-the-order",
+        "nbclient/delivery/outbox.py",
+        "extendleft(reversed(self._flight))",
+        "extendleft(self._flight)",
+        (
+            "tests/test_outbox.py::"
+            "test_what_was_in_flight_is_sent_again_whole_and_before_what_is_newer",
+        ),
+    ),
+    # Hostile input.
+    Mutation(
+        "poison",
+        "nbclient/framing/delimited.py",
+        "        if self.fault is not None:\n            return []\n",
+        "",
+        (f"{FRAMING}test_a_fault_poisons_the_stream_behind_the_good_frames",),
+    ),
+    Mutation(
+        "fault-ends-the-connection",
+        "nbclient/protocol.py",
+        "            self._failed(Failure(self._decoder.fault))\n",
+        "",
+        (
+            f"{PROTOCOL}FaultTests::"
+            "test_an_over_long_frame_ends_the_connection_after_the_frames_before_it",
+            f"{FACTORY}ReadyTests::test_a_fault_of_the_peer_drops_and_backs_off",
+        ),
+    ),
+    Mutation(
+        "limit-and-size",
+        "nbclient/framing/delimited.py",
+        "        self.fault = FrameTooLong(self._limit, len(frames[at]))\n",
+        "        self.fault = FrameTooLong(len(frames[at]), self._limit)\n",
+        (
+            f"{PROTOCOL}FaultTests::"
+            "test_an_over_long_frame_ends_the_connection_after_the_frames_before_it",
+        ),
+    ),
+    Mutation(
+        "endless-line",
+        "nbclient/framing/delimited.py",
+        "        if len(self._carry) > self._limit:\n            self._overrun()\n",
+        "",
+        (
+            "tests/test_framing_delimited.py::test_an_endless_line_is_noticed_before_its_end",
+            f"{FRAMING}test_a_frame_without_end_costs_no_more_memory_than_the_limit",
+        ),
+    ),
+    Mutation(
+        "terminal-escapes",
+        "nbclient/daemon/terminal.py",
+        "    return text.translate(_TABLE)\n",
+        "    return text\n",
+        (
+            "tests/test_daemon_terminal.py::"
+            "test_every_control_and_format_character_of_unicode_is_escaped",
+            "tests/wire/test_commandline.py::"
+            "test_a_terminal_gets_no_control_bytes_and_keeps_its_flags",
+        ),
+    ),
+    Mutation(
+        "terminal-is-readable",
+        "nbclient/daemon/formats.py",
+        "    if encoding is not None:\n",
+        "    if False:\n",
+        (
+            "tests/test_daemon_formats.py::test_a_terminal_gets_a_readable_line_a_frame",
+            "tests/wire/test_commandline.py::"
+            "test_a_terminal_gets_no_control_bytes_and_keeps_its_flags",
+        ),
+    ),
+    # TLS proves who is there.
+    Mutation(
+        "tls-verified",
+        "nbclient/handshake.py",
+        "        connection.set_verify(\n",
+        "        (lambda *_: None)(\n",
+        (
+            f"{HANDSHAKE}test_a_self_signed_certificate_is_refused",
+            f"{HANDSHAKE}test_a_wrong_name_is_refused_and_the_right_ones_are_told",
+            f"{TLS}test_a_self_signed_certificate_is_refused",
+            f"{TLS}test_a_wrong_name_is_refused_unless_it_is_the_one_asked_for",
+        ),
+    ),
+    Mutation(
+        "tls-authority",
+        "nbclient/handshake.py",
+        "            if not ok:\n",
+        "            if False:\n",
+        (
+            f"{HANDSHAKE}test_a_self_signed_certificate_is_refused",
+            f"{HANDSHAKE}test_an_authority_not_in_the_file_is_refused",
+            f"{TLS}test_a_self_signed_certificate_is_refused",
+            f"{TLS}test_an_expired_certificate_is_refused",
+        ),
+    ),
+    Mutation(
+        "tls-name",
+        "nbclient/handshake.py",
+        "                _check_name(certificate, self._name)\n",
+        "                pass\n",
+        (
+            f"{HANDSHAKE}test_a_wrong_name_is_refused_and_the_right_ones_are_told",
+            f"{TLS}test_a_wrong_name_is_refused_unless_it_is_the_one_asked_for",
+        ),
+    ),
+    Mutation(
+        "tls-1.2",
+        "nbclient/handshake.py",
+        "raiseMinimumTo=TLSVersion.TLSv1_2, **options",
+        "insecurelyLowerMinimumTo=TLSVersion.TLSv1_0, **options",
+        (f"{HANDSHAKE}test_older_versions_are_forbidden_whatever_this_openssl_would_do",),
+    ),
+    Mutation(
+        "tls-pins",
+        "nbclient/handshake.py",
+        "        if depth == 0 and self._pins:\n",
+        "        if False:\n",
+        (
+            f"{HANDSHAKE}test_a_pin_that_does_not_match_is_refused_and_the_right_ones_told",
+            f"{TLS}test_a_pin_is_checked_beside_the_rest_or_instead_of_it",
+        ),
+    ),
+    Mutation(
+        "tls-pin-of-the-server-itself",
+        "nbclient/handshake.py",
+        "        if depth == 0 and self._pins:\n",
+        "        if depth == 1 and self._pins:\n",
+        (f"{HANDSHAKE}test_a_pinned_certificate_sent_along_by_another_server_is_no_match",),
+    ),
+    Mutation(
+        "tls-strings-verify",
+        "nbclient/endpoints.py",
+        "    if isinstance(endpoint, SSL4ClientEndpoint):  # written in another way\n",
+        "    if False:\n",
+        (f"{ENDPOINTS}test_unverified_tls_is_refused_however_it_is_written",),
+    ),
+    # The clock.
+    Mutation(
+        "monotonic-clock",
+        "nbclient/daemon/clocks.py",
+        "    reactor.seconds = time.monotonic\n",
+        "",
+        (
+            "tests/test_daemon_clocks.py::ClockTests::"
+            "test_the_time_of_day_is_left_for_the_monotonic_clock",
+            f"{WIRE}test_a_clock_set_back_an_hour_stops_no_timer_of_a_monotonic_reactor",
+            f"{WIRE}test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting",
+        ),
+    ),
+    Mutation(
+        "monotonic-clock-of-the-shell",
+        "nbclient/daemon/shell.py",
+        "    use_monotonic_clock(reactor)\n",
+        "",
+        (f"{WIRE}test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting[python]",),
+    ),
+    Mutation(
+        "monotonic-clock-of-the-daemon",
+        "nbclient/daemon/twistd.py",
+        "    if not use_monotonic_clock(reactor):\n",
+        "    if False:\n",
+        (f"{WIRE}test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting[twistd]",),
+    ),
+    # The tests themselves.
+    Mutation(
+        "nothing-skips-in-ci",
+        "tests/conftest.py",
+        '        report.outcome = "failed"\n',
+        "        pass\n",
+        ("tests/packaging/test_ci.py::test_a_skip_is_a_failure_in_ci_and_says_what_was_missing",),
+    ),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
