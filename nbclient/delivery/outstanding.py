@@ -1,0 +1,158 @@
+"""Requests that wait for their answers: which answer is whose, and which are overdue.
+
+Serves whoever sends something and needs the peer's application to answer: the
+caller keeps what stands for a request (a Deferred, a place in the outbox) as
+`Request.item`, and gets it back with the answer, the timeout or the loss.
+
+How an answer finds its request:
+
+* in turn (no `key`): the n-th answer belongs to the n-th request, as in Redis,
+  SMTP or, with a window of one, HL7's MLLP. After a timeout nobody can say
+  whether the next answer is late or the next request's, so none is believed any
+  more: `broken` is set, and **the connection has to be dropped**;
+* by key (an identifier that the answer repeats, as in Modbus TCP): after a
+  timeout the connection can stay. A late answer finds no request and is
+  ignored; its key is not used again until it has come, or for the
+  `RETIRED` keys that time out after it (`usable`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from nbclient.errors import LocalError
+
+T = TypeVar("T")
+
+RETIRED = 10_000
+"""Keys of overdue requests remembered, at most: a bound on memory."""
+
+
+@frozen
+class Request(Generic[T]):
+    """A request that was sent.
+
+    :ivar item: what the caller gave.
+    :ivar key: what its answer will carry; in turn: None.
+    :ivar sent: when, seconds on the caller's monotonic scale.
+    """
+
+    item: T
+    key: Hashable
+    sent: float
+
+
+class Outstanding(Generic[T]):
+    """The requests in flight on one connection, oldest first.
+
+    All times are seconds on one monotonic scale that the caller chooses.
+
+    :param window: how many may be in flight; 1 is stop-and-wait.
+    :param timeout: seconds from a request to its answer; None: for ever.
+    :param key: takes an answer's key out of a frame, or None where the frame
+        answers nothing; without it answers come in turn.
+    :raises ValueError: for a figure that makes no sense.
+    """
+
+    def __init__(
+        self,
+        window: int,
+        timeout: float | None,
+        key: Callable[[bytes], Hashable | None] | None = None,
+    ) -> None:
+        if window < 1:
+            raise ValueError(f"'window' must be at least 1: {window}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"'timeout' must be more than 0 seconds: {timeout}")
+        self.window = window
+        self.timeout = timeout
+        self.broken = False
+        self._key = key
+        # By key; in turn by a number of our own. One timeout for all, so the
+        # oldest is always the first to be overdue.
+        self._flight: OrderedDict[Hashable, Request[T]] = OrderedDict()
+        self._retired: OrderedDict[Hashable, None] = OrderedDict()
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._flight)
+
+    @property
+    def room(self) -> int:
+        """How many more may be sent now; none on a connection that has to be dropped."""
+        return 0 if self.broken else self.window - len(self._flight)
+
+    def usable(self, key: Hashable) -> bool:
+        """Whether a request may carry `key`: nothing of that key is owed."""
+        return key not in self._flight and key not in self._retired
+
+    def sent(self, item: T, now: float, key: Hashable | None = None) -> None:
+        """A request leaves now. To be called before it is written: its answer may be quick.
+
+        :param key: what its answer will carry; needed by key, meaningless in turn.
+        :raises LocalError: there is no `room`, or the key is not `usable`.
+        """
+        if self.room <= 0:
+            raise LocalError(f"there is no room: {len(self)} of {self.window} requests wait")
+        place: Hashable
+        if self._key is None:
+            self._number += 1
+            place = self._number
+        elif key is None or not self.usable(key):
+            raise LocalError(f"the key {key!r} cannot be used: an answer to it is still owed")
+        else:
+            place = key
+        self._flight[place] = Request(item, key, now)
+
+    def matched(self, frame: bytes) -> Request[T] | None:
+        """The request that `frame` answers, which is then no longer in flight; or None."""
+        if self._key is None:
+            if self.broken or not self._flight:
+                return None
+            return self._flight.popitem(last=False)[1]
+        key = self._key(frame)
+        if key is None:
+            return None
+        self._retired.pop(key, None)
+        return self._flight.pop(key, None)
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds until the first request is overdue; None: none will be."""
+        if self.timeout is None or self.broken or not self._flight:
+            return None
+        return self.timeout - (now - next(iter(self._flight.values())).sent)
+
+    def expired(self, now: float) -> list[Request[T]]:
+        """The requests overdue at `now`, oldest first; they are no longer in flight.
+
+        In turn this sets `broken`, and what remains in flight waits for `lost`.
+        """
+        overdue = []
+        while (left := self.remaining(now)) is not None and left <= 0:
+            place, request = self._flight.popitem(last=False)
+            overdue.append(request)
+            if self._key is not None:
+                self._retire(place)
+        # Afterwards: `remaining` knows no deadline on a broken connection.
+        self.broken = self.broken or (self._key is None and bool(overdue))
+        return overdue
+
+    def lost(self) -> list[Request[T]]:
+        """The connection is gone: everything in flight, oldest first.
+
+        The same object can serve the next connection, which owes nothing.
+        """
+        requests = list(self._flight.values())
+        self._flight.clear()
+        self._retired.clear()
+        self.broken = False
+        return requests
+
+    def _retire(self, key: Hashable) -> None:
+        self._retired[key] = None
+        if len(self._retired) > RETIRED:
+            self._retired.popitem(last=False)
