@@ -18,10 +18,10 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import react
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, framing
-from nbclient.daemon.terminal import escape
 from nbclient.endpoints import parse_port, tcp
 from nbclient.errors import SpecError
 from nbclient.reasons import explain
+from nbclient.terminal import escape
 
 USAGE = "usage: hello.py [HOST PORT]"
 

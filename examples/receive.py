@@ -16,9 +16,9 @@ from typing import Any
 from twisted.internet.task import react
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, framing
-from nbclient.daemon.terminal import escape
 from nbclient.endpoints import parse_port
 from nbclient.errors import ConnectionClosed, GaveUp, SpecError
+from nbclient.terminal import escape
 
 USAGE = "usage: receive.py HOST PORT"
 

@@ -29,10 +29,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nbclient import FrameProtocol, ReconnectingFactory, State, framing
-from nbclient.daemon.terminal import escape
 from nbclient.endpoints import parse_host_port, tcp
 from nbclient.errors import SpecError
 from nbclient.reasons import explain
+from nbclient.terminal import escape
 
 USAGE = "usage: switchboard.py HOST:PORT [HOST:PORT ...]"
 

@@ -20,10 +20,10 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from nbclient import FrameProtocol, LinkService, ReconnectingFactory, State, framing
-from nbclient.daemon.terminal import escape
 from nbclient.endpoints import parse_port, tcp
 from nbclient.errors import SpecError
 from nbclient.reasons import explain
+from nbclient.terminal import escape
 
 USAGE = "usage: watcher.py HOST PORT [HOST PORT ...]"
 

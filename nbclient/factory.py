@@ -17,7 +17,7 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -68,8 +68,9 @@ class LinkStats:
     :ivar state: where the link is, and `since` how many seconds.
     :ivar reading_held: whether this side holds back reading now.
     :ivar attempts: failed attempts and short-lived connections in a row.
-    :ivar dials: attempts made; `connects`: of them connected; `readies`: of
-        them ready; `losses`: connections that ended.
+    :ivar dials: attempts made; `connects`: of them connected, TLS handshake
+        included; `readies`: of these, ready; `losses`: of these, ended, other
+        than by `stop`.
     :ivar delivery: the level of delivery in force.
     :ivar skipped: faulty frames passed over.
     """
@@ -175,6 +176,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._verdict: GaveUp | None = None
 
     # -- what applications call ------------------------------------------------
+
+    @classmethod
+    def forProtocol(cls, protocol: Any, *args: Any, **kwargs: Any) -> Self:
+        """A link whose connections are made by `protocol`, a class or a callable."""
+        return cast(Self, super().forProtocol(protocol, *args, **kwargs))
 
     @property
     def outbox(self) -> Outbox:
@@ -443,7 +449,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _count(self) -> None:
         """Another attempt came to nothing, or a connection ended: the wait begins now."""
-        self._losses += self.connection is not None
+        self._losses += self.connection is not None and self.connection.up
         self._attempts += 1
         self._dueAt = self._now() + self.backoff.delay(self._attempts, self._random)
 

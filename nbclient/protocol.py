@@ -68,6 +68,7 @@ class FrameProtocol(FrameReceiver):
     :ivar bytesIn: bytes received.
     :ivar bytesOut: bytes written.
     :ivar readingHeld: somebody holds a `PauseToken`.
+    :ivar up: the transport can be used: connected and, under TLS, handshake done.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
     :ivar settled: the application has been told everything, the loss included.
@@ -85,7 +86,7 @@ class FrameProtocol(FrameReceiver):
 
     _raw: Any = None
     _secure = False
-    _up = False
+    up = False
     _peerClosed = False
     _writeClosed = False
     _closed = False  # the transport was told to close
@@ -281,8 +282,8 @@ class FrameProtocol(FrameReceiver):
 
         OpenSSL reports a renegotiation the same way; only the first counts.
         """
-        if not self._up and not self._closed:
-            self._up = True
+        if not self.up and not self._closed:
+            self.up = True
             self._link.connectionUp(self)
 
     def readConnectionLost(self) -> None:

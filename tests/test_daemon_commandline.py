@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,12 +19,14 @@ from nbclient.daemon.commandline import (
     help_text,
     reference,
     spelling,
+    tell,
 )
 from nbclient.daemon.options import SHELL, TWISTD, table
 from tests.conformance.daemon import daemon, shell
 from tests.test_daemon_checks import refused
 
-REFERENCE = Path(__file__).parent.parent / "docs" / "command-line.md"
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "command-line.md"
 
 
 def test_values_arrive_parsed_and_what_was_given_is_known() -> None:
@@ -134,3 +138,36 @@ def test_the_page_is_written_by_running_the_module(capsys: pytest.CaptureFixture
     sys.modules.pop("nbclient.daemon.commandline", None)
     runpy.run_module("nbclient.daemon.commandline", run_name="__main__")
     assert capsys.readouterr().out == reference()
+
+
+@pytest.mark.parametrize(
+    ("sink", "status", "said"),
+    [("| true", 0, ""), (">/dev/full", 2, "nbclient: standard output: No space left on device\n")],
+)
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_into_a_closed_pipe_or_a_full_disk_is_no_traceback(
+    word: str, sink: str, status: int, said: str
+) -> None:
+    command = f"set -o pipefail; (sleep 0.2; exec {sys.executable} -m nbclient {word}) {sink}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.parametrize(("error", "status"), [(BrokenPipeError(), 0), (OSError(28, "full"), 2)])
+def test_what_could_not_be_printed_is_not_tried_again_at_exit(
+    error: OSError, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(text: str, flush: bool = False, file: object = None) -> None:
+        if file is None:
+            raise error
+
+    replaced: list[int] = []
+    out = sys.stdout.fileno()
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as left:
+        patched.setattr("builtins.print", broken)
+        patched.setattr(os, "dup2", lambda old, new: (os.close(old), replaced.append(new)))
+        tell("help")
+    assert left.value.code == status
+    assert replaced == [out]

@@ -15,6 +15,7 @@ PURE = [
     "nbclient.framing",
     "nbclient.liveness",
     "nbclient.states",
+    "nbclient.terminal",
 ]
 
 # Runs in an interpreter of its own: here, Twisted is loaded already.

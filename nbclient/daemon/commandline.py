@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getopt
+import os
 import platform
 import sys
 import textwrap
@@ -128,8 +129,11 @@ class SettingsOptions(usage.Options):
     def opt_version(self) -> NoReturn:
         """Show the versions and exit."""
         python = platform.python_version()
-        print(f"nbclient {__version__} (Twisted {twisted_version}, Python {python})")
-        sys.exit(0)
+        tell(f"nbclient {__version__} (Twisted {twisted_version}, Python {python})")
+
+    def opt_help(self) -> NoReturn:
+        """Display this help and exit."""
+        tell(str(self))
 
     def __str__(self) -> str:
         return help_text(self.front)
@@ -190,6 +194,18 @@ def _parameter(option: Option) -> Any:
 
 _add_options(ShellOptions)
 _add_options(TwistdOptions)
+
+
+def tell(text: str) -> NoReturn:
+    """Print what was asked for and exit; a reader that has enough (``| head``) is no fault."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # What is still buffered would raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            refuse(f"standard output: {error.strerror}")
+    raise SystemExit(0)
 
 
 def refuse(message: str) -> NoReturn:

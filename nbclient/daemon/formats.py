@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from nbclient import framing
-from nbclient.daemon.terminal import StreamEscaper, escape
 from nbclient.errors import SpecError
 from nbclient.framing.base import Framing
+from nbclient.terminal import StreamEscaper, escape
 
 NAMES = ("hex", "base64", "record")
 

@@ -15,10 +15,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from nbclient.daemon.streams import os_reason
-from nbclient.daemon.terminal import printable
 from nbclient.daemon.worker import Runner
 from nbclient.errors import FrameError, LocalError, NBClientError
 from nbclient.framing.base import Framing
+from nbclient.terminal import printable
 
 CHUNK = 64 * 1024
 """Most bytes of one read."""

@@ -17,13 +17,13 @@ from nbclient.backoff import Backoff
 from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
-from nbclient.daemon.terminal import hexdump
 from nbclient.daemon.values import shown
 from nbclient.errors import LocalError, SpecError
 from nbclient.factory import ReconnectingFactory, explain
 from nbclient.framing.base import Framing
 from nbclient.protocol import FrameProtocol
 from nbclient.receiving import Result
+from nbclient.terminal import hexdump
 
 DEMO_MAXIMUM = 3.0
 """Bound of each wait in the demo, seconds: it should be back before one stops looking."""

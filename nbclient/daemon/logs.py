@@ -23,8 +23,8 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from nbclient.daemon.formats import clock_time
-from nbclient.daemon.terminal import visible
 from nbclient.factory import explain
+from nbclient.terminal import visible
 
 NAMESPACE = "nbclient"
 MOST = 4000

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from nbclient.daemon.terminal import printable
+from nbclient.terminal import printable
 
 LOG_FRAMES = 10
 LOG_BYTES = 200

@@ -15,10 +15,10 @@ from twisted.python.failure import Failure
 
 from nbclient.daemon.formats import Format
 from nbclient.daemon.outputs import LOG_BYTES, Output
-from nbclient.daemon.terminal import printable
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import Writer
 from nbclient.errors import FrameError
+from nbclient.terminal import printable
 
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""

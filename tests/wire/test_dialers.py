@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from functools import cache
@@ -26,9 +27,9 @@ from tests.conformance.dialers import DialerConformance, reactor
 
 @cache
 def certs() -> Certs:
-    """One set of certificates for this file; the folder goes with the last test."""
+    """One set of certificates for this file."""
     folder = tempfile.mkdtemp(prefix="nbclient-certs-")
-    reactor.addSystemEventTrigger("after", "shutdown", shutil.rmtree, folder, True)
+    atexit.register(shutil.rmtree, folder, True)
     return make_certs(folder)
 
 

@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbclient.daemon.terminal import (
+from nbclient.terminal import (
     StreamEscaper,
     escape,
     hexdump,
