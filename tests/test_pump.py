@@ -131,12 +131,12 @@ class SendingTests(PumpTestCase):
         self.assertEqual(self.attached().written, [])
         self.assertEqual(self.pump.outbox.counters.acknowledged, 1)
 
-    def test_what_was_in_flight_at_a_loss_is_sent_again_first(self) -> None:
-        self.offer([b"one", b"two"])
-        self.pump.outbox.take(1)  # as a connection under a stricter level would leave it
+    def test_what_was_in_flight_at_a_loss_is_sent_again_first_and_in_order(self) -> None:
+        self.offer([b"one", b"two", b"three"])
+        self.pump.outbox.take(FRAME_COST + 4)  # as under a stricter level of delivery
         self.pump.rewind()
-        self.assertEqual(self.attached().written, [b"one", b"two"])
-        self.assertEqual(self.pump.outbox.counters.resent, 1)
+        self.assertEqual(self.pump.outbox.counters.resent, 2)
+        self.assertEqual(self.attached().written, [b"one", b"two", b"three"])
 
     def test_a_frame_that_this_connection_cannot_carry_is_set_aside_alone(self) -> None:
         """Checked when accepted; but a protocol may change its framing afterwards."""

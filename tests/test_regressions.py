@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionLost
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient import FrameProtocol, ReconnectingFactory, framing
+from nbclient import FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.protocol import ANSWER_LIMIT
-from nbclient.testing import FakeEndpoint, FakeReactor
+from nbclient.testing import READ_SIZE, FakeEndpoint, FakeReactor
 
 
 class Lines(FrameProtocol):
@@ -103,3 +105,83 @@ class FullTransportTests(SynchronousTestCase):
         peer.unstall()
         reactor.turn()
         self.assertEqual(taken, [b"first", b"second", b"third"])
+
+
+class LossTests(SynchronousTestCase):
+    def test_a_loss_told_again_while_frames_are_worked_on_is_still_one(self) -> None:
+        """By a transport that was aborted and reset at once, say; the first reason stays."""
+        done: Deferred[None] = Deferred()
+        reasons: list[Any] = []
+
+        class Slow(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                return done
+
+            def connectionLost(self, reason: Any = None) -> None:
+                reasons.append(reason.type)
+
+        reactor = FakeReactor()
+        endpoint = FakeEndpoint(reactor)
+        link: Any = ReconnectingFactory.forProtocol(Slow, clock=reactor)
+        link.start(endpoint)
+        peer = endpoint.attempts[0].accept()
+        connection = link.connection
+        peer.send(b"x\n")
+        reactor.turn()
+        for reason in (ConnectionLost(), ConnectionAborted()):
+            connection.connectionLost(Failure(reason))
+        done.callback(None)
+        self.assertEqual(reasons, [ConnectionLost])
+        self.assertEqual(link.stats().losses, 1)
+
+
+class ReadyCallbackTests(SynchronousTestCase):
+    def test_one_who_stops_the_link_does_not_pull_it_from_under_the_next(self) -> None:
+        """Whoever is told that the link is ready finds it ready; the stop comes after."""
+        reactor = FakeReactor()
+        endpoint = FakeEndpoint(reactor)
+        link: Any = ReconnectingFactory.forProtocol(Lines, clock=reactor)
+        link.start(endpoint)
+        link.send([b"waited"])
+        found: list[State] = []
+        link.whenReady().addCallback(lambda _: link.stop())
+        link.whenReady().addCallback(lambda _: found.append(link.state))
+        peer = endpoint.attempts[0].accept()
+        reactor.turn()
+        self.assertEqual(found, [State.READY])
+        self.assertEqual(peer.received, b"waited\n")
+        self.assertIs(link.state, State.STOPPED)
+
+
+class TokenTests(SynchronousTestCase):
+    def test_a_token_given_back_twice_counts_once(self) -> None:
+        """The second time must not stand for somebody else's token."""
+        reactor = FakeReactor()
+        endpoint = FakeEndpoint(reactor)
+        link: Any = ReconnectingFactory.forProtocol(Lines, clock=reactor)
+        link.start(endpoint)
+        endpoint.attempts[0].accept()
+        first, second = link.connection.pauseReading(), link.connection.pauseReading()
+        first.resume()
+        first.resume()
+        self.assertTrue(link.connection.readingHeld)
+        second.resume()
+        self.assertFalse(link.connection.readingHeld)
+
+
+class BrokenCallbackTests(SynchronousTestCase):
+    def test_what_is_drained_after_a_callback_raised_does_not_reach_it(self) -> None:
+        """The link aborts; what the kernel still holds must not raise once more."""
+
+        class Broken(Lines):
+            def frameReceived(self, frame: bytes) -> None:
+                raise ZeroDivisionError
+
+        reactor = FakeReactor()
+        endpoint = FakeEndpoint(reactor)
+        link: Any = ReconnectingFactory.forProtocol(Broken, clock=reactor)
+        link.start(endpoint)
+        endpoint.attempts[0].accept().send(b"x" * (READ_SIZE - 1) + b"\nmore\n")
+        reactor.turn()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertIs(link.state, State.WAITING)

@@ -303,7 +303,10 @@ MUTATIONS = (
         "nbclient/protocol.py",
         "        if self._gone is not None:\n            return\n        self._gone = reason\n",
         "        self._gone = reason\n",
-        (f"{PROTOCOL}EndingTests::test_a_loss_is_told_once",),
+        (
+            "tests/test_regressions.py::LossTests::"
+            "test_a_loss_told_again_while_frames_are_worked_on_is_still_one",
+        ),
     ),
     Mutation(
         "loss-from-the-connection-only",
@@ -329,17 +332,14 @@ MUTATIONS = (
     # After our close, nothing.
     Mutation(
         "no-frame-after-our-close",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "        self._deaf = True\n        self._halt()\n",
         "        self._halt()\n",
-        (
-            f"{PROTOCOL}EndingTests::test_no_frame_after_our_close",
-            f"{FACTORY}StoppingTests::test_inside_a_frame_callback",
-        ),
+        (f"{PROTOCOL}EndingTests::test_no_frame_after_our_close",),
     ),
     Mutation(
         "loop-ends-at-our-close",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "        self._deaf = True\n        self._halt()\n",
         "        self._deaf = True\n",
         (
@@ -367,12 +367,12 @@ MUTATIONS = (
     ),
     Mutation(
         "broken-callback-not-called-again",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "    def _failed(self, reason: Failure) -> None:\n        self._stopListening()\n",
         "    def _failed(self, reason: Failure) -> None:\n",
         (
-            f"{PROTOCOL}EndingTests::test_a_broken_callback_is_not_called_again_while_draining",
-            f"{PROTOCOL}FaultTests::test_without_a_link_a_fault_aborts_and_leaves_no_tail",
+            "tests/test_regressions.py::BrokenCallbackTests::"
+            "test_what_is_drained_after_a_callback_raised_does_not_reach_it",
         ),
     ),
     # A connection is proven before it counts.
@@ -490,8 +490,17 @@ MUTATIONS = (
         "        return self.cap(failures) * (0.5 + random() / 2)\n",
         (
             f"{BACKOFF}test_the_jitter_is_full_so_that_a_delay_may_be_anything_from_zero_to_the_cap",
-            f"{BACKOFF}test_a_server_that_returns_after_a_common_loss_meets_no_storm",
             f"{FACTORY}DiallingTests::test_the_jitter_spreads_every_wait_over_all_of_it",
+        ),
+    ),
+    Mutation(
+        "jitter",
+        "nbclient/backoff.py",
+        "        return self.cap(failures) * random()\n",
+        "        return self.cap(failures)\n",
+        (
+            f"{BACKOFF}test_clients_cut_off_together_come_back_spread_evenly_over_the_cap",
+            f"{BACKOFF}test_a_server_that_returns_after_a_common_loss_meets_no_storm",
         ),
     ),
     Mutation(
@@ -549,7 +558,8 @@ MUTATIONS = (
         (
             "tests/test_states.py::"
             "test_an_event_posted_by_an_action_waits_until_the_transition_is_over",
-            f"{FACTORY}StoppingTests::test_inside_a_ready_callback",
+            "tests/test_regressions.py::ReadyCallbackTests::"
+            "test_one_who_stops_the_link_does_not_pull_it_from_under_the_next",
         ),
     ),
     Mutation(
@@ -693,7 +703,7 @@ MUTATIONS = (
     ),
     Mutation(
         "forget-who-takes",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "Deferred(self._takers.remove)",
         "Deferred()",
         (
@@ -703,7 +713,7 @@ MUTATIONS = (
     ),
     Mutation(
         "forget-who-looks",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "Deferred(self._forgetLooker)",
         "Deferred()",
         (f"{REGRESSIONS}test_of_a_frame_expected",),
@@ -711,7 +721,7 @@ MUTATIONS = (
     # Back-pressure.
     Mutation(
         "pause-keeps-the-rest",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "self._rest, self._restNext = frames, len(frames) - left\n",
         "self._rest, self._restNext = frames, len(frames) - left + 1\n",
         (
@@ -721,7 +731,7 @@ MUTATIONS = (
     ),
     Mutation(
         "pause-repeats-nothing",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "self._rest, self._restNext = frames, len(frames) - left\n",
         "self._rest, self._restNext = frames, len(frames) - left - 1\n",
         (
@@ -731,24 +741,24 @@ MUTATIONS = (
     ),
     Mutation(
         "pause-ends-the-loop",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "        iterator.__setstate__(len(frames))\n",
         "",
         (f"{PROTOCOL}PausingTests::test_pause_inside_a_callback_stops_right_there",),
     ),
     Mutation(
         "halt-in-constant-time",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "self._rest, self._restNext = frames, len(frames) - left\n",
         "self._rest, self._restNext = frames[len(frames) - left :], 0\n",
         (f"{PROTOCOL}PausingTests::test_many_pauses_in_one_chunk_cost_no_more_than_the_frames",),
     ),
     Mutation(
         "token-resumes-once",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "        owner, self._owner = self._owner, None\n",
         "        owner = self._owner\n",
-        (f"{PROTOCOL}PausingTests::test_reading_goes_on_when_all_tokens_are_back",),
+        ("tests/test_regressions.py::TokenTests::test_a_token_given_back_twice_counts_once",),
     ),
     Mutation(
         "repeated-pause-producing",
@@ -833,8 +843,8 @@ MUTATIONS = (
         "extendleft(reversed(self._flight))",
         "extendleft(self._flight)",
         (
-            "tests/test_outbox.py::"
-            "test_what_was_in_flight_is_sent_again_whole_and_before_what_is_newer",
+            f"{PUMP}SendingTests::"
+            "test_what_was_in_flight_at_a_loss_is_sent_again_first_and_in_order",
         ),
     ),
     # Hostile input.
@@ -847,7 +857,7 @@ MUTATIONS = (
     ),
     Mutation(
         "fault-ends-the-connection",
-        "nbclient/protocol.py",
+        "nbclient/receiving.py",
         "            self._failed(Failure(self._decoder.fault))\n",
         "",
         (
@@ -878,7 +888,7 @@ MUTATIONS = (
     ),
     Mutation(
         "terminal-escapes",
-        "nbclient/daemon/terminal.py",
+        "nbclient/terminal.py",
         "    return text.translate(_TABLE)\n",
         "    return text\n",
         (
