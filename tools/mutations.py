@@ -398,6 +398,9 @@ MUTATIONS = (
             f"{FACTORY}DiallingTests::"
             "test_a_handshake_that_fails_grows_the_delay_and_is_never_ready",
             f"{DIALERS}OurTLSTests::test_plain_text_where_tls_should_be_backs_off",
+            f"{WIRE}BadServerTests::test_a_self_signed_certificate_grows_the_delay_and_is_never_ready",
+            f"{WIRE}BadServerTests::test_a_wrong_name_grows_the_delay_and_is_never_ready",
+            f"{WIRE}BadServerTests::test_tls_1_1_grows_the_delay_and_is_never_ready",
         ),
     ),
     Mutation(
@@ -920,6 +923,7 @@ MUTATIONS = (
             f"{HANDSHAKE}test_a_wrong_name_is_refused_and_the_right_ones_are_told",
             f"{TLS}test_a_self_signed_certificate_is_refused",
             f"{TLS}test_a_wrong_name_is_refused_unless_it_is_the_one_asked_for",
+            f"{WIRE}BadServerTests::test_a_wrong_name_grows_the_delay_and_is_never_ready",
         ),
     ),
     Mutation(
@@ -932,6 +936,7 @@ MUTATIONS = (
             f"{HANDSHAKE}test_an_authority_not_in_the_file_is_refused",
             f"{TLS}test_a_self_signed_certificate_is_refused",
             f"{TLS}test_an_expired_certificate_is_refused",
+            f"{WIRE}BadServerTests::test_a_self_signed_certificate_grows_the_delay_and_is_never_ready",
         ),
     ),
     Mutation(
@@ -942,6 +947,7 @@ MUTATIONS = (
         (
             f"{HANDSHAKE}test_a_wrong_name_is_refused_and_the_right_ones_are_told",
             f"{TLS}test_a_wrong_name_is_refused_unless_it_is_the_one_asked_for",
+            f"{WIRE}BadServerTests::test_a_wrong_name_grows_the_delay_and_is_never_ready",
         ),
     ),
     Mutation(

@@ -20,8 +20,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
-from nbclient.endpoints import explain_tls, from_string
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, framing
+from nbclient.endpoints import TLSSettings, context_factory, explain_tls, from_string, tcp, tls
 from tests.certs import make_certs
 from tests.conformance.dialers import until
 from tests.real.children import Child, python
@@ -98,15 +98,15 @@ def test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting(
 
 
 @implementer(IOpenSSLContextFactory)
-class OldTLS:
-    """A server with a good certificate that speaks no TLS newer than 1.1."""
+class ServerTLS:
+    """A server's side of TLS; `newest` is the newest version it speaks."""
 
-    def __init__(self, cert: str, key: str) -> None:
+    def __init__(self, cert: str, key: str, newest: int = SSL.TLS1_3_VERSION) -> None:
         self._context = SSL.Context(SSL.TLS_METHOD)
         self._context.use_certificate_chain_file(cert)
         self._context.use_privatekey_file(key)
         self._context.set_cipher_list(b"ALL:@SECLEVEL=0")  # else it refuses TLS 1.1 itself
-        self._context.set_max_proto_version(SSL.TLS1_1_VERSION)
+        self._context.set_max_proto_version(newest)
 
     def getContext(self) -> SSL.Context:
         return self._context
@@ -119,27 +119,68 @@ class Lines(FrameProtocol):
         pass
 
 
-class OldTLSTests(TestCase):
-    timeout = 20
+class BadServerTests(TestCase):
+    """A server that does not prove who it is, asked for in each way there is, by a link.
 
-    async def test_tls_1_1_is_refused_where_an_endpoint_string_asks_for_tls_too(self) -> None:
-        """Our own ways of asking are in test_endpoints_wire.py."""
-        folder = tempfile.mkdtemp(prefix="nbclient-")
-        self.addCleanup(shutil.rmtree, folder)
-        certs = make_certs(folder)
+    What the reasons are, and that nothing of ours is sent, is in test_endpoints_wire.py.
+    """
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="nbclient-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.certs = make_certs(self.folder)
+        self.roots = Path(self.folder, "roots")
+        self.roots.mkdir()
+        shutil.copy(self.certs.ca, self.roots)
+
+    def serve(self, context: ServerTLS) -> int:
         server: Factory[Protocol] = Factory.forProtocol(Protocol)
         server.noisy = False
-        context = OldTLS(certs.good, certs.good_key)
         port = reactor.listenSSL(0, server, context, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        roots = Path(folder, "roots")
-        roots.mkdir()
-        shutil.copy(certs.ca, roots)
+        return int(port.getHost().port)
 
-        link: Any = ReconnectingFactory.forProtocol(Lines, backoff=Backoff(initial=60))
-        self.addCleanup(link.stop)
-        text = f"tls:127.0.0.1:{port.getHost().port}:trustRoots={roots}"
-        link.start(from_string(reactor, text))
-        await until(lambda: link.state is State.WAITING)
-        self.assertIn("no TLS 1.2 or newer", explain_tls(link.lastReason) or "")
-        self.assertEqual(link.stats().connects, 0)
+    def by_endpoint(self, link: Any, port: int) -> None:
+        link.start(tls(tcp(reactor, "127.0.0.1", port), "127.0.0.1", self.settings()))
+
+    def by_connect_ssl(self, link: Any, port: int) -> None:
+        context = context_factory("127.0.0.1", self.settings())
+        reactor.connectSSL("127.0.0.1", port, link, context)
+
+    def by_string(self, link: Any, port: int) -> None:
+        link.start(from_string(reactor, f"tls:127.0.0.1:{port}:trustRoots={self.roots}"))
+
+    def settings(self) -> TLSSettings:
+        return TLSSettings(ca=self.certs.ca)
+
+    async def check(self, context: ServerTLS, words: str) -> None:
+        """Refused again and again, later and later, and never taken for a connection."""
+        port = self.serve(context)
+        for way in (self.by_endpoint, self.by_connect_ssl, self.by_string):
+            backoff = Backoff(initial=0.001, maximum=60, factor=5)
+            link: Any = ReconnectingFactory.forProtocol(
+                Lines, backoff=backoff, random=lambda: 0.999
+            )
+            never = link.whenReady()
+            never.addErrback(lambda _: None)
+            way(link, port)
+            await until(lambda link=link: link.stats().attempts == 3)
+            self.assertRegex(explain_tls(link.lastReason) or "", words)
+            stats = link.stats()
+            self.assertEqual((stats.connects, stats.readies, stats.bytes_out), (0, 0, 0))
+            self.assertFalse(never.called)
+            await link.stop()
+
+    async def test_a_self_signed_certificate_grows_the_delay_and_is_never_ready(self) -> None:
+        context = ServerTLS(self.certs.self_signed, self.certs.self_signed_key)
+        await self.check(context, "self-signed|could not be verified")
+
+    async def test_a_wrong_name_grows_the_delay_and_is_never_ready(self) -> None:
+        context = ServerTLS(self.certs.wrong_name, self.certs.wrong_name_key)
+        await self.check(context, "wrong name|for another name")
+
+    async def test_tls_1_1_grows_the_delay_and_is_never_ready(self) -> None:
+        context = ServerTLS(self.certs.good, self.certs.good_key, SSL.TLS1_1_VERSION)
+        await self.check(context, "no TLS 1.2 or newer")
