@@ -34,13 +34,15 @@ def payload(bytes_acked: int, handed_over: int, base: int = 1) -> int:
 class _Batch:
     """Frames written at once.
 
-    :ivar end: the wire offset behind the last of them.
+    :ivar start: the wire offset of the first of them.
+    :ivar end: the wire offset behind the last.
     :ivar lengths: of each on the wire, bytes.
     :ivar done: how many are acknowledged.
     :ivar ends: the wire offset behind each, once it is needed: most batches
         are acknowledged whole, and cost nothing per frame.
     """
 
+    start: int
     end: int
     lengths: Sequence[int]
     done: int = 0
@@ -51,8 +53,7 @@ class _Batch:
         if total >= self.end:
             return len(self.lengths)
         if self.ends is None:
-            start = self.end - sum(self.lengths)
-            self.ends = list(accumulate(self.lengths, initial=start))
+            self.ends = list(accumulate(self.lengths, initial=self.start))
         # The first offset is where the batch starts, and ends no frame.
         return bisect_right(self.ends, total, lo=1) - 1
 
@@ -93,9 +94,10 @@ class Ledger:
         :param lengths: of each on the wire, bytes, in order; kept, so not to be
             changed afterwards.
         """
+        start = self.written
         self.written += sum(lengths)
         self.unacknowledged_frames += len(lengths)
-        self._batches.append(_Batch(self.written, lengths))
+        self._batches.append(_Batch(start, self.written, lengths))
 
     def acknowledged(self, total: int) -> int:
         """The first `total` bytes written were acknowledged.
