@@ -13,12 +13,14 @@ what comes back is the concatenation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nbclient.errors import PeerError, SpecError
 
 MAX_FRAME = 1024 * 1024
 """Default bound of one frame, bytes: a security limit, see `Framing.max_frame`."""
+SHOWN_REJECTED = 64 * 1024
+"""Most bytes that `Decoder.rejected` is shown of one offender."""
 
 
 class Decoder(ABC):
@@ -27,11 +29,17 @@ class Decoder(ABC):
     :ivar fault: set once the peer's bytes broke the framing; from then on
         `feed` returns nothing (the stream is poisoned).
     :ivar skipped: faulty frames passed over, where the framing was asked to
-        resynchronise instead of setting `fault`.
+        resynchronise instead of setting `fault`. Noise between frames counts
+        as one for each stretch of it.
+    :ivar rejected: called at each fault and for each frame skipped, with the
+        offending bytes as received, at most the first `SHOWN_REJECTED`, and
+        with what is wrong with them. Of a frame over the limit and of noise
+        these are the bytes that showed it: more may follow unseen. Must not raise.
     """
 
     fault: PeerError | None = None
     skipped: int = 0
+    rejected: Callable[[bytes, PeerError], object] | None = None
 
     @abstractmethod
     def feed(self, data: bytes) -> list[bytes]:
@@ -71,6 +79,16 @@ class Decoder(ABC):
         """Whether a frame has begun and is not finished: what a frame timeout watches."""
         return bool(self.eof())
 
+    def pass_over(self, error: PeerError, data: bytes | bytearray) -> None:
+        """For decoders that skip: count the bytes skipped, and show them to `rejected`."""
+        self.skipped += 1
+        self.show_rejected(error, data)
+
+    def show_rejected(self, error: PeerError, data: bytes | bytearray) -> None:
+        """For decoders: show the offending bytes to `rejected`, if anybody wants them."""
+        if self.rejected is not None:
+            self.rejected(bytes(data[:SHOWN_REJECTED]), error)
+
 
 class Framing(ABC):
     """How frames are told apart in a byte stream.
@@ -78,7 +96,8 @@ class Framing(ABC):
     Compares and hashes by value; ``str()`` gives the SPEC text where there is one.
 
     :ivar max_frame: the longest frame accepted from the peer, bytes. A
-        security limit: no decoder holds more than this plus one chunk, and
+        security limit: no decoder holds more than this plus one chunk and what
+        surrounds a frame (of ``slip``: the escapes, at most as much again), and
         none allocates on the strength of a declared length. `encode` refuses
         longer frames too, since a peer of the same limit would.
     """

@@ -72,12 +72,12 @@ class Delimited(Framing):
             raise SpecError(
                 f"a delimiter has 1 to {LONGEST_DELIMITER} bytes, not {len(self.delimiter)}"
             )
-        _check_limits(self.max_frame, self.on_bad_frame)
+        check_limits(self.max_frame, self.on_bad_frame)
 
     def __str__(self) -> str:
         if self.delimiter == b"\r\n":
             return "crlf"
-        return "delimiter:" + _escaped(self.delimiter)
+        return "delimiter:" + escaped(self.delimiter)
 
     def decoder(self) -> Decoder:
         return DelimitedDecoder(self.delimiter, self.max_frame, self.on_bad_frame == "skip")
@@ -90,8 +90,8 @@ class Delimited(Framing):
         over = len(together) > limit and max(map(len, frames)) > limit
         if over or self.delimiter[:1] in together:
             for frame in frames:
-                _check_size(frame, limit)
-                _check_cut(frame, self.delimiter)
+                check_size(frame, limit)
+                check_cut(frame, self.delimiter)
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
         self.check(frames)
@@ -108,7 +108,7 @@ class Lines(Framing):
     line_like = True
 
     def __attrs_post_init__(self) -> None:
-        _check_limits(self.max_frame, self.on_bad_frame)
+        check_limits(self.max_frame, self.on_bad_frame)
 
     def __str__(self) -> str:
         return "lines"
@@ -122,8 +122,8 @@ class Lines(Framing):
         over = len(together) > limit and max(map(len, frames)) > limit
         if over or b"\n" in together or b"\r" in together:
             for frame in frames:
-                _check_size(frame, limit)
-                _check_cut(frame, b"\n")
+                check_size(frame, limit)
+                check_cut(frame, b"\n")
                 if frame.endswith(b"\r"):
                     raise FrameError("a frame of lines cannot end in CR: it would be dropped")
 
@@ -208,9 +208,10 @@ class DelimitedDecoder(Decoder):
         carry = self._carry
         self._carry = bytearray()
         if self._skip:
-            kept = [frame for frame in frames if len(frame) <= self._limit]
-            self.skipped += len(frames) - len(kept)
-            return kept
+            for frame in frames:
+                if len(frame) > self._limit:
+                    self.pass_over(FrameTooLong(self._limit, len(frame)), frame)
+            return [frame for frame in frames if len(frame) <= self._limit]
         at = next(n for n, frame in enumerate(frames) if len(frame) > self._limit)
         self.fault = FrameTooLong(self._limit, len(frames[at]))
         self._sound = at
@@ -218,6 +219,7 @@ class DelimitedDecoder(Decoder):
         if at == 0:
             self._carry = carry
         self._carry += self._delimiter.join(chunk.split(self._delimiter)[at:])
+        self.show_rejected(self.fault, self._carry)
         return frames[:at]
 
     def _keep(self, rest: bytes) -> None:
@@ -234,10 +236,12 @@ class DelimitedDecoder(Decoder):
             self._overrun()
 
     def _overrun(self) -> None:
+        error = FrameTooLong(self._limit, len(self._carry))
         if not self._skip:
-            self.fault = FrameTooLong(self._limit, len(self._carry))
+            self.fault = error
+            self.show_rejected(error, self.eof())
             return
-        self.skipped += 1
+        self.pass_over(error, self._carry)
         self._passing = True
         self._carry = bytearray()
 
@@ -268,18 +272,30 @@ class LinesDecoder(DelimitedDecoder):
         return len(piece) - piece.endswith(b"\r")
 
 
-def _check_limits(max_frame: int, on_bad_frame: str) -> None:
+def check_limits(max_frame: int, on_bad_frame: str) -> None:
+    """Refuse a limit that no frame could meet, and an unknown policy.
+
+    :raises SpecError: as said.
+    """
     check_limit(max_frame)
     if on_bad_frame not in ON_BAD_FRAME:
         raise SpecError(f"on_bad_frame must be close or skip, not {on_bad_frame!r}")
 
 
-def _check_size(frame: bytes, max_frame: int) -> None:
+def check_size(frame: bytes, max_frame: int) -> None:
+    """Refuse a frame over the limit.
+
+    :raises FrameError: as said.
+    """
     if len(frame) > max_frame:
         raise FrameError(f"a frame of {len(frame)} bytes is over the limit of {max_frame}")
 
 
-def _check_cut(frame: bytes, delimiter: bytes) -> None:
+def check_cut(frame: bytes, delimiter: bytes) -> None:
+    """Refuse a frame in which, once its delimiter follows, that would be found early.
+
+    :raises FrameError: as said.
+    """
     at = (frame + delimiter).find(delimiter)
     if at != len(frame):
         raise FrameError(
@@ -288,9 +304,13 @@ def _check_cut(frame: bytes, delimiter: bytes) -> None:
         )
 
 
-def _escaped(text: bytes) -> str:
-    """The bytes in the notation of a SPEC."""
+def escaped(text: bytes, comma: bool = False) -> str:
+    """The bytes in the notation of a SPEC.
+
+    :param comma: whether a comma would end them there.
+    """
     named = {0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
+    plain = set(range(0x21, 0x7F)) - ({0x2C} if comma else set())
     return "".join(
-        named.get(byte) or (chr(byte) if 0x20 < byte < 0x7F else f"\\x{byte:02x}") for byte in text
+        named.get(byte) or (chr(byte) if byte in plain else f"\\x{byte:02x}") for byte in text
     )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from attrs import frozen
 
 from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing
+from nbclient.framing.checksums import Checksum, checksum_named
 from nbclient.framing.sized import SizedDecoder
 
 
-def fixed(size: int, max_frame: int = MAX_FRAME) -> Framing:
+def fixed(size: int, max_frame: int = MAX_FRAME, checksum: str = "") -> Framing:
     """Frames of `size` bytes each.
 
-    :raises SpecError: if that is less than 1 or more than `max_frame`.
+    :param checksum: the last of these bytes are this checksum of those before
+        them (`nbclient.framing.checksums`): verified and taken off, and put on.
+    :raises SpecError: if nothing is left for the frame, or more than `max_frame`.
     """
-    return Fixed(size, max_frame)
+    return Fixed(size, max_frame, checksum)
 
 
 def raw() -> Framing:
@@ -34,27 +38,40 @@ class Fixed(Framing):
 
     size: int
     max_frame: int = MAX_FRAME
+    checksum: str = ""
 
     def __attrs_post_init__(self) -> None:
-        if not 1 <= self.size <= self.max_frame:
+        if not 1 <= self._own <= self.max_frame:
             raise SpecError(
-                f"a fixed frame has 1 to {self.max_frame} bytes (max_frame), not {self.size}"
+                f"a fixed frame has 1 to {self.max_frame} bytes (max_frame), not {self._own}"
             )
 
     def __str__(self) -> str:
-        return f"fixed:{self.size}"
+        return f"fixed:{self.size}" + (f",checksum={self.checksum}" if self.checksum else "")
 
     def decoder(self) -> Decoder:
-        return FixedDecoder(self.size)
+        return FixedDecoder(self.size) if self._sum is None else SummedDecoder(self.size, self._sum)
 
     def check(self, frames: Sequence[bytes]) -> None:
         for size in map(len, frames):
-            if size != self.size:
-                raise FrameError(f"a frame of {self} has {self.size} bytes, not {size}")
+            if size != self._own:
+                raise FrameError(f"a frame of {self} has {self._own} bytes, not {size}")
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
         self.check(frames)
-        return list(frames)
+        if self._sum is None:
+            return list(frames)
+        image = self._sum.image
+        return [frame + image(frame) for frame in frames]
+
+    @cached_property
+    def _sum(self) -> Checksum | None:
+        return checksum_named(self.checksum) if self.checksum else None
+
+    @cached_property
+    def _own(self) -> int:
+        """The bytes of a frame without its checksum."""
+        return self.size - (self._sum.size if self._sum else 0)
 
 
 class FixedDecoder(SizedDecoder):
@@ -71,7 +88,28 @@ class FixedDecoder(SizedDecoder):
         return end
 
     def _wire_size(self, frame: bytes) -> int:
-        return len(frame)
+        return self._need
+
+
+class SummedDecoder(FixedDecoder):
+    """Slices of one size that end with their checksum."""
+
+    def __init__(self, size: int, checksum: Checksum) -> None:
+        super().__init__(size)
+        self._sum = checksum
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        whole: list[bytes] = []
+        end = super()._scan(data, at, whole)
+        split = self._need - self._sum.size
+        for image in whole:
+            frame = image[:split]
+            self.fault = self._sum.fault(frame, image[split:])
+            if self.fault is not None:
+                return at
+            frames.append(frame)
+            at += self._need
+        return end
 
 
 @frozen(slots=False)

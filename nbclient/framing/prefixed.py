@@ -12,6 +12,7 @@ from attrs import frozen
 
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
+from nbclient.framing.checksums import Checksum, check_over, checksum_named
 from nbclient.framing.sized import SizedDecoder
 
 # Most lengths met: looking one up is cheaper than checking and converting it.
@@ -30,6 +31,8 @@ def length(
     adjust: int = 0,
     keep_header: bool = False,
     max_frame: int = MAX_FRAME,
+    checksum: str = "",
+    over: str = "payload",
 ) -> Framing:
     """Frames behind a binary length, unsigned, `size` bytes wide (1, 2, 3, 4 or 8).
 
@@ -43,9 +46,16 @@ def length(
         header with an offset can be received but not sent: nobody knows what
         the bytes before the field should be.
     :param max_frame: the longest frame accepted, bytes as handed over.
+    :param checksum: the last of the bytes behind the field are this checksum
+        (`nbclient.framing.checksums`): verified and taken off, and put on. The
+        value counts it too; where it does not, `adjust` by the checksum's size.
+    :param over: what the checksum covers: ``payload``, the frame as handed
+        over, or ``frame``, the header too.
     :raises SpecError: if an argument is out of range, or no frame could meet them all.
     """
-    return Length(size, little_endian, inclusive, offset, adjust, keep_header, max_frame)
+    return Length(
+        size, little_endian, inclusive, offset, adjust, keep_header, max_frame, checksum, over
+    )
 
 
 def netstring(max_frame: int = MAX_FRAME) -> Framing:
@@ -90,6 +100,8 @@ class Length(Framing):
     adjust: int = 0
     keep_header: bool = False
     max_frame: int = MAX_FRAME
+    checksum: str = ""
+    over: str = "payload"
 
     def __attrs_post_init__(self) -> None:
         check_limit(self.max_frame)
@@ -97,6 +109,7 @@ class Length(Framing):
             raise SpecError(f"a length has 1, 2, 3, 4 or 8 bytes, not {self.size}")
         if self.offset < 0:
             raise SpecError(f"the offset of a length cannot be negative: {self.offset}")
+        check_over(self.checksum, self.over, ("payload", "frame"))
         layout = self._layout
         if layout.lowest > layout.highest:
             raise SpecError(f"no frame of {self} can be within the limit of {self.max_frame} bytes")
@@ -108,11 +121,13 @@ class Length(Framing):
             f",offset={self.offset}" if self.offset else "",
             f",adjust={self.adjust}" if self.adjust else "",
             ",keep-header" if self.keep_header else "",
+            f",checksum={self.checksum}" if self.checksum else "",
+            f",over={self.over}" if self.over != "payload" else "",
         ]
         return f"length:{self.size}" + "".join(options)
 
     def decoder(self) -> Decoder:
-        return LengthDecoder(self)
+        return LengthDecoder(self) if self._sum is None else SummedLengthDecoder(self, self._sum)
 
     def check(self, frames: Sequence[bytes]) -> None:
         if self.keep_header:
@@ -121,6 +136,8 @@ class Length(Framing):
             self._check_sizes(list(map(len, frames)))
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        if self._sum is not None:
+            return self._encode_summed(frames, self._sum)
         if self.keep_header:
             self._check_headers(frames)
             return list(frames)
@@ -131,17 +148,33 @@ class Length(Framing):
             return [pack(len(frame) - grown) + frame for frame in frames]
         return [pack(len(frame)) + frame for frame in frames]
 
+    def _encode_summed(self, frames: Sequence[bytes], checksum: Checksum) -> list[bytes]:
+        self.check(frames)
+        heads = [b""] * len(frames)
+        if not self.keep_header:
+            heads = [self._pack(len(frame) - self._layout.grown) for frame in frames]
+        covering = self.over == "frame"
+        return [
+            head + frame + checksum.image(head + frame if covering else frame)
+            for head, frame in zip(heads, frames, strict=True)
+        ]
+
+    @cached_property
+    def _sum(self) -> Checksum | None:
+        return checksum_named(self.checksum) if self.checksum else None
+
     @cached_property
     def _layout(self) -> _Layout:
         header = self.offset + self.size
         # What the bytes behind the field are more than the value.
         following = self.adjust - (header if self.inclusive else 0)
-        grown = following + (header if self.keep_header else 0)
+        extra = self._sum.size if self._sum else 0
+        grown = following + (header if self.keep_header else 0) - extra
         return _Layout(
             header=header,
             starts=-self.offset if self.keep_header else self.size,
             behind=self.size + following,
-            lowest=max(0, -following),
+            lowest=max(0, extra - following),
             highest=min(256**self.size - 1, self.max_frame - grown),
             grown=grown,
         )
@@ -208,7 +241,7 @@ class LengthDecoder(SizedDecoder):
         self._framing = framing
         self._layout = framing._layout
         self._unpack = framing._unpack
-        self._image = self._layout.header if not framing.keep_header else 0
+        self._image = 0 if framing.keep_header else self._layout.header
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
         header, starts, behind, lowest, highest, _ = self._layout
@@ -242,6 +275,32 @@ class LengthDecoder(SizedDecoder):
             self.fault = BadFrame(f"expected a length of at least {self._layout.lowest}", header)
         else:
             self.fault = FrameTooLong(self._framing.max_frame, size, declared=True)
+
+
+class SummedLengthDecoder(LengthDecoder):
+    """The frames cut out by its base class, each with its checksum at its end."""
+
+    def __init__(self, framing: Length, checksum: Checksum) -> None:
+        super().__init__(framing)
+        self._sum = checksum
+        self._before = self._image if framing.over == "frame" else 0
+        self._image += checksum.size
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        whole: list[bytes] = []
+        end = super()._scan(data, at, whole)
+        header = self._image - self._sum.size
+        for image in whole:
+            starts = at + header
+            split = starts + len(image) - self._sum.size
+            stop = starts + len(image)
+            wrong = self._sum.fault(data[starts - self._before : split], data[split:stop])
+            if wrong is not None:
+                self.fault = wrong
+                return at
+            frames.append(data[starts:split])
+            at = stop
+        return end
 
 
 @frozen(slots=False)

@@ -40,6 +40,8 @@ class SizedDecoder(Decoder):
             at = self._scan(data, at, frames)
         if at < len(data):
             self._carry += data[at:]
+        if self.fault is not None:
+            self.show_rejected(self.fault, self._carry)
         return frames
 
     def eof(self) -> bytes:
