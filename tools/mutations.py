@@ -134,7 +134,7 @@ def attempt(mutation: Mutation) -> list[str]:
     """
     with copied() as tree:
         file = tree / mutation.file
-        file.write_text(mutated(file.read_text(), mutation))
+        file.write_text(mutated(file.read_text() if file.exists() else "", mutation))
         status, printed = run_tests(tree, mutation.tests, LIMIT)
     if status not in (PASSED, FAILED):
         why = f"no end in {LIMIT:g} s" if status is None else f"pytest exited with {status}"
@@ -895,8 +895,7 @@ MUTATIONS = (
         "    return text.translate(_TABLE)\n",
         "    return text\n",
         (
-            "tests/test_daemon_terminal.py::"
-            "test_every_control_and_format_character_of_unicode_is_escaped",
+            "tests/test_terminal.py::test_every_control_and_format_character_of_unicode_is_escaped",
             "tests/wire/test_commandline.py::"
             "test_a_terminal_gets_no_control_bytes_and_keeps_its_flags",
         ),
