@@ -28,6 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient.delivery.tls_count import CountingConnection
 from nbclient.errors import LocalError
 from nbclient.tls import (
     CertificateRefused,
@@ -97,7 +98,7 @@ def _trust(authorities: tuple[X509, ...] | None) -> Any:
     return trustRootFromCertificates([Certificate(each) for each in authorities])
 
 
-class _Connection(SSL.Connection):
+class _Connection(CountingConnection):
     """Knows whether its handshake was done when the transport went away.
 
     Twisted reports the end of a connection alike before and after the
