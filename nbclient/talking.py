@@ -1,0 +1,121 @@
+"""What a link says by itself: answers, heartbeats, polls. Rules over frames and times, no clock.
+
+All times are seconds on one monotonic scale that the caller chooses. Nothing
+here enters an outbox, and nothing is sent again on a new connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from attrs import define, field, frozen
+from attrs.validators import gt
+
+LOOK = 4096
+"""How much of a frame a pattern gets to see, bytes, so that a long frame cannot
+keep it busy. (A pattern that backtracks for ever does so on a short one, too.)"""
+
+
+@frozen
+class Answer:
+    """What to send whenever a frame matches.
+
+    :ivar pattern: searched in the first `LOOK` bytes of a frame.
+    :ivar template: the frame to send; ``\\1`` and ``\\g<name>`` stand for what
+        the pattern's groups matched, as in `re.Match.expand`.
+    """
+
+    pattern: re.Pattern[bytes]
+    template: bytes
+
+    def to(self, frame: bytes) -> bytes | None:
+        """The answer to `frame`, or None where it is none of ours."""
+        match = self.pattern.search(frame[:LOOK])
+        return None if match is None else match.expand(self.template)
+
+
+def first_answer(answers: Sequence[Answer], frame: bytes) -> bytes | None:
+    """What the first of `answers` that matches has to say to `frame`."""
+    for answer in answers:
+        said = answer.to(frame)
+        if said is not None:
+            return said
+    return None
+
+
+@frozen
+class Heartbeat:
+    """A frame to send when nothing was sent for a while.
+
+    :ivar frame: what to send.
+    :ivar every: after so many seconds without anything sent.
+    """
+
+    frame: bytes
+    every: float = field(validator=gt(0))
+
+    def due(self, last_sent: float) -> float:
+        """When to send, if nothing else is sent before."""
+        return last_sent + self.every
+
+
+@frozen
+class Poll:
+    """A frame to send on a fixed schedule, as long as it is answered.
+
+    :ivar frame: what to send.
+    :ivar every: seconds from one to the next, answered or not.
+    :ivar timeout: how long the next one waits for an answer to the last, seconds.
+    """
+
+    frame: bytes
+    every: float = field(validator=gt(0))
+    timeout: float = field(default=5.0, validator=gt(0))
+
+
+@define
+class Polling:
+    """A `Poll` on one connection: when to ask next.
+
+    A tick that passes while an answer is still awaited is skipped, never made
+    up for: a slow device is not asked in bursts.
+
+    :ivar asked: polls sent.
+    :ivar unanswered: polls given up.
+    """
+
+    poll: Poll
+    start: float
+    asked: int = 0
+    unanswered: int = 0
+    _waiting_since: float | None = None
+
+    def due(self, now: float) -> float:
+        """The next moment at which `tick` has something to do."""
+        if self._waiting_since is None:
+            return self._tick_from(now)
+        return max(now, self._waiting_since + self.poll.timeout)
+
+    def tick(self, now: float) -> bool:
+        """Whether to ask now; the caller does so."""
+        if self._waiting_since is not None:
+            if now - self._waiting_since < self.poll.timeout:
+                return False
+            self.unanswered += 1
+            self._waiting_since = None
+            if self._tick_from(now) > now:
+                return False
+        self.asked += 1
+        self._waiting_since = now
+        return True
+
+    def heard(self) -> None:
+        """A frame arrived: the answer."""
+        self._waiting_since = None
+
+    def _tick_from(self, now: float) -> float:
+        """The first tick of the schedule at or after `now`."""
+        every = self.poll.every
+        passed = -((self.start - now) // every)  # rounded up
+        return self.start + max(0.0, passed) * every
