@@ -507,6 +507,17 @@ class ReadyTests(LinkTestCase):
         self.assertIs(link.state, State.READY)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_what_an_old_connections_peer_does_late_is_nobodys_reason(self) -> None:
+        link, peer = self.ready()
+        old = link.connection
+        peer.reset()
+        self.reactor.turn()
+        self.reactor.advance(1)
+        self.attempt.accept()
+        old.readConnectionLost()
+        self.assertIs(link.state, State.READY)
+        self.assertIs(link.lastReason.type, ConnectionLost)
+
     def test_an_observer_that_raises_stops_nothing(self) -> None:
         link = self.link(start=False)
         forget = link.observe(lambda old, new, reason: 1 / 0)
