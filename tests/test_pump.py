@@ -45,7 +45,7 @@ class Connection:
     def writable(self) -> bool:
         return self.room is None or self.room > 0
 
-    def writeFrames(self, frames: Sequence[bytes]) -> None:
+    def writeFrames(self, frames: Sequence[bytes], outbox: bool = True) -> None:
         if any(each in self.refuses for each in frames):
             raise FrameError("not in this framing")
         self.written += frames

@@ -225,8 +225,8 @@ MUTATIONS = (
     Mutation(
         "drain-through-tls",
         "nbclient/protocol.py",
-        "self._transport().dataReceived if self._secure else self.dataReceived",
-        "self.dataReceived",
+        "        receive = self._transport().dataReceived if ",
+        "        receive = self.dataReceived if ",
         (f"{DIALERS}OurTLSTests::test_what_reached_this_host_comes_before_the_loss",),
     ),
     Mutation(
@@ -268,8 +268,9 @@ MUTATIONS = (
     Mutation(
         "half-close-not-under-tls",
         "nbclient/protocol.py",
-        "        if self._secure or self._closed or self._writeClosed or",
-        "        if self._closed or self._writeClosed or",
+        " or self._closed or self._writeClosed or self._gone is not None:\n            return\n",
+        " and False or self._closed or self._writeClosed or self._gone is not None:\n"
+        "            return\n",
         (
             f"{PROTOCOL}HalfCloseTests::test_under_tls_there_is_no_half_close",
             f"{DIALERS}OurTLSTests::test_our_half_close_sends_everything_and_still_receives",
@@ -391,8 +392,8 @@ MUTATIONS = (
     Mutation(
         "handshake-waited-for",
         "nbclient/protocol.py",
-        "        if not self._secure:\n            self.handshakeCompleted()\n",
-        "        self.handshakeCompleted()\n",
+        ":\n            self.handshakeCompleted()\n",
+        " or True:\n            self.handshakeCompleted()\n",
         (
             f"{PROTOCOL}OpeningTests::test_under_tls_only_after_the_handshake",
             f"{FACTORY}DiallingTests::"
