@@ -128,6 +128,14 @@ class GaveUp(LinkError):
         self.attempts = attempts
 
 
+class DeliveryUnavailable(LocalError):
+    """The level of delivery asked for is not to be had on this connection."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"delivery level tcp is not to be had: {why}")
+        self.why = why
+
+
 class OutboxFull(LocalError):
     """More was offered than the outbox and its waiting room hold.
 

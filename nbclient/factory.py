@@ -21,17 +21,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTime
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient.acknowledging import Acknowledging
 from nbclient.backoff import Backoff
 from nbclient.delivery.outbox import Outbox, OutboxStats
 from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
+    DeliveryUnavailable,
     FrameTimeout,
     GaveUp,
     LinkStopped,
@@ -46,9 +49,17 @@ from nbclient.protocol import FrameProtocol
 from nbclient.pump import Pump
 from nbclient.reasons import explain as explain
 from nbclient.states import Action, Event, Machine, State
+from nbclient.tcpinfo import Settling
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""
+
+LEVELS = ("auto", "written", "tcp")
+"""Levels of delivery, see docs/delivery.md."""
+
+ACK_FIRST = 0.01
+ACK_LONGEST = 0.1
+"""Seconds between two looks for acknowledgements while frames are in flight."""
 
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
@@ -109,6 +120,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     :param frameTimeout: drop the connection when a frame begun is not finished
         in time, seconds. None: never.
     :param outboxBytes: bound of the outbox, bytes.
+    :param delivery: ``written``: a frame counts as delivered when it was handed
+        to the transport; ``tcp``: when the peer's kernel acknowledged it, and
+        what was not is sent again, whole, in order, on the next connection;
+        ``auto``: ``tcp`` where it can be had, else ``written``.
     :param name: what logs call the link; by default the peer's address.
     :param wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
     :param clock: an `IReactorTime`; by default the connector's reactor, or the
@@ -136,6 +151,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         silenceTimeout: float | None = None,
         frameTimeout: float | None = None,
         outboxBytes: int = OUTBOX_BYTES,
+        delivery: str = "auto",
         name: str | None = None,
         wiretap: Callable[[Literal["in", "out"], bytes], None] | None = None,
         clock: IReactorTime | None = None,
@@ -150,6 +166,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self.frameTimeout = frameTimeout
         self.name = name or ""
         self.wiretap = wiretap
+        if delivery not in LEVELS:
+            raise LocalError(f"delivery is one of {', '.join(LEVELS)}, not {delivery!r}")
+        self.delivery = delivery
         self._pump = Pump(outboxBytes)
         self._random = random
         self._clock: Any = clock
@@ -160,6 +179,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._dialer: Dialer | None = None
         self._timer: IDelayedCall | None = None
         self._watchTimer: IDelayedCall | None = None
+        self._acks: Acknowledging | None = None
+        self._ackTimer: IDelayedCall | None = None
         self._silence: Watch | None = None
         self._partial: Watch | None = None
         self._attempts = 0
@@ -303,7 +324,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             frames_out=framesOut,
             bytes_out=bytesOut,
             skipped=skipped,
-            delivery="written",
+            delivery=self._level,
             outbox=self.outbox.stats(),
         )
 
@@ -354,6 +375,19 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     # -- what the connection tells (LinkObserver) ----------------------------------
 
+    def transportMade(self, connection: Any) -> None:
+        if connection is self.connection and self.delivery != "written":
+            try:
+                self._acks = Acknowledging(connection.transport, connection.secure)
+            except DeliveryUnavailable as error:
+                self._withoutAcknowledgements(connection, error)
+            else:
+                connection.ledger = self._acks.ledger
+
+    def transportClosing(self, connection: Any) -> None:
+        if connection is self.connection and self._acks is not None:
+            self._acks.seal()
+
     def connectionUp(self, connection: Any) -> None:
         self._report(connection, Event.CONNECTED)
 
@@ -379,7 +413,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._report(connection, Event.LOST, reason)
 
     def connectionSettled(self, connection: Any) -> None:
-        self._report(connection, Event.SETTLED)
+        if self._acks is None:
+            self._report(connection, Event.SETTLED)
 
     def _report(self, connection: Any, event: Event, reason: Failure | None = None) -> None:
         """Hand on what happened, unless to a connection that is history already."""
@@ -438,7 +473,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self.log.info("{link}: ready", link=self._label())
         self.connection.announce()
         _fire(self._readyWaiters, self.connection)
-        self._pump.attach(self.connection)
+        self._pump.attach(self.connection, None if self._acks is None else self._expectAcks)
 
     def _retire(self) -> None:
         self._pump.detach()
@@ -472,12 +507,18 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _settle(self) -> None:
         self._stopWatches()
-        self._pump.rewind()
-        if self.connection is None:
-            self._machine.handle(Event.SETTLED)
+        if self._acks is None:
+            self._rewind()
+        else:
+            self._stopLooking()
+            aborted = self._cause is not None and self._cause.check(ConnectionAborted) is not None
+            self._awaitLastAcks(self._acks.settling(self._now(), aborted))
 
     def _discard(self) -> None:
         self.connection.discard()
+        if self._acks is not None:
+            self._acks.probe.close()
+            self._lastAcksIn()
 
     def _armRetry(self) -> None:
         self._forget()
@@ -507,7 +548,68 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _setHurry(self) -> None:
         self._hurry = True
 
+    # -- acknowledgements ----------------------------------------------------------------
+
+    @property
+    def _level(self) -> str:
+        """The level of delivery in force, or asked for while there is no connection."""
+        if self.connection is None:
+            return self.delivery
+        return "written" if self._acks is None else "tcp"
+
+    def _withoutAcknowledgements(self, connection: Any, error: DeliveryUnavailable) -> None:
+        if self.delivery == "tcp":  # asked for by name: never less without a word
+            self.connectionFailed(connection, Failure(error))
+        else:
+            self.log.debug("{link}: delivery: written ({why})", link=self._label(), why=error.why)
+
+    def _expectAcks(self) -> None:
+        """Frames are in flight: look for acknowledgements, soon and then less soon."""
+        if self._ackTimer is None:
+            self._ackTimer = self._clock.callLater(ACK_FIRST, self._lookForAcks, ACK_FIRST)
+
+    def _lookForAcks(self, delay: float) -> None:
+        self._ackTimer = None
+        acks = cast(Acknowledging, self._acks)
+        frames = acks.newly()
+        delay = ACK_FIRST if frames else min(2 * delay, ACK_LONGEST)
+        if acks.ledger.unacknowledged_frames:
+            self._ackTimer = self._clock.callLater(delay, self._lookForAcks, delay)
+        self._pump.acknowledged(frames)
+
+    def _stopLooking(self) -> None:
+        timer, self._ackTimer = self._ackTimer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _awaitLastAcks(self, settling: Settling) -> None:
+        """After the loss: until the kernel has had its last word."""
+        self._ackTimer = None
+        delay = settling.poll(self._now())
+        if delay is None:
+            self._lastAcksIn()
+        else:
+            self._ackTimer = self._clock.callLater(delay, self._awaitLastAcks, settling)
+
+    def _lastAcksIn(self) -> None:
+        self._stopLooking()
+        acks, self._acks = cast(Acknowledging, self._acks), None
+        self._pump.acknowledged(acks.newly())
+        self._rewind()
+
+    def _rewind(self) -> None:
+        """What was not acknowledged is sent again; go on when the application is done, too."""
+        self._pump.rewind()
+        if self.connection is None or self.connection.settled:
+            self._machine.handle(Event.SETTLED)
+
+    # -- the end -----------------------------------------------------------------------------
+
     def _finish(self) -> None:
+        self._stopLooking()
+        if self._acks is not None:
+            self._acks.probe.close()
+            self._acks = None
         self._forget()
         self._stopWatches()
         self._attempts = 0

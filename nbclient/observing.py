@@ -14,6 +14,12 @@ class LinkObserver:
     peer has closed, and aborts on a fault.
     """
 
+    def transportMade(self, connection: Any) -> None:
+        """There is a transport; nothing was written on it yet."""
+
+    def transportClosing(self, connection: Any) -> None:
+        """The transport is about to close its socket."""
+
     def connectionUp(self, connection: Any) -> None:
         """Transport connected and, under TLS, handshake done."""
         connection.open()

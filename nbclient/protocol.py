@@ -35,6 +35,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, LocalError, NBClientError, OpeningFailed
 from nbclient.observing import LinkObserver
 from nbclient.receiving import FrameReceiver, PauseToken, Result, deferred
@@ -68,7 +69,9 @@ class FrameProtocol(FrameReceiver):
     :ivar bytesIn: bytes received.
     :ivar bytesOut: bytes written.
     :ivar readingHeld: somebody holds a `PauseToken`.
+    :ivar secure: the transport speaks TLS.
     :ivar up: the transport can be used: connected and, under TLS, handshake done.
+    :ivar ledger: keeps account of what is written, where the link wants it.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
     :ivar settled: the application has been told everything, the loss included.
@@ -77,6 +80,7 @@ class FrameProtocol(FrameReceiver):
     framesOut = 0
     bytesOut = 0
     finishing = False
+    ledger: Ledger | None = None
 
     _full = False  # the transport told us to pause
     _fullToken: PauseToken | None = None
@@ -135,8 +139,8 @@ class FrameProtocol(FrameReceiver):
                 # Answers to a peer that does not read: take no more questions.
                 self._fullToken = self.pauseReading()
 
-    def writeFrames(self, frames: Sequence[bytes]) -> None:
-        """The one way out: both lanes, this and the link's outbox, end here."""
+    def writeFrames(self, frames: Sequence[bytes], outbox: bool = False) -> None:
+        """The one way out: both lanes, this one and the link's `outbox`, end here."""
         if self._writeClosed or (self._closed and self._gone is None):
             raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
         images = self.framing.encode(frames)
@@ -147,6 +151,11 @@ class FrameProtocol(FrameReceiver):
         data = images[0] if len(images) == 1 else b"".join(images)
         self.framesOut += len(images)
         self.bytesOut += len(data)
+        if self.ledger is not None:
+            if outbox:
+                self.ledger.wrote_frames([len(image) for image in images])
+            else:
+                self.ledger.wrote(len(data))
         if self.wiretap is not None:
             self.wiretap("out", data)
         if self._busy:
@@ -167,7 +176,7 @@ class FrameProtocol(FrameReceiver):
 
         Under TLS, which knows no half-close, this does nothing.
         """
-        if self._secure or self._closed or self._writeClosed or self._gone is not None:
+        if self.secure or self._closed or self._writeClosed or self._gone is not None:
             return
         self._uncork()
         self._writeClosed = True
@@ -263,18 +272,19 @@ class FrameProtocol(FrameReceiver):
         self._decoder = self.framing.decoder()
         self.transport = transport
         self.connected = 1
-        self._secure = ISSLTransport.providedBy(transport)
-        self._raw = transport.transport if self._secure else transport
+        self.secure = ISSLTransport.providedBy(transport)
+        self._raw = transport.transport if self.secure else transport
         if hasattr(self._raw, "getHandle"):
             self._raw.connectionLost = self._transportLost
         transport.loseConnection = self.loseConnection
         transport.abortConnection = self.abortConnection
         self.__dict__["connectionLost"] = self._connectionGone
         transport.registerProducer(self, True)
-        if self._secure:
+        if self.secure:
             alsoProvides(transport.wrappedProtocol, IHandshakeListener)
+        self._link.transportMade(self)
         self._guarded(self.connectionMade)
-        if not self._secure:
+        if not self.secure:
             self.handshakeCompleted()
 
     def handshakeCompleted(self) -> None:
@@ -321,10 +331,11 @@ class FrameProtocol(FrameReceiver):
         del raw.connectionLost
         if not self._deaf:
             self._drain(raw)
+        self._link.transportClosing(self)
         raw.connectionLost(reason)
 
     def _drain(self, raw: Any) -> None:
-        receive = self._transport().dataReceived if self._secure else self.dataReceived
+        receive = self._transport().dataReceived if self.secure else self.dataReceived
         left = DRAIN_LIMIT
         handle = raw.getHandle()
         while left > 0 and not self._deaf:

@@ -7,7 +7,7 @@ fills, and the Deferred of `Pump.offer` stays unfired until there is room.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define
@@ -42,15 +42,28 @@ class Pump:
     def __init__(self, limit: int) -> None:
         self.outbox = Outbox(limit)
         self._connection: Any = None
+        self._tracked: Callable[[], None] | None = None
         # Made when first needed: most links never wait.
         self._senders: deque[_Sender] | None = None
         self._sendersSize = 0
         self._drains: list[Deferred[None]] = []
 
-    def attach(self, connection: Any) -> None:
-        """This connection is ready: send."""
+    def attach(self, connection: Any, tracked: Callable[[], None] | None = None) -> None:
+        """This connection is ready: send.
+
+        :param tracked: called after each write, where frames stay in flight
+            until `acknowledged` is called; None: written is delivered.
+        """
         self._connection = connection
+        self._tracked = tracked
         self.run()
+
+    def acknowledged(self, frames: int) -> None:
+        """The oldest `frames` in flight are delivered."""
+        if frames:
+            self.outbox.acknowledge(frames)
+            self._admit()
+            self.run()
 
     def detach(self) -> None:
         """No connection is ready."""
@@ -119,23 +132,30 @@ class Pump:
 
     def _write(self, frames: list[bytes]) -> None:
         try:
-            self._connection.writeFrames(frames)
+            self._connection.writeFrames(frames, True)
         except FrameError:
             # Checked when accepted, but the connection's framing has changed since.
-            for frame in frames:
-                self._writeOne(frame)
+            self.outbox.give_back(len(frames))
+            for _ in frames:
+                self._writeOne()
         else:
-            # Level `written`: handed to the transport is delivered.
-            self.outbox.acknowledge(len(frames))
+            self._wrote(len(frames))
 
-    def _writeOne(self, frame: bytes) -> None:
+    def _writeOne(self) -> None:
         try:
-            self._connection.writeFrames((frame,))
+            self._connection.writeFrames(self.outbox.take(1), True)
         except FrameError as error:
-            self.outbox.set_aside(1)
+            self.outbox.set_aside()
             self.log.error("a frame was set aside: {why}", why=str(error))
         else:
-            self.outbox.acknowledge(1)
+            self._wrote(1)
+
+    def _wrote(self, frames: int) -> None:
+        if self._tracked is None:
+            # Level `written`: handed to the transport is delivered.
+            self.outbox.acknowledge(frames)
+        else:
+            self._tracked()
 
     def _waitForRoom(self, frames: Sequence[bytes]) -> Deferred[None]:
         size = self.outbox.cost(frames)

@@ -127,18 +127,26 @@ class Outbox:
 
     def acknowledge(self, count: int) -> None:
         """The oldest `count` frames in flight are delivered."""
-        self._settle(count)
         self.counters.acknowledged += count
 
-    def set_aside(self, count: int) -> None:
-        """The oldest `count` frames in flight can never be sent as they are."""
-        self._settle(count)
-        self.counters.set_aside += count
-
-    def _settle(self, count: int) -> None:
         popleft = self._flight.popleft
         for _ in range(count):
             self._size -= len(popleft()) + FRAME_COST
+
+    def give_back(self, count: int) -> None:
+        """The `count` frames taken last were not sent after all: they wait, in front."""
+        for _ in range(count):
+            self._waiting.appendleft(self._flight.pop())
+
+    def set_aside(self) -> bytes:
+        """The frame taken last can never be sent as it is.
+
+        :return: the frame, which is no more in the outbox.
+        """
+        frame = self._flight.pop()
+        self._size -= len(frame) + FRAME_COST
+        self.counters.set_aside += 1
+        return frame
 
     def rewind(self) -> int:
         """What is in flight was on a connection that ended: it will be sent again, first.
