@@ -280,11 +280,26 @@ class FailbackTests(LinkCase):
         self.assertEqual(self.dials(), before + 1)
         self.probe().refuse()
 
+    def test_a_link_started_again_has_forgotten_returns_that_failed(self) -> None:
+        self.on_second()
+        self.clock.advance(FAILBACK)
+        self.answer()
+        self.lose(self.accept()[1], after=1)
+        self.link.stop()
+        self.clock.turn()
+        self.link.start(self.peers, self.clock)
+        self.on_second()
+        self.clock.advance(FAILBACK)
+        self.probe().refuse()
+
     def test_a_wait_longer_than_the_longest_is_kept(self) -> None:
         self.peers._failback = self.peers._wait = 2 * LONGEST_WAIT
         self.on_second()
         for _ in range(2):
-            self.clock.advance(2 * LONGEST_WAIT)
+            before = self.dials()
+            self.clock.advance(2 * LONGEST_WAIT - 1)
+            self.assertEqual(self.dials(), before)
+            self.clock.advance(1)
             self.answer()
             self.lose(self.accept()[1], after=1)
             self.accept()
@@ -343,12 +358,18 @@ class FailbackTests(LinkCase):
 
     def test_a_handshake_that_fails_or_never_ends_is_no_answer(self) -> None:
         self.on_second()
-        for end in (lambda probed: probed.reset(), lambda _: self.clock.advance(PROBE_TIMEOUT)):
-            self.clock.advance(FAILBACK)
-            probed = self.probe().accept(secure=True)
-            end(probed)
-            self.clock.turn()
-            self.assertFalse(probed.connected)
+        self.clock.advance(FAILBACK)
+        probed = self.probe().accept(secure=True)
+        # Twisted's TLS has no connection left to abort by then.
+        probed.transport.abortConnection = self.fail  # type: ignore[method-assign]
+        probed.reset()
+        self.clock.turn()
+        self.clock.advance(FAILBACK)
+        probed = self.probe().accept(secure=True)
+        self.clock.advance(PROBE_TIMEOUT)
+        self.clock.turn()
+        # An orderly end of TLS would wait for the peer's answer.
+        self.assertTrue(probed.aborted)
         self.assertIs(self.link.state, State.READY)
 
 
