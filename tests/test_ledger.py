@@ -218,6 +218,18 @@ def test_marks_acknowledged_are_forgotten_and_the_answer_never_goes_back() -> No
     assert len(cipher) == 50
 
 
+def test_marks_that_nobody_asks_about_are_bounded_and_the_answer_never_runs_ahead() -> None:
+    """A link that sends a heartbeat for years, and nothing that needs an acknowledgement."""
+    cipher, total = CipherMap(), 10 * CipherMap.MOST
+    for n in range(1, total + 1):
+        cipher.mark(n * 122, n * 100)
+        assert len(cipher) < CipherMap.MOST
+    assert cipher.plain(122) == 0
+    for n in (total // 2, total - 1):
+        assert 0 < cipher.plain(n * 122) <= n * 100
+    assert cipher.plain(total * 122) == total * 100
+
+
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 40)), max_size=12), st.data())
 def test_any_marks_give_the_most_plaintext_that_fits(
     records: list[tuple[int, int]], data: st.DataObject

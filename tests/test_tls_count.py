@@ -123,7 +123,7 @@ def test_a_read_that_takes_exactly_all_is_noticed_by_the_next(certs: Certs) -> N
 
 
 def test_nothing_is_kept_until_somebody_wants_it(certs: Certs) -> None:
-    """Marks that nobody asks about would pile up."""
+    """At level `written` nobody ever asks."""
     pair = Pair(certs, SSL.TLS1_3_VERSION)
     pair.client.send(b"x" * 1000)
     pair.forward()

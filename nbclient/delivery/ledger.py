@@ -133,7 +133,13 @@ class CipherMap:
 
     A TLS record is decrypted whole or not at all, so the answer is always a
     boundary between records; what is cut counts as not acknowledged.
+
+    Marks that nobody asks about are bounded by `MOST`: then every other one
+    goes. The answer may lag behind for that, but never runs ahead, and is exact
+    again when all is acknowledged.
     """
+
+    MOST = 4096
 
     __slots__ = ("_marks", "_plain")
 
@@ -155,6 +161,8 @@ class CipherMap:
             marks.pop()
         if plain_total > (marks[-1][1] if marks else self._plain):
             marks.append((cipher_total, plain_total))
+            if len(marks) >= self.MOST:
+                self._marks = deque(list(marks)[1::2])  # an even number: the newest stays
 
     def plain(self, cipher_acked: int) -> int:
         """How much plaintext the first `cipher_acked` bytes surely hold, bytes.

@@ -29,7 +29,7 @@ class CountingConnection(SSL.Connection):
     def count(self) -> CipherMap:
         """Keep marks from now on, and have them from `cipher_map`.
 
-        Somebody has to ask `CipherMap.plain` now and then, or they pile up.
+        Somebody has to ask `CipherMap.plain` now and then, or it gets coarse.
         """
         if self.cipher_map is None:
             self.cipher_map = CipherMap()
