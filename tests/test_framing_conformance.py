@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import attrs
@@ -19,13 +20,25 @@ LIMIT = 40
 CUTS = st.lists(st.integers(1, 60), max_size=8)
 # Bytes that are easily mistaken: for a part of a delimiter, a header, or a number.
 BYTES = st.lists(st.sampled_from(b"\r\n\0ab:, 0129\xff"), max_size=8).map(bytes)
+# The same for marks, checksums, escapes and brackets.
+MARKED = st.lists(st.sampled_from(b"ab<>\x02\x03\x0b\x1c\r\xc0\xdb\xdc"), max_size=8).map(bytes)
 GARBAGE = st.one_of(
     st.lists(st.sampled_from(b"\r\n\0ab:, 0129\xff"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b"ab<>\x02\x03\x0b\x1c\r\n\xc0\xdb\xdc\xdd"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b"$$!*\\\r\n\nGP71"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b'[]{}"\\ \n,:-1true'), max_size=60).map(bytes),
     st.binary(max_size=60),
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | st.text('a"\\{]é\n', max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("k", max_size=1), inner),
+    max_leaves=4,
 )
 
 
-def accepted_by(recipe: Framing) -> st.SearchStrategy[bytes]:
+def accepted_by(
+    recipe: Framing, bodies: st.SearchStrategy[bytes] = BYTES
+) -> st.SearchStrategy[bytes]:
     """Frames within the domain of `recipe`."""
 
     def fits(frame: bytes) -> bool:
@@ -35,7 +48,7 @@ def accepted_by(recipe: Framing) -> st.SearchStrategy[bytes]:
             return False
         return True
 
-    return BYTES.filter(fits)
+    return bodies.filter(fits)
 
 
 def delimited(recipe: Framing, frames: Sequence[bytes], refused: Sequence[bytes]) -> Sample:
@@ -72,6 +85,48 @@ def with_header(recipe: Framing, front: bytes, size: int, own: int) -> Sample:
         [(front + (200).to_bytes(size, "big"), FrameTooLong)],
         sized=lambda total: frame(bytes(total - header)),
     )
+
+
+def marked(
+    recipe: Framing,
+    frames: Sequence[bytes],
+    refused: Sequence[bytes],
+    faults: Sequence[tuple[bytes, type[PeerError]]],
+) -> Sample:
+    return Sample(
+        recipe,
+        list(frames),
+        accepted_by(recipe, MARKED | BYTES),
+        [*refused, b"x" * (LIMIT + 1)],
+        [*faults, (b"noise", BadFrame)],
+    )
+
+
+def skipping(sample: Sample, junk: bytes) -> Sample:
+    """The same, with something to be skipped before each frame."""
+    recipe = attrs.evolve(sample.framing, on_bad_frame="skip")  # type: ignore[misc]
+    return attrs.evolve(sample, framing=recipe, refused=[], faults=[], junk=junk)
+
+
+def sentence(body: bytes) -> bytes:
+    return b"$" + body.translate(None, b"*\r\n")
+
+
+def without_checksums(frames: Sequence[bytes]) -> list[bytes]:
+    return [frame + (b"\r\n" if n % 2 else b"\n") for n, frame in enumerate(frames)]
+
+
+def wide(frames: Sequence[bytes]) -> list[bytes]:
+    """Lengths in more bytes than they need."""
+    return [bytes([len(frame) | 0x80, 0x80, 0]) + frame for frame in frames]
+
+
+def trailing_ends(frames: Sequence[bytes]) -> list[bytes]:
+    return [image.removeprefix(b"\xc0") for image in framing.slip().encode(frames)]
+
+
+def text(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def alternate_ends(frames: Sequence[bytes]) -> list[bytes]:
@@ -188,6 +243,175 @@ SIZED = {
         framing.fixed(1, 1), [b"a", b"\n"], st.binary(min_size=1, max_size=1), [b"", b"ab"]
     ),
 }
+SUMMED = {
+    "fixed-summed": Sample(
+        framing.fixed(5, LIMIT, "crc16-modbus"),
+        [b"one", b"\r\n\0", b"   "],
+        st.binary(min_size=3, max_size=3),
+        [b"", b"ab", b"abcd", b"abcde"],
+        [(b"abcde", BadFrame)],
+        sized=None,
+    ),
+    "length-summed": counted(
+        framing.length(2, max_frame=LIMIT, checksum="crc16-ccitt"),
+        [(b"\0\2ab", BadFrame), (b"\0\1", BadFrame), (b"\0\x2b", FrameTooLong)],
+        frames=(b"one", b"", b"\0\2", b"z" * 11),
+    ),
+    "length-summed-over-frame": counted(
+        framing.length(1, max_frame=LIMIT, adjust=2, checksum="xor-hex", over="frame"),
+        [(b"\1a61", BadFrame), (b"\x29", FrameTooLong)],
+    ),
+    "length-summed-keep": with_header(
+        framing.length(2, keep_header=True, max_frame=LIMIT, checksum="crc32"), b"", 2, 4
+    ),
+}
+COUNTS = {
+    "varint": counted(
+        framing.varint(LIMIT),
+        [
+            (b"\x29", FrameTooLong),
+            (b"\xa9\0", FrameTooLong),
+            (b"\xff" * 9 + b"\x01", FrameTooLong),
+            (b"\xff" * 10, BadFrame),
+        ],
+        frames=(b"one", b"", b"\x80\1", b"z" * 11),
+    ),
+    "varint-wide": Sample(framing.varint(LIMIT), [b"one", b"", b"\x80"], BYTES, wire=wide),
+    "digits-3": counted(
+        framing.digits(3, LIMIT),
+        [
+            (b"041", FrameTooLong),
+            (b"3  abc", BadFrame),
+            (b"+01", BadFrame),
+            (b"\xb2\xb2\xb2", BadFrame),
+        ],
+        frames=(b"one", b"", b"003abc", b"z" * 11),
+    ),
+    "digits-1": Sample(
+        framing.digits(1, LIMIT), [b"", b"123456789"], BYTES, [b"x" * 10], sized=None
+    ),
+}
+LONG = b"y" * (LIMIT + 4)
+MARKS = {
+    "stx-etx": marked(
+        framing.stx_etx(max_frame=LIMIT),
+        [b"one", b"", b"\x02", b"\r\n"],
+        [b"\x03", b"a\x03b"],
+        [(b"\x02" + LONG, FrameTooLong), (b"\x03", BadFrame), (b"\n", BadFrame)],
+    ),
+    "mllp": marked(
+        framing.mllp(LIMIT),
+        [b"one", b"", b"\x1c", b"\r\x0b"],
+        [b"\x1c\r", b"a\x1c\rb"],
+        [(b"\x0b" + LONG + b"\x1c\r", FrameTooLong), (b"\r", BadFrame)],
+    ),
+    "between-overlapping": marked(
+        framing.between(b"aab", b"aba", max_frame=LIMIT),
+        [b"one", b"", b"a", b"xaabb"],
+        [b"ab", b"aba", b"xab", b"aab"],
+        [(b"aaab", BadFrame), (b"aac", BadFrame), (b"aab" + LONG, FrameTooLong)],
+    ),
+    "between-repeating": marked(
+        framing.between(b"<<", b">>>", max_frame=LIMIT),
+        [b"one", b"", b"<<", b">>a"],
+        [b">", b">>", b"a>>>b"],
+        [(b"<x", BadFrame), (b"<<" + LONG + b">", FrameTooLong)],
+    ),
+    "between-trailer": marked(
+        framing.between(b"<", b">>", trailer=2, max_frame=LIMIT),
+        [b"oneab", b">>", b"<\r\n"],
+        [b"", b"a", b">ab"],
+        [(b"<" + LONG, FrameTooLong)],
+    ),
+    "between-summed": marked(
+        framing.stx_etx("xor-hex", "end", max_frame=LIMIT),
+        [b"one", b"", b"\x02"],
+        [b"\x03"],
+        [(b"\x02one\x03ZZ", BadFrame), (b"\x02one\x0368", BadFrame)],
+    ),
+    "between-summed-over-frame": marked(
+        framing.between(b"\x02", b"\r", checksum="sum7", over="frame", max_frame=LIMIT),
+        [b"one", b"", b"\x02"],
+        [b"\r"],
+        [(b"\x02one\r\0", BadFrame)],
+    ),
+    "between-summed-trailer": marked(
+        framing.between(b"ab", b"ba", 5, "crc32", max_frame=LIMIT),
+        [b"one\4", b"\4", b"ab\4"],
+        [b"", b"bab"],
+        [(b"abonebaCRC?\4", BadFrame)],
+    ),
+}
+SLIP = Sample(
+    framing.slip(LIMIT),
+    [b"one", b"\xc0", b"\xdb\xdc", b"\xdb\xdb\xc0\xdd"],
+    accepted_by(framing.slip(LIMIT), MARKED),
+    [b"", b"x" * (LIMIT + 1)],
+    [(b"\xc0a\xdbb\xc0", BadFrame), (b"\xc0a\xdb\xc0", BadFrame), (b"\xc0" + LONG, FrameTooLong)],
+    ahead=b"\xc0",
+)
+NMEA = Sample(
+    framing.nmea(LIMIT),
+    [b"$GPGLL,1", b"!AIVDM,1,1", b"$", b"$a!b\\c", b"\\s:a*00\\!AIVDM"],
+    MARKED.map(sentence),
+    [b"", b"GPGLL", b"$a*b", b"$a\r", b"$\n", b"\\s:a$", b"\\s\\GP", b"$" + b"x" * LIMIT],
+    [
+        (b"noise\r\n", BadFrame),
+        (b"$GPGLL*00\r\n", BadFrame),
+        (b"$GPGLL\r\n", BadFrame),
+        (b"$GPGLL*5\r\n", BadFrame),
+        (b"\\$\n", BadFrame),
+        (b"$" + LONG, FrameTooLong),
+        (b"$" + b"y" * (LIMIT + 3) + b"\n", BadFrame),
+    ],
+    sized=lambda size: b"$" + b"x" * (size - 1),
+)
+SELF_MARKED = {
+    "slip": SLIP,
+    "slip-trailing": attrs.evolve(
+        SLIP, wire=trailing_ends, ahead=b"", faults=[(b"\xdb\0\xc0", BadFrame)]
+    ),
+    "nmea": NMEA,
+    "nmea-optional": attrs.evolve(
+        NMEA,
+        framing=framing.nmea(LIMIT, optional=True),
+        frames=NMEA.frames[:3],
+        bodies=MARKED.map(sentence),
+        wire=without_checksums,
+        faults=[(b"$GPGLL*00\r\n", BadFrame), (b"$" + b"y" * (LIMIT + 1) + b"\n", FrameTooLong)],
+        sized=None,
+    ),
+}
+JSON = Sample(
+    framing.json(LIMIT),
+    [b'{"a": [1,"}"]}', b"[]", b'"\\"x\\\\"', b"-1.5e3", b"null", b'[{"":"\\\\"}]'],
+    VALUES.map(text).filter(lambda value: len(value) <= LIMIT),
+    [b"", b" 1", b"1 ", b"1 2", b"[]{}", b"{", b"}", b"tru", b"01", b"{]", b'"', b'"\\"'],
+    [
+        (b"}", BadFrame),
+        (b"x", BadFrame),
+        (b"\0", BadFrame),
+        (b"[}", BadFrame),
+        (b"[" * LIMIT + b"}", FrameTooLong),
+        (b"[" * (LIMIT - 1) + b"}", BadFrame),
+        (b"tru ", BadFrame),
+        (b"01,", BadFrame),
+        (b"-\n", BadFrame),
+        (b'"' + LONG, FrameTooLong),
+    ],
+    after=b"\n",
+    sized=lambda size: b'"' + b"x" * (size - 2) + b'"',
+)
+VALUES_OF_JSON = {
+    "json": JSON,
+    "json-dense": attrs.evolve(
+        JSON,
+        frames=[b'{"a": [1,"}"]}', b"[]", b'"x"'],
+        bodies=VALUES.map(lambda value: text([value])).filter(lambda value: len(value) <= LIMIT),
+        wire=list,
+        after=b"",
+    ),
+}
 OTHERS = {
     "lines-mixed": Sample(
         framing.lines(LIMIT),
@@ -208,7 +432,34 @@ SKIPPING = {
     )
     for sample in [DELIMITED[name]]
 }
-SAMPLES = {**DELIMITED, **SIZED, **OTHERS, **SKIPPING}
+SKIPPING |= {
+    "stx-etx-noise": skipping(MARKS["stx-etx"], b"noise\x03"),
+    "stx-etx-long": skipping(MARKS["stx-etx"], b"\x02" + LONG + b"\x02\x03"),
+    "mllp-long": skipping(MARKS["mllp"], b"\x0b" + LONG + b"\x1c\r"),
+    "between-noise": skipping(MARKS["between-overlapping"], b"caa"),
+    "between-long": skipping(MARKS["between-overlapping"], b"aab" + LONG + b"aba"),
+    "between-long-trailer": skipping(MARKS["between-trailer"], b"<" + LONG + b">>ab"),
+    "between-wrong": skipping(MARKS["between-summed"], b"\x02one\x03ZZ"),
+    "slip-wrong": skipping(SLIP, b"a\xdbb\xc0"),
+    "slip-long": skipping(SLIP, LONG + b"\xc0"),
+    "nmea-noise": skipping(NMEA, b"\r\n# noise\r\nmore\n"),
+    "nmea-wrong": skipping(NMEA, b"$GPGLL*00\r\n"),
+    "nmea-broken": skipping(
+        attrs.evolve(NMEA, frames=[b"$GPGLL,1", b"!A"], bodies=st.just(b"$a"), sized=None), b"$GPG"
+    ),
+    "nmea-long": skipping(NMEA, b"$" + LONG + b"\n"),
+}
+SAMPLES = {
+    **DELIMITED,
+    **SIZED,
+    **SUMMED,
+    **COUNTS,
+    **MARKS,
+    **SELF_MARKED,
+    **VALUES_OF_JSON,
+    **OTHERS,
+    **SKIPPING,
+}
 LIMITED = {name: sample for name, sample in SAMPLES.items() if sample.sized is not None}
 FAULTS = {
     f"{name}-{number}": (sample, *fault)
@@ -217,7 +468,7 @@ FAULTS = {
 }
 
 every_framing = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-few = settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
+few = settings(max_examples=12, suppress_health_check=[HealthCheck.filter_too_much])
 
 
 @every_framing
@@ -314,6 +565,16 @@ ENDLESS = {
     "netstring": (framing.netstring(100_000), b"100000:"),
     "octet-counted": (framing.octet_counted(100_000), b"100000 "),
     "length": (framing.length(4, max_frame=100_000), (100_000).to_bytes(4, "big")),
+    "varint": (framing.varint(100_000), b"\xa0\x8d\x06"),
+    "digits": (framing.digits(6, 100_000), b"100000"),
+    "stx-etx": (framing.stx_etx(max_frame=100_000), b"\x02"),
+    "stx-etx-skip": (framing.stx_etx(max_frame=100_000, on_bad_frame="skip"), b"\x02"),
+    "stx-etx-noise": (framing.stx_etx(max_frame=100_000, on_bad_frame="skip"), b""),
+    "mllp": (framing.mllp(100_000), b"\x0b"),
+    "slip": (framing.slip(100_000), b"\xc0"),
+    "nmea": (framing.nmea(100_000), b"$"),
+    "json": (framing.json(100_000), b'["'),
+    "json-number": (framing.json(100_000), b"["),
 }
 DECLARED = {
     "netstring": (framing.netstring(), b"1048576:"),
@@ -322,6 +583,10 @@ DECLARED = {
     "length": (framing.length(4), (1024 * 1024).to_bytes(4, "big")),
     "length-over": (framing.length(4), b"\xff\xff\xff\xff"),
     "length-8-over": (framing.length(8), b"\xff" * 8),
+    "varint": (framing.varint(), b"\x80\x80\x40"),
+    "varint-over": (framing.varint(), b"\xff" * 9 + b"\x01"),
+    "digits": (framing.digits(7), b"1048576"),
+    "digits-over": (framing.digits(18), b"9" * 18),
 }
 
 

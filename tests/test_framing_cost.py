@@ -21,7 +21,11 @@ def frames_of(recipe: Framing, body: bytes, size: int) -> bytes:
 
 
 def body_of(recipe: Framing, size: int) -> bytes:
-    """A body of `size` bytes, where the framing leaves the choice."""
+    """A body of `size` bytes or a few more, where the framing leaves the choice."""
+    if recipe == framing.nmea():
+        return b"$" + b"x" * size
+    if recipe == framing.json():
+        return b'["' + b"x" * size + b'"]'
     return b"x" * (7 if recipe == SEVEN else size)
 
 
@@ -58,12 +62,21 @@ RECIPES = [
     framing.length(4),
     framing.length(3, little_endian=True),
     SEVEN,
+    framing.length(4, checksum="crc16-modbus", over="frame"),
+    framing.varint(),
+    framing.digits(5),
+    framing.stx_etx(on_bad_frame="skip"),
+    framing.between(b"x", b"xxy", 0, "xor", "frame"),  # the end's beginning is everywhere
+    framing.mllp(),
+    framing.slip(),
+    framing.nmea(),
+    framing.json(),
 ]
 WORKLOADS: list[tuple[Workload, int]] = [
-    (one_frame_byte_by_byte, 2_000),
-    (one_frame_in_segments, 20_000),
-    (tiny_frames_in_segments, 8_000),
-    (tiny_frames_at_once, 8_000),
+    (one_frame_byte_by_byte, 1_000),
+    (one_frame_in_segments, 8_000),
+    (tiny_frames_in_segments, 4_000),
+    (tiny_frames_at_once, 4_000),
 ]
 workloads = pytest.mark.parametrize(
     ("workload", "size"), WORKLOADS, ids=[each.__name__ for each, _ in WORKLOADS]
@@ -87,6 +100,40 @@ def test_what_is_skipped_is_linear() -> None:
     recipe = framing.lines(100, "skip")
     check_linear(recipe, lambda size: cut(b"x" * size + b"\n", range(0, size, 50)), 20_000)
     check_linear(recipe, lambda size: [(b"x" * 200 + b"\ny\n") * (size // 203)], 20_000)
+    recipe = framing.between(b"<<", b"xxxy", max_frame=100, on_bad_frame="skip")
+    check_linear(recipe, lambda size: cut(b"<<" + b"x" * size, range(0, size, 50)), 5_000)
+    check_linear(recipe, lambda size: single(b"<<" + b"x" * size), 1_000, most=40)
+    check_linear(recipe, lambda size: [(b"<<" + b"x" * 200 + b"y") * (size // 203)], 5_000)
+
+
+def test_noise_is_linear() -> None:
+    """Half a start is everywhere in it."""
+    recipe = framing.between(b"xxxy", b"z", on_bad_frame="skip")
+    check_linear(recipe, lambda size: cut(b"x" * size, range(0, size, 50)), 5_000)
+    check_linear(recipe, lambda size: single(b"x" * size), 1_000, most=40)
+    check_linear(recipe, lambda size: [b"nxxxyz" * (size // 6)], 5_000)
+
+
+def test_wrong_checksums_are_linear() -> None:
+    """Each is the end of a frame, whatever else may look like its beginning."""
+    recipe = framing.stx_etx("xor", on_bad_frame="skip")
+    check_linear(recipe, lambda size: [b"\x02" * size + b"\x03?"], 5_000)
+    check_linear(recipe, lambda size: [b"\x02x\x03?" * (size // 4)], 5_000)
+    recipe = framing.nmea(on_bad_frame="skip")
+    check_linear(recipe, lambda size: [b"$" * size + b"\n"], 5_000)
+    check_linear(recipe, lambda size: [b"$a$b\n" * (size // 5)], 5_000)
+
+
+def test_escapes_are_linear() -> None:
+    recipe = framing.slip()
+    check_linear(recipe, lambda size: single(recipe.encode([b"\xc0" * (size // 2)])[0]), 1_000)
+    check_linear(recipe, lambda size: recipe.encode([b"\xdb" * (size // 2)]), 5_000)
+    recipe = framing.json()
+    check_linear(recipe, lambda size: single(b'"' + b"\\n" * (size // 2) + b'"'), 1_000)
+    check_linear(recipe, lambda size: [b"[" + b'"\\n",' * (size // 5) + b"0]"], 5_000)
+    check_linear(
+        recipe, lambda size: cut(b'["",' * 2 + b"[]," * (size // 3), range(0, size, 60)), 5_000
+    )
 
 
 # -- the test of the test: decoders as they are found in the wild ---------------------

@@ -43,16 +43,20 @@ def test_what_the_page_shows_in_a_session_is_what_happens() -> None:
 
 
 def test_every_spec_in_the_tables_is_understood() -> None:
-    specs = re.findall(r"`((?:length|fixed):\d[^`]*)`", PAGE.read_text("utf-8"))
-    assert len(specs) >= 6
+    specs = re.findall(
+        r"`((?:(?:length|fixed|digits):\d|between:[^S`]|stx-etx,[ct]|nmea,c)[^`]*)`",
+        PAGE.read_text("utf-8"),
+    )
+    assert len(specs) >= 12
     for spec in specs:
-        assert str(named(spec)).startswith(spec.partition(":")[0])
+        assert named(str(named(spec))) == named(spec)
 
 
 def test_every_spec_there_is_stands_in_the_table() -> None:
     page = PAGE.read_text("utf-8")
-    for spec in KNOWN.replace("[", ",").split(", "):
-        assert f"`{spec.partition(':')[0]}" in page
+    for spec in KNOWN.split(", "):
+        kind = re.split(r"[:\[]", spec)[0]
+        assert f"| `{kind}" in page
 
 
 def test_the_example_of_ones_own_framing_keeps_the_contract(feeds: ModuleType) -> None:

@@ -39,6 +39,32 @@ from nbclient.framing import Framing, named
             framing.length(2, offset=2, inclusive=True, keep_header=True),
         ),
         ("length:8,keep-header,adjust=1,le", framing.length(8, True, False, 0, 1, True)),
+        (
+            "length:2,checksum=crc16-ccitt,over=frame",
+            framing.length(2, checksum="crc16-ccitt", over="frame"),
+        ),
+        ("fixed:9,checksum=crc16-modbus", framing.fixed(9, checksum="crc16-modbus")),
+        ("varint", framing.varint()),
+        ("digits:4", framing.digits(4)),
+        ("between:<,>", framing.between(b"<", b">")),
+        (r"between:\x2c,\n\x2c\\", framing.between(b",", b"\n,\\")),
+        (
+            r"between:\x02,\r,checksum=sum7,over=frame",
+            framing.between(b"\x02", b"\r", checksum="sum7", over="frame"),
+        ),
+        (
+            r"between:\x02,\x03,trailer=3,checksum=xor-hex",
+            framing.stx_etx("xor-hex", trailer=3),
+        ),
+        ("stx-etx", framing.stx_etx()),
+        ("stx-etx,trailer=1", framing.stx_etx(trailer=1)),
+        ("stx-etx,checksum=xor,over=end", framing.stx_etx("xor", "end")),
+        ("mllp", framing.mllp()),
+        (r"between:\x0b,\x1c\r", framing.mllp()),
+        ("slip", framing.slip()),
+        ("nmea", framing.nmea()),
+        ("nmea,checksum=optional", framing.nmea(optional=True)),
+        ("json", framing.json()),
     ],
 )
 def test_a_spec_names_a_framing_whose_text_names_it_again(spec: str, expected: Framing) -> None:
@@ -86,6 +112,31 @@ def test_any_delimiter_survives_its_own_text() -> None:
         ("length:4,adjust=" + "9" * 5000, "the adjust of length must be a whole number"),
         ("length:4,le,le", "option 'le' of length is given twice"),
         ("length:4,offset=1,offset=2", "option 'offset' of length is given twice"),
+        ("length:4,checksum=", "the checksum of length is empty"),
+        ("length:4,checksum=md5", "unknown checksum 'md5'; there are xor, sum8, "),
+        ("length:4,over=frame", "over=frame says what a checksum covers, but none is asked for"),
+        ("length:4,checksum=xor,over=end", "over must be payload or frame, not 'end'"),
+        ("fixed:4,over=frame", "unknown option 'over=frame' of fixed; there are checksum=C"),
+        ("varint:4", "framing 'varint' takes nothing behind a colon: 'varint:4'"),
+        ("varint,le", "framing 'varint' takes no options: 'varint,le'"),
+        ("lines,", "framing 'lines' takes no options: 'lines,'"),
+        ("digits,4", "framing 'digits,4' lacks what follows the colon"),
+        ("digits:four", "the count of digits must be a whole number, not 'four'"),
+        ("digits:19", "a length has 1 to 18 digits, not 19"),
+        ("between:<", "framing 'between:<' lacks its end: between:START,END"),
+        ("between:<,", "the end has 1 to 256 bytes, not 0"),
+        ("between:,>", "the start has 1 to 256 bytes, not 0"),
+        (r"between:<,\q", r"unknown escape '\\q' in end"),
+        (r"between:\q,>", r"unknown escape '\\q' in start"),
+        ("between:<,>,crc", "unknown option 'crc' of between; there are trailer=N, checksum=C"),
+        ("between:<,>,trailer=x", "the trailer of between must be a whole number, not 'x'"),
+        ("between:<,>,checksum=xor,over=all", "over must be payload or end or frame, not 'all'"),
+        ("between:<,>,over=", "the over of between is empty"),
+        ("stx-etx:xor", "framing 'stx-etx' takes nothing behind a colon: 'stx-etx:xor'"),
+        ("stx-etx,xor", "unknown option 'xor' of stx-etx; there are trailer=N, checksum=C"),
+        ("stx-etx,trailer=-", "the trailer of stx-etx must be a whole number, not '-'"),
+        ("nmea,optional", "unknown option 'optional' of nmea; there are checksum=optional"),
+        ("nmea,checksum=xor", "the checksum of nmea is its own, or optional; not ',checksum=xor'"),
         ("fixed:x", "the size of fixed must be a whole number, not 'x'"),
         ("fixed:0", "a fixed frame has 1 to 1048576 bytes"),
         ("fixed:1048577", "a fixed frame has 1 to 1048576 bytes"),
@@ -102,27 +153,34 @@ def test_a_spec_that_is_not_understood_is_one_line_that_names_it(spec: str, said
 
 @pytest.mark.parametrize(
     "spec",
-    ["lines", "crlf", "delimiter:;", "netstring", "octet-counted", "length:4", "fixed:4", "raw"],
+    [
+        *("lines", "crlf", "delimiter:;", "netstring", "octet-counted", "length:4", "fixed:4"),
+        *("raw", "varint", "digits:4", "between:<,>", "stx-etx", "mllp", "slip", "nmea", "json"),
+    ],
 )
 def test_the_limit_goes_to_every_framing_that_has_one(spec: str) -> None:
     expected = framing.MAX_FRAME if spec == "raw" else 100
     assert named(spec, max_frame=100).max_frame == expected
 
 
-@pytest.mark.parametrize("spec", ["lines", "crlf", "delimiter:;"])
+@pytest.mark.parametrize(
+    "spec", ["lines", "crlf", "delimiter:;", "between:<,>", "stx-etx", "mllp", "slip", "nmea"]
+)
 def test_framings_that_find_boundaries_can_skip(spec: str) -> None:
     recipe = named(spec, 3, "skip")
     decoder = recipe.decoder()
-    end = recipe.encode([b""])[0]
-    assert decoder.feed(b"long" + end + b"ok" + end) == [b"ok"]
+    (long,) = named(spec).encode([b"$ong"])
+    (good,) = recipe.encode([b"$ok"])
+    assert decoder.feed(long + good) == [b"$ok"]
     assert decoder.skipped == 1
 
 
 @pytest.mark.parametrize(
-    "spec", ["netstring", "octet-counted", "length:4", "fixed:4", "raw", "a:b"]
+    "spec",
+    ["netstring", "octet-counted", "length:4", "fixed:4", "raw", "varint", "digits:4", "json"],
 )
 def test_other_framings_cannot_skip_and_say_so(spec: str) -> None:
-    with pytest.raises(SpecError, match="only lines, crlf and delimiter find the next boundary"):
+    with pytest.raises(SpecError, match="only lines, crlf, delimiter, between, stx-etx, mllp, sl"):
         named(spec, on_bad_frame="skip")
 
 
@@ -186,3 +244,13 @@ def test_a_limit_is_never_taken_and_then_ignored(module: ModuleType) -> None:
     assert named("own.framings:tight", max_frame=10) is module.tight
     with pytest.raises(SpecError, match="has its own limit of 10 bytes; max_frame=20 cannot be"):
         named("own.framings:tight", max_frame=20)
+
+
+def test_a_framing_of_ones_own_skips_if_it_says_so(module: ModuleType) -> None:
+    module.strict = framing.lines(10)  # type: ignore[attr-defined]
+    module.lenient = framing.lines(10, "skip")  # type: ignore[attr-defined]
+    module.silent = framing.netstring(10)  # type: ignore[attr-defined]
+    assert named("own.framings:lenient", on_bad_frame="skip") is module.lenient
+    for name in ("strict", "silent"):
+        with pytest.raises(SpecError, match="has its own way with a bad frame; it cannot be told"):
+            named(f"own.framings:{name}", on_bad_frame="skip")

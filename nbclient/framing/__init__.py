@@ -5,22 +5,35 @@ A framing is made by one of the functions here, or from a SPEC text by
 """
 
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing
+from nbclient.framing.between import between, mllp, stx_etx
+from nbclient.framing.counts import digits, varint
 from nbclient.framing.delimited import crlf, delimiter, lines
+from nbclient.framing.jsontext import json
+from nbclient.framing.nmea import nmea
 from nbclient.framing.plain import fixed, raw
 from nbclient.framing.prefixed import length, netstring, octet_counted
+from nbclient.framing.slip import slip
 from nbclient.framing.spec import named
 
 __all__ = [
     "MAX_FRAME",
     "Decoder",
     "Framing",
+    "between",
     "crlf",
     "delimiter",
+    "digits",
     "fixed",
+    "json",
     "length",
     "lines",
+    "mllp",
     "named",
     "netstring",
+    "nmea",
     "octet_counted",
     "raw",
+    "slip",
+    "stx_etx",
+    "varint",
 ]

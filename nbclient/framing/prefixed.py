@@ -319,7 +319,7 @@ class Netstring(Framing):
         return DigitsDecoder(self.max_frame, rb"0|[1-9][0-9]{0,%d}", _NUMBERS, b":", b",")
 
     def check(self, frames: Sequence[bytes]) -> None:
-        _check_sizes(frames, 0, self.max_frame)
+        check_sizes(frames, 0, self.max_frame)
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
         self.check(frames)
@@ -342,7 +342,7 @@ class OctetCounted(Framing):
         return DigitsDecoder(self.max_frame, rb"[1-9][0-9]{0,%d}", _POSITIVE, b" ", b"")
 
     def check(self, frames: Sequence[bytes]) -> None:
-        _check_sizes(frames, 1, self.max_frame)
+        check_sizes(frames, 1, self.max_frame)
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
         self.check(frames)
@@ -418,7 +418,11 @@ class DigitsDecoder(SizedDecoder):
         return len(str(len(frame))) + 1 + len(frame) + len(self._trailer)
 
 
-def _check_sizes(frames: Sequence[bytes], least: int, most: int) -> None:
+def check_sizes(frames: Sequence[bytes], least: int, most: int) -> None:
+    """Refuse a frame whose size is not between the two, bytes.
+
+    :raises FrameError: as said.
+    """
     for size in map(len, frames):
         if not least <= size <= most:
             raise FrameError(f"a frame has {least} to {most} bytes, not {size}")

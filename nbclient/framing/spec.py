@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from nbclient.errors import SpecError
 from nbclient.framing.base import MAX_FRAME, Framing
+from nbclient.framing.between import between, mllp, stx_etx
+from nbclient.framing.counts import digits, varint
 from nbclient.framing.delimited import crlf, delimiter, lines
+from nbclient.framing.jsontext import json
+from nbclient.framing.nmea import nmea
 from nbclient.framing.plain import fixed, raw
 from nbclient.framing.prefixed import length, netstring, octet_counted
+from nbclient.framing.slip import slip
 
 KNOWN = (
-    "lines, crlf, delimiter:BYTES, netstring, "
-    "length:N[,le][,inclusive][,offset=K][,adjust=A][,keep-header], "
-    "octet-counted, fixed:N, raw, package.module:name"
+    "lines, crlf, delimiter:BYTES, between:START,END[,trailer=N][,checksum=C][,over=WHAT], "
+    "stx-etx[,trailer=N][,checksum=C][,over=WHAT], mllp, slip, nmea[,checksum=optional], json, "
+    "netstring, length:N[,le][,inclusive][,offset=K][,adjust=A][,keep-header]"
+    "[,checksum=C][,over=WHAT], varint, digits:N, octet-counted, fixed:N[,checksum=C], raw, "
+    "package.module:name"
 )
 """What a SPEC may say, for messages and help."""
 
+SKIPPING = "lines, crlf, delimiter, between, stx-etx, mllp, slip and nmea"
+"""The framings that find the next boundary by themselves."""
+
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+_KIND = re.compile("([^:,]*)([:,]?)(.*)", re.DOTALL)
 _OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -32,36 +43,36 @@ def named(spec: str, max_frame: int = MAX_FRAME, on_bad_frame: str = "close") ->
     :param max_frame: the longest frame accepted, bytes. ``raw`` has nothing to
         bound; a framing of one's own brings its own limit.
     :param on_bad_frame: ``close`` or ``skip``, the latter only where a framing
-        finds its boundaries by itself (``lines``, ``crlf``, ``delimiter``).
+        finds its boundaries by itself (`SKIPPING`). A framing of one's own has
+        to have said the same of itself.
     :raises SpecError: in one line, if the text is not understood or what it
         asks for cannot be had.
     """
-    kind = spec.partition(":")[0]
-    if kind in _DELIMITED:
-        return _DELIMITED[kind](_rest(spec, kind == "delimiter"), max_frame, on_bad_frame)
-    if on_bad_frame != "close":
-        raise SpecError(
-            f"framing {spec!r} cannot {on_bad_frame} a bad frame: "
-            "only lines, crlf and delimiter find the next boundary by themselves"
-        )
-    if kind in _OTHERS:
-        return _OTHERS[kind](_rest(spec, kind in ("length", "fixed")), max_frame)
+    kind, mark, rest = _KIND.fullmatch(spec).groups()  # type: ignore[union-attr]
+    if kind in _KINDS:
+        if on_bad_frame != "close" and kind not in _SKIPPING:
+            raise SpecError(
+                f"framing {spec!r} cannot {on_bad_frame} a bad frame: "
+                f"only {SKIPPING} find the next boundary by themselves"
+            )
+        return _KINDS[kind](_rest(spec, kind, mark, rest), max_frame, on_bad_frame)
     if _OWN.fullmatch(spec):
-        return _own(spec, max_frame)
+        return _own(spec, max_frame, on_bad_frame)
     raise SpecError(f"unknown framing {spec!r}; there are {KNOWN}")
 
 
-def _rest(spec: str, wanted: bool) -> str:
-    """The text behind the colon, which must be there exactly where it is wanted."""
-    kind, colon, rest = spec.partition(":")
-    if wanted and not rest:
+def _rest(spec: str, kind: str, mark: str, rest: str) -> str:
+    """What follows the kind, which must be there exactly where it is wanted."""
+    if kind in _ARGUED and (mark != ":" or not rest):
         raise SpecError(f"framing {spec!r} lacks what follows the colon; there are {KNOWN}")
-    if colon and not wanted:
+    if kind not in _ARGUED and mark == ":":
         raise SpecError(f"framing {kind!r} takes nothing behind a colon: {spec!r}")
-    return rest
+    if mark and kind not in _ARGUED and kind not in _OPTIONED:
+        raise SpecError(f"framing {kind!r} takes no options: {spec!r}")
+    return mark + rest if kind in _OPTIONED else rest
 
 
-def _bytes(text: str) -> bytes:
+def _bytes(text: str, what: str = "delimiter") -> bytes:
     """The bytes that a text with escapes stands for; other characters count as UTF-8."""
 
     def one(match: re.Match[bytes]) -> bytes:
@@ -70,7 +81,7 @@ def _bytes(text: str) -> bytes:
             return bytes.fromhex(code[1:].decode("ascii"))
         if code not in _ESCAPED:
             raise SpecError(
-                rf"unknown escape {match[0].decode('utf-8', 'replace')!r} in delimiter {text!r}; "
+                rf"unknown escape {match[0].decode('utf-8', 'replace')!r} in {what} {text!r}; "
                 r"there are \xHH \n \r \t \0 \\"
             )
         return _ESCAPED[code]
@@ -78,33 +89,84 @@ def _bytes(text: str) -> bytes:
     return _ESCAPE.sub(one, text.encode("utf-8", "surrogateescape"))
 
 
-def _length(text: str, max_frame: int) -> Framing:
-    size, *options = text.split(",")
-    flags = {"le": "little_endian", "inclusive": "inclusive", "keep-header": "keep_header"}
-    arguments: dict[str, int] = {}
-    for option in options:
+def _options(kind: str, given: list[str], known: Mapping[str, str]) -> dict[str, str]:
+    """What each option says, "" for one that is a word alone.
+
+    :param known: the options there are, and what stands for the value of each.
+    """
+    found: dict[str, str] = {}
+    for option in given:
         name, equals, value = option.partition("=")
-        if option in flags:
-            key, number = flags[option], 1
-        elif name in ("offset", "adjust") and equals:
-            key, number = name, _number(value, f"{name} of length")
-        else:
-            raise SpecError(
-                f"unknown option {option!r} of length; "
-                "there are le, inclusive, offset=K, adjust=A, keep-header"
-            )
-        if key in arguments:
-            raise SpecError(f"option {name!r} of length is given twice")
-        arguments[key] = number
+        if name not in known or bool(known[name]) != bool(equals):
+            there = ", ".join(f"{each}={value}" if value else each for each, value in known.items())
+            raise SpecError(f"unknown option {option!r} of {kind}; there are {there}")
+        if name in found:
+            raise SpecError(f"option {name!r} of {kind} is given twice")
+        found[name] = value
+    return found
+
+
+def _length(text: str, max_frame: int, _: str) -> Framing:
+    size, *given = text.split(",")
+    options = _options("length", given, _LENGTH_OPTIONS)
     return length(
         _number(size, "size of length"),
-        little_endian=bool(arguments.get("little_endian")),
-        inclusive=bool(arguments.get("inclusive")),
-        offset=arguments.get("offset", 0),
-        adjust=arguments.get("adjust", 0),
-        keep_header=bool(arguments.get("keep_header")),
+        little_endian="le" in options,
+        inclusive="inclusive" in options,
+        offset=_number(options.get("offset", "0"), "offset of length"),
+        adjust=_number(options.get("adjust", "0"), "adjust of length"),
+        keep_header="keep-header" in options,
         max_frame=max_frame,
+        **_summed(options, "length"),
     )
+
+
+def _between(text: str, max_frame: int, bad: str) -> Framing:
+    start, *given = text.split(",")
+    if not given:
+        raise SpecError(f"framing 'between:{text}' lacks its end: between:START,END")
+    end, *given = given
+    options = _options("between", given, _BETWEEN_OPTIONS)
+    return between(
+        _bytes(start, "start"),
+        _bytes(end, "end"),
+        trailer=_number(options.get("trailer", "0"), "trailer of between"),
+        max_frame=max_frame,
+        on_bad_frame=bad,
+        **_summed(options, "between"),
+    )
+
+
+def _stx_etx(text: str, max_frame: int, bad: str) -> Framing:
+    options = _options("stx-etx", text.split(",")[1:], _BETWEEN_OPTIONS)
+    return stx_etx(
+        trailer=_number(options.get("trailer", "0"), "trailer of stx-etx"),
+        max_frame=max_frame,
+        on_bad_frame=bad,
+        **_summed(options, "stx-etx"),
+    )
+
+
+def _nmea(text: str, max_frame: int, bad: str) -> Framing:
+    options = _options("nmea", text.split(",")[1:], {"checksum": "optional"})
+    if options.get("checksum", "optional") != "optional":
+        raise SpecError(f"the checksum of nmea is its own, or optional; not {text!r}")
+    return nmea(max_frame, bad, optional="checksum" in options)
+
+
+def _fixed(text: str, max_frame: int, _: str) -> Framing:
+    size, *given = text.split(",")
+    options = _options("fixed", given, {"checksum": "C"})
+    return fixed(_number(size, "size of fixed"), max_frame, **_summed(options, "fixed"))
+
+
+def _summed(options: Mapping[str, str], kind: str) -> dict[str, str]:
+    """The arguments that are about a checksum."""
+    found = {name: options[name] for name in ("checksum", "over") if name in options}
+    for name, value in found.items():
+        if not value:
+            raise SpecError(f"the {name} of {kind} is empty")
+    return found
 
 
 def _number(text: str, what: str) -> int:
@@ -113,7 +175,7 @@ def _number(text: str, what: str) -> int:
     return int(text)
 
 
-def _own(spec: str, max_frame: int) -> Framing:
+def _own(spec: str, max_frame: int, on_bad_frame: str) -> Framing:
     path, _, name = spec.partition(":")
     try:
         found: object = import_module(path)
@@ -132,19 +194,43 @@ def _own(spec: str, max_frame: int) -> Framing:
             f"framing {spec!r} has its own limit of {found.max_frame} bytes; "
             f"max_frame={max_frame} cannot be applied to it"
         )
+    if on_bad_frame not in ("close", getattr(found, "on_bad_frame", "close")):
+        raise SpecError(
+            f"framing {spec!r} has its own way with a bad frame; "
+            f"it cannot be told to {on_bad_frame}"
+        )
     return found
 
 
-_DELIMITED: dict[str, Callable[[str, int, str], Framing]] = {
+_LENGTH_OPTIONS = {
+    "le": "",
+    "inclusive": "",
+    "offset": "K",
+    "adjust": "A",
+    "keep-header": "",
+    "checksum": "C",
+    "over": "WHAT",
+}
+_BETWEEN_OPTIONS = {"trailer": "N", "checksum": "C", "over": "WHAT"}
+
+_KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "lines": lambda _, limit, bad: lines(limit, bad),
     "crlf": lambda _, limit, bad: crlf(limit, bad),
     "delimiter": lambda text, limit, bad: delimiter(_bytes(text), limit, bad),
-}
-
-_OTHERS: dict[str, Callable[[str, int], Framing]] = {
+    "between": _between,
+    "stx-etx": _stx_etx,
+    "mllp": lambda _, limit, bad: mllp(limit, bad),
+    "slip": lambda _, limit, bad: slip(limit, bad),
+    "nmea": _nmea,
+    "json": lambda _, limit, __: json(limit),
+    "netstring": lambda _, limit, __: netstring(limit),
     "length": _length,
-    "netstring": lambda _, limit: netstring(limit),
-    "octet-counted": lambda _, limit: octet_counted(limit),
-    "fixed": lambda text, limit: fixed(_number(text, "size of fixed"), limit),
-    "raw": lambda _, limit: raw(),
+    "varint": lambda _, limit, __: varint(limit),
+    "digits": lambda text, limit, _: digits(_number(text, "count of digits"), limit),
+    "octet-counted": lambda _, limit, __: octet_counted(limit),
+    "fixed": _fixed,
+    "raw": lambda _, __, ___: raw(),
 }
+_ARGUED = ("delimiter", "between", "length", "digits", "fixed")  # KIND:WHAT
+_OPTIONED = ("stx-etx", "nmea")  # KIND[,OPTION]
+_SKIPPING = ("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "nmea")

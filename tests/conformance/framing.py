@@ -33,6 +33,8 @@ class Sample:
     :ivar wire: the images of frames, where `encode` does not say (a framing
         that only receives, or one that receives more forms than it sends).
     :ivar junk: bytes the decoder passes over before each frame (``skip``).
+    :ivar ahead: bytes of every image that stand before what begins the frame.
+    :ivar after: bytes of every image that stand behind what completes the frame.
     :ivar sized: makes a frame of that many bytes; for the test of the limit.
     """
 
@@ -43,6 +45,8 @@ class Sample:
     faults: Sequence[tuple[bytes, type[PeerError]]] = ()
     wire: Images | None = None
     junk: bytes = b""
+    ahead: bytes = b""
+    after: bytes = b""
     sized: Callable[[int], bytes] | None = lambda size: b"x" * size
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
@@ -111,8 +115,9 @@ def check_every_split(sample: Sample) -> None:
 def check_trailing(sample: Sample, frames: Sequence[bytes], cuts: Cuts) -> None:
     """The beginning of one frame more is the tail, and begun, and no frame."""
     last = sample.frames[0]
-    unfinished = sample.stream([last])[len(sample.junk) : -1]
-    stream = sample.stream(frames)
+    image = sample.stream([last])[len(sample.junk) :]
+    unfinished = image.removeprefix(sample.ahead).removesuffix(sample.after)[:-1]
+    stream = sample.stream(frames) + sample.ahead
     for size in range(1, len(unfinished) + 1):
         tail = unfinished[:size]
         got, decoder = decode(sample.framing, cut(stream + tail, cuts))
@@ -130,7 +135,8 @@ def check_unread(sample: Sample, frames: Sequence[bytes], cuts: Cuts, more: byte
         next framing.
     """
     images = sample.images(frames)
-    ends = list(accumulate(map(len, images), initial=0))
+    behind = len(sample.after)
+    ends = [end - behind for end in accumulate(map(len, images), initial=0)]
     chunks = cut(b"".join(images) + more, cuts)
     fed = given = 0
     for number, chunk in enumerate(chunks):
@@ -164,7 +170,7 @@ def check_fault(
         check_poisoned(sample, decoder, kind)
         # As much of it as had come when it showed.
         assert decoder.eof()
-        assert wrong.startswith(decoder.eof()), (decoder.eof(), wrong)
+        assert wrong.removeprefix(sample.ahead).startswith(decoder.eof()), (decoder.eof(), wrong)
     check_unread(sample, sample.frames, cuts, wrong)
 
 

@@ -1,0 +1,187 @@
+"""Frames behind a count of another kind: ``varint`` and ``digits:``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from nbclient.errors import BadFrame, FrameTooLong, SpecError
+from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
+from nbclient.framing.prefixed import check_sizes
+from nbclient.framing.sized import SizedDecoder
+
+LONGEST_VARINT = 10
+"""Bytes that a number of 64 bits takes at most."""
+
+MOST_DIGITS = 18
+"""More digits would only be zeros: no memory has room for what they say."""
+
+
+def varint(max_frame: int = MAX_FRAME) -> Framing:
+    """Frames behind their length in base 128, as Protocol Buffers delimit messages.
+
+    Seven bits a byte, the lowest first, the top bit set in all bytes but the
+    last. A length written in more bytes than it needs is accepted, as Protocol
+    Buffers do, up to 10 bytes.
+
+    :param max_frame: the longest frame accepted, bytes.
+    :raises SpecError: if it is less than 1.
+    """
+    return Varint(max_frame)
+
+
+def digits(count: int, max_frame: int = MAX_FRAME) -> Framing:
+    """Frames behind their length in `count` decimal digits of ASCII: ``0003abc``.
+
+    :param max_frame: the longest frame accepted, bytes.
+    :raises SpecError: if it is less than 1, or `count` not 1 to 18.
+    """
+    return Digits(count, max_frame)
+
+
+@frozen(slots=False)
+class Varint(Framing):
+    """The recipe behind `varint`."""
+
+    max_frame: int = MAX_FRAME
+
+    def __attrs_post_init__(self) -> None:
+        check_limit(self.max_frame)
+
+    def __str__(self) -> str:
+        return "varint"
+
+    def decoder(self) -> Decoder:
+        return VarintDecoder(self.max_frame)
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        check_sizes(frames, 0, self.max_frame)
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        self.check(frames)
+        return [_varint(len(frame)) + frame for frame in frames]
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+class VarintDecoder(SizedDecoder):
+    """Remembers where the frames of a chunk begin: their lengths do not say it."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._begins: list[int] = []
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._begins = []
+        return super().feed(data)
+
+    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
+        # The first frame of a chunk, the only one that may have begun in another,
+        # is never among those that nobody took.
+        return data[self._begins[-len(frames)] :] if frames else self.eof()
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        limit = self._limit
+        end = len(data)
+        while at < end:
+            size, start = data[at], at + 1
+            if size > 0x7F:
+                size, start = self._long(data, at)
+                if not start:
+                    break
+            if size > limit:
+                self.fault = FrameTooLong(limit, size, declared=True)
+                break
+            stop = start + size
+            if stop > end:
+                self._need = stop - at
+                break
+            frames.append(data[start:stop])
+            self._begins.append(at)
+            at = stop
+        return at
+
+    def _long(self, data: bytes, at: int) -> tuple[int, int]:
+        """A length of several bytes and where the frame begins; zeros for none, or a fault."""
+        field = data[at : at + LONGEST_VARINT]
+        size = 0
+        for number, byte in enumerate(field):
+            size |= (byte & 0x7F) << 7 * number
+            if byte < 0x80:
+                return size, at + number + 1
+        if len(field) == LONGEST_VARINT:
+            self.fault = BadFrame(f"expected a length of at most {LONGEST_VARINT} bytes", field)
+        else:
+            self._need = len(field) + 1
+        return 0, 0
+
+    def _wire_size(self, frame: bytes) -> int:
+        raise NotImplementedError("a length may be written in several ways")
+
+
+@frozen(slots=False)
+class Digits(Framing):
+    """The recipe behind `digits`."""
+
+    count: int
+    max_frame: int = MAX_FRAME
+
+    def __attrs_post_init__(self) -> None:
+        check_limit(self.max_frame)
+        if not 1 <= self.count <= MOST_DIGITS:
+            raise SpecError(f"a length has 1 to {MOST_DIGITS} digits, not {self.count}")
+
+    def __str__(self) -> str:
+        return f"digits:{self.count}"
+
+    def decoder(self) -> Decoder:
+        return PaddedDecoder(self.count, self.max_frame)
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        check_sizes(frames, 0, min(self.max_frame, 10**self.count - 1))
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        self.check(frames)
+        return [b"%0*d%b" % (self.count, len(frame), frame) for frame in frames]
+
+
+class PaddedDecoder(SizedDecoder):
+    """Digits, always as many, then the frame."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__()
+        self._count = count
+        self._limit = limit
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        count, limit = self._count, self._limit
+        end = len(data)
+        while at + count <= end:
+            start = at + count
+            field = data[at:start]
+            if not field.isdigit():
+                self.fault = BadFrame(f"expected a length of {count} digits", field)
+                return at
+            size = int(field)
+            if size > limit:
+                self.fault = FrameTooLong(limit, size, declared=True)
+                return at
+            if start + size > end:
+                self._need = count + size
+                return at
+            frames.append(data[start : start + size])
+            at = start + size
+        self._need = count
+        return at
+
+    def _wire_size(self, frame: bytes) -> int:
+        return self._count + len(frame)
