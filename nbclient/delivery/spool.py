@@ -24,10 +24,11 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
-from nbclient.delivery import spool_store
+from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import Outbox
-from nbclient.delivery.spool_place import Lock, SpoolError, is_volatile, make_folder
-from nbclient.delivery.spool_store import Connect, Description, SpooledFrame, Store
+from nbclient.delivery.spool_file import Connect
+from nbclient.delivery.spool_place import Lock, SpoolError, is_volatile, make_folder, reason
+from nbclient.delivery.spool_store import ChangingStore, Description, SpooledFrame, Totals
 from nbclient.errors import FrameError, OutboxFull
 
 TRANSACTION_BYTES = 8 * 1024 * 1024
@@ -82,7 +83,7 @@ class _Request:
     :ivar upto: of an acknowledgement, else 0.
     """
 
-    apply: Callable[[Store], None]
+    apply: Callable[[ChangingStore], object]
     dones: tuple[Done, ...]
     size: int = 0
     adds: bool = False
@@ -120,7 +121,7 @@ class Spool:
 
     def __init__(
         self,
-        store: Store,
+        store: ChangingStore,
         lock: Lock,
         limit: int,
         deliver: Deliver,
@@ -163,7 +164,7 @@ class Spool:
         wait: float = 10.0,
         pause: Callable[[float], bool] | None = None,
         now: Callable[[], float] = time.time,
-        connect: Connect = spool_store.connect,
+        connect: Connect = spool_file.connect,
     ) -> Spool:
         """Open the spool of this link in `directory`, and make it where it is missing.
 
@@ -236,8 +237,8 @@ class Spool:
         """
         frames = tuple(frames)
         size = Outbox.cost(frames)
-        if size > spool_store.LONGEST and max(map(len, frames)) > spool_store.LONGEST:
-            raise FrameError(f"a spool stores frames of up to {spool_store.LONGEST} bytes")
+        if size > spool_file.LONGEST and max(map(len, frames)) > spool_file.LONGEST:
+            raise FrameError(f"a spool stores frames of up to {spool_file.LONGEST} bytes")
         if frames and size > self.room:
             raise OutboxFull(self.limit, size)
         first = self._last + 1
@@ -280,7 +281,7 @@ class Spool:
 
         :raises SpoolError: the spool is closed.
         """
-        move = partial(Store.set_aside, seq=seq, why=reason, now=self._now())
+        move = partial(ChangingStore.set_aside, seq=seq, why=reason, now=self._now())
         self._ask(_Request(move, (done,) if done else ()))
 
     def attempted(self, first: int, last: int, done: Done | None = None) -> None:
@@ -288,7 +289,7 @@ class Spool:
 
         :raises SpoolError: the spool is closed.
         """
-        count = partial(Store.count_attempt, first=first, last=last)
+        count = partial(ChangingStore.count_attempt, first=first, last=last)
         self._ask(_Request(count, (done,) if done else ()))
 
     def load(self, after: int, most: int, done: Loaded) -> None:
@@ -399,8 +400,10 @@ class Spool:
 
     def _transact(self, requests: list[_Request]) -> None:
         store = self._store
-        if any(request.adds for request in requests):
+        added = sum(request.size for request in requests)
+        if added:
             self._bound_log()
+            store.make_room(added)
         store.begin()
         for request in requests:
             request.apply(store)
@@ -440,7 +443,8 @@ class Spool:
     def _failure(self, error: Exception) -> SpoolError:
         if isinstance(error, SpoolError):
             return error
-        failed = SpoolFailed(f"{self._store.path}: not stored: {error}")
+        why = reason(error) if isinstance(error, OSError) else error
+        failed = SpoolFailed(f"{self._store.path}: not stored: {why}")
         failed.__cause__ = error
         return failed
 
@@ -490,9 +494,7 @@ class Spool:
         """Have the callbacks called: once for all, since each call wakes the reactor."""
         self._deliver(partial(self._told, tuple(requests), why, self._store.totals))
 
-    def _told(
-        self, requests: Sequence[_Request], why: SpoolError | None, totals: spool_store.Totals
-    ) -> None:
+    def _told(self, requests: Sequence[_Request], why: SpoolError | None, totals: Totals) -> None:
         self.totals = totals
         self.trouble = why
         for request in requests:
@@ -509,22 +511,22 @@ class Spool:
                     calls.callback(done, why)
 
 
-def _open_store(folder: Path, wanted: Description, adopt: bool, connect: Connect) -> Store:
-    if not spool_store.check_files(folder):
-        spool_store.create(folder, wanted)
-    found, totals = spool_store.examine(folder)
+def _open_store(folder: Path, wanted: Description, adopt: bool, connect: Connect) -> ChangingStore:
+    if not spool_file.check_files(folder):
+        spool_file.create(folder, wanted)
+    found, totals = spool_file.examine(folder)
     if found.link != wanted.link:
         raise SpoolError(f"{folder}: belongs to the link {found.link!r}, not to {wanted.link!r}")
     held = totals.waiting + totals.set_aside
     if found.peer != wanted.peer and held and not adopt:
         raise SpoolOfAnotherPeer(folder, held, found.peer, wanted.peer)
-    store = spool_store.open_to_change(folder, connect)
+    store = spool_file.open_to_change(folder, connect)
     if found.peer != wanted.peer:
         _change_peer(store, wanted, adopt)
     return store
 
 
-def _change_peer(store: Store, wanted: Description, adopt: bool) -> None:
+def _change_peer(store: ChangingStore, wanted: Description, adopt: bool) -> None:
     try:
         store.begin()
         store.describe(wanted)
@@ -537,7 +539,11 @@ def _change_peer(store: Store, wanted: Description, adopt: bool) -> None:
 
 
 def _append(
-    store: Store, first: int, frames: Sequence[bytes], cursor: tuple[str, str] | None, now: float
+    store: ChangingStore,
+    first: int,
+    frames: Sequence[bytes],
+    cursor: tuple[str, str] | None,
+    now: float,
 ) -> None:
     if frames:
         store.append(first, frames, now)
@@ -545,8 +551,8 @@ def _append(
         store.put_cursor(*cursor)
 
 
-def _removal(first: int, last: int) -> Callable[[Store], None]:
-    return partial(Store.remove, first=first, last=last)
+def _removal(first: int, last: int) -> Callable[[ChangingStore], object]:
+    return partial(ChangingStore.remove, first=first, last=last)
 
 
 def _merged(requests: list[_Request]) -> list[_Request]:

@@ -21,6 +21,7 @@ from nbclient.errors import LocalError
 
 DATABASE = "spool.db"
 LOCK = "lock"
+RESERVE = "reserve"
 
 MOUNTS = Path("/proc/self/mountinfo")
 """Linux's table of mounts, proc(5); elsewhere nothing is known of file systems."""
@@ -64,6 +65,9 @@ NETWORK = frozenset(
 
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 """File systems that a restart of the machine empties."""
+
+_STEP = 1024 * 1024
+"""A reserve's size is a multiple of this, bytes."""
 
 _LOOK = 0.1
 """Seconds between two looks at a lock that somebody else has."""
@@ -260,9 +264,8 @@ class Lock:
         :raises SpoolError: the lock file is not ours, or cannot be locked.
         """
         path = folder / LOCK
-        descriptor = _open_lock(path)
+        descriptor = _open_own(path)
         try:
-            check_own(path, stat.S_ISREG, "a plain file")
             looks = max(0, round(wait / _LOOK))
             while not _locked(path, descriptor, fcntl.LOCK_EX):
                 if not looks or pause(_LOOK):
@@ -282,12 +285,19 @@ class Lock:
         os.close(self._descriptor)
 
 
-def _open_lock(path: Path) -> int:
+def _open_own(path: Path) -> int:
+    """Open a file to change it, made (mode 0600) where it is missing."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         why = "is a symbolic link" if error.errno == errno.ELOOP else reason(error)
         raise SpoolError(f"{path}: {why}") from None
+    try:
+        check_own(path, stat.S_ISREG, "a plain file")
+    except SpoolError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _locked(path: Path, descriptor: int, how: int) -> bool:
@@ -330,3 +340,49 @@ def owner(folder: Path) -> SpoolInUse | None:
         return None
     except OSError as error:
         raise SpoolError(f"{path}: {reason(error)}") from None
+
+
+# -- room in reserve ---------------------------------------------------------------------
+
+
+class Reserve:
+    """Room on the disk that is kept to be given up when the disk is full.
+
+    What was committed to SQLite's log needs room in the database too, before
+    the log can be emptied. On a disk that is full there is none, and without
+    it nothing could be forgotten either: the spool would stay full for ever.
+
+    :raises SpoolError: the file cannot be opened, or is not ours alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = _open_own(folder / RESERVE)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def ensure(self, size: int) -> None:
+        """Have at least so many bytes in reserve.
+
+        :raises OSError: the disk has not that much room.
+        """
+        wanted = -(-size // _STEP) * _STEP
+        if wanted > self._size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._descriptor, 0, wanted)
+            self._size = wanted
+
+    def release(self) -> None:
+        """Give it up.
+
+        :raises OSError: it cannot.
+        """
+        os.ftruncate(self._descriptor, 0)
+        self._size = 0
+
+    def close(self) -> None:
+        """Give it up for good.
+
+        :raises OSError: as `release`.
+        """
+        try:
+            self.release()
+        finally:
+            os.close(self._descriptor)
