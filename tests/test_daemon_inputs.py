@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.daemon.inputs import Input, open_file, read_chunk
+from nbclient.daemon.inputs import Input, Intake, open_file, read_chunk
 from nbclient.errors import LinkStopped, LocalError
 from nbclient.framing.base import Framing
 from tests.conformance.daemon import HandRunner, KeptLog
@@ -36,10 +36,13 @@ class InputTests(SynchronousTestCase):
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
 
-    def input(self, own: Framing | None = None, link: Framing | None = None) -> Input:
+    def input(
+        self, own: Framing | None = None, link: Framing | None = None, endless: bool = False
+    ) -> Input:
         link = framing.lines() if link is None else link
         own = framing.lines(max_frame=10) if own is None else own
-        made = Input("stdin", self.read, self.runner, own, link.check, self.send, self.log)
+        intake = Intake("stdin", own, link.check, self.send, self.log)
+        made = Input(intake, self.read, self.runner, endless)
         made.start()
         return made
 

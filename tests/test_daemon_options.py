@@ -15,7 +15,7 @@ from nbclient.daemon.options import (
     misplaced,
     table,
 )
-from nbclient.daemon.values import Place
+from nbclient.daemon.places import Place
 from tests.conformance.daemon import shell
 
 

@@ -13,8 +13,8 @@ from nbclient.daemon.formats import Framed, Readable, Timed
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.opening import Text
 from nbclient.daemon.options import SHELL, TWISTD, Settings
+from nbclient.daemon.places import Place
 from nbclient.daemon.plan import Plan, Surroundings, make_plan, show, surroundings
-from nbclient.daemon.values import Place
 from nbclient.daemon.worker import Worker
 from nbclient.errors import LocalError
 from nbclient.protocol import FrameProtocol

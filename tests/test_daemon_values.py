@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from nbclient.daemon import values
-from nbclient.daemon.values import Place
 from nbclient.errors import SpecError
 
 
@@ -111,29 +110,7 @@ def test_a_regular_expression_sees_bytes() -> None:
     assert "is not a regular expression" in refused(values.regex, "(")
 
 
-def test_sources_and_targets_have_kinds() -> None:
-    assert values.source("-") == Place("-")
-    assert values.target("log") == Place("log")
-    assert values.source("file:x") == Place("file", "x")
-    assert values.target("./x") == Place("file", "./x")
-    assert values.target("/tmp/a:b") == Place("file", "/tmp/a:b")
-    assert str(Place("file", "x")) == "file:x"
-    assert str(Place("log")) == "log"
-
-
-def test_a_kind_to_come_is_refused_with_those_there_are() -> None:
-    text = refused(values.source, "tail:/var/log/syslog")
-    assert text == "'tail:' does not exist: the inputs are -, file:PATH, none"
-    assert "the outputs are -, file:PATH, log, none" in refused(values.target, "udp:h:1")
-
-
-def test_a_bare_word_is_no_path() -> None:
-    assert "'output.txt' is not known" in refused(values.target, "output.txt")
-    assert "'log' is not known" in refused(values.source, "log")
-
-
 def test_a_path_is_not_empty_and_holds_no_nul() -> None:
-    assert "needs a path" in refused(values.target, "file:")
     assert "NUL" in refused(values.path, "a\0b")
     assert "empty" in refused(values.path, "")
     assert values.path("a") == "a"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from nbclient.daemon.options import SHELL, Given, Settings, misplaced
-from nbclient.daemon.values import Place
+from nbclient.daemon.places import ENDLESS, Place
 from nbclient.errors import SpecError
 
 _WHERE = ("host", "port", "bind", "tls", "unix", "endpoint", "ipv4", "ipv6", "connect-timeout")
@@ -106,27 +106,39 @@ def _check_data(settings: Settings, front: str) -> None:
         for name in ("input-framing", "drain", "wait"):
             if name in settings.given:
                 raise SpecError(f"--{name} and --input none: there is no input that could end")
+    elif settings.input is not None and settings.input.kind in ENDLESS:
+        for name in ("drain", "wait"):
+            if name in settings.given:
+                raise SpecError(f"--{name} and --input {settings.input.kind}: it never ends")
     elif settings.drain and settings.input is None and front != SHELL:
         raise SpecError("--drain: needs --input")
     if front != SHELL:
         _refuse_standard_streams(settings)
     for first, second in combinations(settings.output, 2):
-        if first.value == second.value:
+        if first.value.same(second.value):
             raise SpecError(f"--output: {first.value} is given twice")
     _refuse_none_beside_others(settings.output)
     for place, framing in settings.targets:
         if framing is not None and place.kind in ("log", "none"):
             raise SpecError(f"--output-framing: --output {place} has no framing")
-        if place.kind == "file" and place == settings.input:
-            raise SpecError(f"--output and --input: {place} cannot be both")
+        _refuse_circle(settings.input, place)
+
+
+def _refuse_circle(source: Place | None, target: Place) -> None:
+    """A file or fifo would be read as fast as it is written."""
+    files = ("file", "tail", "fifo")
+    if source is None or source.kind not in files or target.kind not in files:
+        return
+    if source.path == target.path:
+        raise SpecError(f"--output and --input: {target} cannot be both")
 
 
 def _refuse_standard_streams(settings: Settings) -> None:
     standard = Place("-")
     if settings.input == standard:
-        raise SpecError("--input: a daemon has no standard input; use file:PATH or none")
+        raise SpecError("--input: a daemon has no standard input; --help lists the others")
     if any(given.value == standard for given in settings.output):
-        raise SpecError("--output: a daemon has no standard output; use file:PATH, log or none")
+        raise SpecError("--output: a daemon has no standard output; --help lists the others")
 
 
 def _refuse_none_beside_others(outputs: tuple[Given, ...]) -> None:

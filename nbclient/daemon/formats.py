@@ -197,13 +197,14 @@ def _chosen(
     if spec == "record":
         return Record(name, now)
     if spec is not None:
-        return _framed(_named(spec, link.max_frame))
+        return framed(_named(spec, link.max_frame))
     if encoding is not None:
         return ReadableChunks(encoding) if is_raw(link) else Readable(encoding)
-    return _framed(framing.lines(max_frame=link.max_frame) if link.line_like else link)
+    return framed(framing.lines(max_frame=link.max_frame) if link.line_like else link)
 
 
-def _framed(chosen: Framing) -> Format:
+def framed(chosen: Framing) -> Format:
+    """The format of frames as this framing sends them."""
     return Chunks() if is_raw(chosen) else Framed(chosen)
 
 

@@ -1,4 +1,4 @@
-"""Where the frames to send come from: a descriptor, read in a thread.
+"""Where the frames to send come from: a descriptor read in a thread, or transports.
 
 One chunk at a time: the next is read when the link has accepted the frames of
 the last one, so a full outbox pauses the reading.
@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import select
 import stat
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from nbclient.daemon.streams import os_reason
@@ -58,82 +61,79 @@ def read_chunk(descriptor: int) -> bytes:
             waiting.poll(1000)
 
 
-class Input:
-    """Reads frames and offers them to the link.
-
-    :param name: what logs call it.
-    :param read: a blocking read: some bytes, b"" at the end; used in `runner`.
-    :param runner: the thread.
-    :param framing: how the input separates frames.
-    :param check: raises FrameError for frames that the link cannot carry.
-    :param send: takes frames over; the Deferred fires when it has.
-    :param log: told of what could not be sent, once for each cause.
+class Source(ABC):
+    """Where frames to send come from.
 
     :ivar refused: frames that were read, or begun, and not offered to the link.
     :ivar ended: fires, and never fails, when nothing more will come.
     """
 
+    ended: Deferred[None]
+
+    @property
+    @abstractmethod
+    def refused(self) -> int:
+        """See above."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to read."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Read no more. `ended` need not fire: a read may hang for ever."""
+
+
+class Intake:
+    """Hands the frames of one input to the link, and counts those it cannot.
+
+    :param name: what logs call the input.
+    :param framing: how the input separates frames.
+    :param check: raises FrameError for frames that the link cannot carry.
+    :param send: takes frames over; the Deferred fires when it has.
+    :param log: told of what could not be sent, once for each cause.
+
+    :ivar refused: see `Source.refused`.
+    :ivar stopped: nothing is wanted any more.
+    """
+
     def __init__(
         self,
         name: str,
-        read: Callable[[], bytes],
-        runner: Runner,
         framing: Framing,
         check: Callable[[Sequence[bytes]], None],
         send: Callable[[Sequence[bytes]], Deferred[None]],
         log: Logger,
     ) -> None:
         self.refused = 0
-        self.ended: Deferred[None] = Deferred()
+        self.stopped = False
+        self.framing = framing
         self._name = name
-        self._read = read
-        self._runner = runner
-        self._framing = framing
         self._check = check
         self._send = send
         self._log = log
-        self._stopped = False
+        self._complained: set[str] = set()
+        # Many streams take turns: what waits for the link is one chunk's frames.
+        self._turn = DeferredLock()
 
-    def start(self) -> None:
-        """Begin to read."""
-        Deferred.fromCoroutine(self._run()).addBoth(self._end)
+    def stream(self) -> Stream:
+        """For bytes that belong together, from a new frame on."""
+        return Stream(self)
 
-    def stop(self) -> None:
-        """Read no more. `ended` need not fire: a read may hang for ever."""
-        self._stopped = True
-        self._runner.stop()
-
-    async def _run(self) -> None:
-        decoder = self._framing.decoder()
-        while True:
-            try:
-                data = await self._runner.run(self._read)
-            except OSError as error:
-                self._complain(f"cannot be read ({os_reason(error)})")
-                return
-            if self._stopped:
-                return
-            if not data:
-                break
-            frames = decoder.feed(data)
-            if frames and not await self._offer(frames):
-                return
-            if decoder.fault is not None:
-                self.refused += 1
-                self._complain(str(decoder.fault))
-                return
-        await self._offer_tail(decoder.eof())
-
-    async def _offer(self, frames: list[bytes]) -> bool:
+    async def offer(self, frames: list[bytes]) -> bool:
         """Whether the link is still there to take more."""
         frames = self._carried(frames)
+        await self._turn.acquire()
         try:
-            await self._send(frames)
+            if not self.stopped:
+                await self._send(frames)
         except NBClientError as error:  # the link counts what it refuses
-            if not self._stopped:
-                self._complain(f"stops: {error}")
+            if not self.stopped:
+                self.complain("stops", f"stops: {error}")
             return False
-        return True
+        finally:
+            self._turn.release()
+        return not self.stopped
 
     def _carried(self, frames: list[bytes]) -> list[bytes]:
         """The frames that the link's framing can carry; the others are counted."""
@@ -147,24 +147,165 @@ class Input:
         try:
             self._check([frame])
         except FrameError as error:
-            self.refused += 1
-            if self.refused == 1:
-                shown = printable(frame, SHOWN)
-                self._complain(f"has a frame that cannot be sent ({error}): {shown}")
+            shown = printable(frame, SHOWN)
+            self.refuse("frame", f"has a frame that cannot be sent ({error}): {shown}")
             return False
         return True
 
-    async def _offer_tail(self, tail: bytes) -> None:
-        """A last line may lack its end; a last frame of any other framing may not."""
-        if tail and self._framing.line_like:
-            await self._offer([tail.removesuffix(b"\r")])
-        elif tail:
-            self.refused += 1
-            self._complain(f"ends inside a frame, {len(tail)} bytes of it are not sent")
+    def refuse(self, cause: str, what: str, count: int = 1) -> None:
+        """Count frames that cannot be sent."""
+        self.refused += count
+        self.complain(cause, what)
 
-    def _complain(self, what: str) -> None:
-        self._log.error("input {name} {what}", name=self._name, what=what)
+    def complain(self, cause: str, what: str) -> None:
+        """Tell it, once for each cause."""
+        if cause not in self._complained:
+            self._complained.add(cause)
+            self._log.error("input {name} {what}", name=self._name, what=what)
+
+
+class Stream:
+    """Bytes that belong together, on their way to become frames.
+
+    :ivar faulty: no frame can be told apart any more.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self.faulty = False
+        self._intake = intake
+        self._decoder = intake.framing.decoder()
+        self._skipped = 0
+
+    async def feed(self, data: bytes) -> bool:
+        """Whether more can be taken."""
+        if self.faulty:
+            return False
+        decoder, intake = self._decoder, self._intake
+        frames = decoder.feed(data)
+        if decoder.skipped > self._skipped:
+            count, self._skipped = decoder.skipped - self._skipped, decoder.skipped
+            intake.refuse("skipped", "has frames over the limit, they are left out", count)
+        if frames and not await intake.offer(frames):
+            return False
+        if decoder.fault is not None:
+            self.faulty = True
+            intake.refuse("fault", str(decoder.fault))
+        return not self.faulty
+
+    async def end(self) -> None:
+        """A last line may lack its end; a last frame of any other framing may not."""
+        tail = b"" if self.faulty else self._decoder.eof()
+        if tail and self._intake.framing.line_like:
+            await self._intake.offer([tail.removesuffix(b"\r")])
+        elif tail:
+            what = f"ends inside a frame, {len(tail)} bytes of it are not sent"
+            self._intake.refuse("tail", what)
+
+
+class Input(Source):
+    """Reads in a thread and offers frames to the link.
+
+    :param intake: takes them.
+    :param read: a blocking read: some bytes, b"" at the end; used in `runner`.
+    :param runner: the thread.
+    :param endless: b"" is not the end of everything, only of what belongs
+        together: a writer has left, another file has begun.
+    """
+
+    def __init__(
+        self, intake: Intake, read: Callable[[], bytes], runner: Runner, endless: bool = False
+    ) -> None:
+        self.ended = Deferred()
+        self._intake = intake
+        self._read = read
+        self._runner = runner
+        self._endless = endless
+
+    @property
+    def refused(self) -> int:
+        """See `Source.refused`."""
+        return self._intake.refused
+
+    def start(self) -> None:
+        """See `Source.start`."""
+        Deferred.fromCoroutine(self._run()).addBoth(self._end)
+
+    def stop(self) -> None:
+        """See `Source.stop`."""
+        self._intake.stopped = True
+        self._runner.stop()
+
+    async def _run(self) -> None:
+        stream = self._intake.stream()
+        while True:
+            try:
+                data = await self._runner.run(self._read)
+            except OSError as error:
+                self._intake.complain("unreadable", f"cannot be read ({os_reason(error)})")
+                return
+            if self._intake.stopped:
+                return
+            if data:
+                if not (await stream.feed(data) or (stream.faulty and self._endless)):
+                    return
+            else:
+                await stream.end()
+                if not self._endless:
+                    return
+                stream = self._intake.stream()
 
     def _end(self, result: object) -> None:
         self._runner.stop()
         self.ended.callback(None)
+
+
+class Taker:
+    """Bytes from a transport into the link; the transport waits while the link has no room.
+
+    :param stream: takes the bytes.
+    :param transport: is paused and resumed (`IPushProducer`).
+    :param enough: called once when nothing more can be taken from here.
+    """
+
+    def __init__(self, stream: Stream, transport: Any, enough: Callable[[], object]) -> None:
+        self._stream = stream
+        self._transport = transport
+        self._enough = enough
+        self._chunks: deque[bytes] = deque()
+        self._busy = self._held = self._finished = self._done = False
+
+    def take(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if not self._done:
+            self._chunks.append(data)
+            self._go_on()
+
+    def finish(self) -> None:
+        """No more will; what has is taken still."""
+        self._finished = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        Deferred.fromCoroutine(self._take()).addCallback(self._taken)
+        if self._busy and not self._finished:
+            self._held = True
+            self._transport.pauseProducing()
+
+    async def _take(self) -> None:
+        while self._chunks and not self._done:
+            if not await self._stream.feed(self._chunks.popleft()):
+                self._done = True
+                self._enough()
+        if self._finished and not self._done:
+            self._done = True
+            await self._stream.end()
+
+    def _taken(self, _: None) -> None:
+        self._busy = False
+        if self._held:
+            self._held = False
+            if not self._finished:
+                self._transport.resumeProducing()

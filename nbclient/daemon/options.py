@@ -13,8 +13,8 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from nbclient.daemon import values
-from nbclient.daemon.values import Place
+from nbclient.daemon import places, values
+from nbclient.daemon.places import Place
 
 SHELL = "python -m nbclient"
 TWISTD = "twistd nbclient"
@@ -190,9 +190,11 @@ class Settings:
 
     input: Place | None = _option(  # noqa: RUF009 (a field, not a default)
         "data",
-        "where the frames to send come from: - (standard input), file:PATH, none",
+        "where the frames to send come from: - (standard input), file:PATH, tail:PATH[,from=start]"
+        " (as it grows), fifo:PATH, listen:ADDR:PORT or listen:PATH (local programs connect),"
+        " exec:CMD (a program; it reads what arrives), none",
         "SPEC",
-        values.source,
+        places.source,
         says="- for python -m, none for twistd",
     )
     input_framing: str | None = _option(
@@ -200,9 +202,11 @@ class Settings:
     )
     output: tuple[Given, ...] = _option(
         "data",
-        "where received frames go: - (standard output), file:PATH (appended), log, none",
+        "where received frames go: - (standard output), file:PATH[,rotate=SIZE][,keep=N] (appended;"
+        " %Y%m%d and the like in PATH), fifo:PATH, listen:ADDR:PORT or listen:PATH (local programs"
+        " connect), udp:HOST:PORT (a datagram a frame), log, none",
         "SPEC",
-        values.target,
+        places.target,
         says="- for python -m, log for twistd",
         repeat=True,
     )

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from nbclient.daemon.formats import Format
+from nbclient.errors import FrameError
 from nbclient.terminal import printable
 
 LOG_FRAMES = 10
@@ -55,20 +58,66 @@ class NoOutput(Output):
         return None
 
 
+class ShapedOutput(Output):
+    """An output that writes frames in a format, and stops at one that it cannot carry.
+
+    :param name: what logs call it.
+    :param shape: frames -> images.
+    :param log: told once, when it stops.
+    """
+
+    def __init__(self, name: str, shape: Format, log: Logger) -> None:
+        self.name = name
+        self._shape = shape
+        self._log = log
+        self._refusing = False  # takes no more frames
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        """The frames' images up to the first that cannot be carried, which stops the output."""
+        if self._refusing:
+            self.lost += len(frames)
+            return []
+        try:
+            return self._shape.images(frames)
+        except FrameError as error:
+            good = list(takewhile(self._can_carry, frames))
+            self._refuse(frames[len(good)], error)
+            self.lost += len(frames) - len(good)
+            return self._shape.images(good)
+
+    def _can_carry(self, frame: bytes) -> bool:
+        try:
+            self._shape.images([frame])
+        except FrameError:
+            return False
+        return True
+
+    def _refuse(self, frame: bytes, error: FrameError) -> None:
+        self._log.error(
+            "output {name} stops: its framing cannot carry a frame ({error}): {frame}",
+            name=self.name,
+            error=error,
+            frame=printable(frame, LOG_BYTES),
+        )
+        self._refusing = True
+
+
 class LogOutput(Output):
     """A few frames a second into the log, the rest counted.
 
     :param clock: tells the time and calls back (`IReactorTime`).
     :param log: where to.
-    :param link: the link's name.
+    :param link: the link's name, or whoever it is that speaks.
+    :param verb: what it does to frames.
     """
 
     name = "log"
 
-    def __init__(self, clock: Any, log: Logger, link: str) -> None:
+    def __init__(self, clock: Any, log: Logger, link: str, verb: str = "received") -> None:
         self._clock = clock
         self._log = log
         self._link = link
+        self._verb = verb
         self._shown = 0
         self._hidden = 0
         self._second: IDelayedCall | None = None
@@ -80,7 +129,10 @@ class LogOutput(Output):
         room = LOG_FRAMES - self._shown
         for frame in frames[:room]:
             self._log.info(
-                "{link}: received {frame}", link=self._link, frame=printable(frame, LOG_BYTES)
+                "{link}: {verb} {frame}",
+                link=self._link,
+                verb=self._verb,
+                frame=printable(frame, LOG_BYTES),
             )
         self._shown += len(frames[:room])
         self._hidden += len(frames[room:])
@@ -94,7 +146,13 @@ class LogOutput(Output):
     def _tell_hidden(self) -> None:
         hidden, self._hidden = self._hidden, 0
         if hidden:
-            self._log.info("{link}: received {hidden} more frames", link=self._link, hidden=hidden)
+            self._log.info(
+                "{link}: {verb} {hidden} more {noun}",
+                link=self._link,
+                verb=self._verb,
+                hidden=hidden,
+                noun="frames" if self._verb == "received" else "lines",
+            )
 
     def close(self) -> Deferred[None]:
         """See `Output.close`."""

@@ -22,9 +22,10 @@ from nbclient.daemon.link import (
 )
 from nbclient.daemon.opening import Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
-from nbclient.daemon.values import Place
+from nbclient.daemon.places import ENDLESS, Place
 from nbclient.daemon.worker import Runner, Worker
 from nbclient.errors import LocalError, SpecError
+from nbclient.framing import named
 from nbclient.framing.base import Framing
 from nbclient.protocol import FrameProtocol
 
@@ -75,6 +76,7 @@ class Plan:
 
     :ivar endpoint: None for the demo, whose port is not known yet.
     :ivar targets: where frames go, and in which form.
+    :ivar coprocess_shape: the form in which ``exec:`` has them.
     """
 
     protocol: type[FrameProtocol]
@@ -83,6 +85,7 @@ class Plan:
     source: Place
     source_framing: Framing
     targets: tuple[tuple[Place, formats.Format], ...]
+    coprocess_shape: formats.Format
     script: tuple[Step, ...]
 
 
@@ -100,15 +103,18 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
     standard = Place("-" if front == SHELL else "log")
     default = Place("none") if settings.check or not ours else standard
     targets = settings.targets or [(default, None)]
+    source = _source(settings, front, around)
+    source_framing = _source_framing(settings, source, framing)
     return Plan(
         protocol=protocol,
         framing=framing,
         endpoint=None if settings.demo else make_endpoint(reactor, settings),
-        source=_source(settings, front, around),
-        source_framing=input_framing(settings),
+        source=source,
+        source_framing=source_framing,
         targets=tuple(
             (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
         ),
+        coprocess_shape=formats.framed(source_framing),
         script=parse_script(settings.script),
     )
 
@@ -132,6 +138,23 @@ def _source(settings: Settings, front: str, around: Surroundings) -> Place:
     return source
 
 
+def _source_framing(settings: Settings, source: Place, link: Framing) -> Framing:
+    """How the input separates frames.
+
+    A program speaks one framing in both directions, if nothing is said the
+    link's own. Inputs that never end pass over a frame they cannot take.
+    """
+    said = "input-framing" in settings.given or settings.raw
+    if source.kind == "exec" and not said:
+        return named("lines", max_frame=link.max_frame) if link.line_like else link
+    chosen = input_framing(settings)
+    if source.kind in ENDLESS and not settings.raw:
+        spec = settings.input_framing or "lines"
+        with suppress(SpecError):  # not every framing can
+            return named(spec, max_frame=settings.max_frame, on_bad_frame="skip")
+    return chosen
+
+
 def _shape(
     settings: Settings,
     place: Place,
@@ -139,6 +162,8 @@ def _shape(
     framing: Framing,
     around: Surroundings,
 ) -> formats.Format:
+    if place.kind == "udp" and spec is None:
+        return formats.Chunks()  # a datagram needs no end
     standard = place == Place("-")
     if standard and around.stdout is None:
         raise LocalError("--output: there is no standard output; use file:PATH, log or none")

@@ -13,19 +13,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient import endpoints
-from nbclient.daemon import inputs
 from nbclient.daemon.demo import INTRODUCTION, DemoFeed
-from nbclient.daemon.formats import Format
-from nbclient.daemon.inputs import Input
+from nbclient.daemon.ends import Ends
+from nbclient.daemon.inputs import Source
 from nbclient.daemon.link import Link, make_link
 from nbclient.daemon.options import Settings
-from nbclient.daemon.outputs import LogOutput, NoOutput, Output, Outputs
+from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.report import report
-from nbclient.daemon.streams import StreamOutput, os_reason
-from nbclient.daemon.values import Place
-from nbclient.daemon.writers import DescriptorWriter, FileWriter
-from nbclient.errors import GaveUp, LinkError, LocalError
+from nbclient.errors import GaveUp, LinkError
 from nbclient.factory import explain
 from nbclient.states import State
 
@@ -71,7 +67,7 @@ class Job:
         self.link: Link = make_link(settings, plan.protocol, plan.framing, log, reactor)
         self.link.script = plan.script
         self._outputs = Outputs(())
-        self._input: Input | None = None
+        self._input: Source | None = None
         self._demo: DemoFeed | None = None
         self._timers: list[IDelayedCall] = []
         self._began = 0.0
@@ -89,8 +85,16 @@ class Job:
         :return: fires with the outcome; never fails.
         :raises LocalError: a file cannot be opened; nothing was begun.
         """
-        source = self._open_source(self._plan.source)
-        self._outputs = Outputs([self._output(*target) for target in self._plan.targets])
+        source, outputs = Ends(
+            self._reactor,
+            self._plan,
+            self._around,
+            self.link,
+            self._log,
+            not (self._settings.once or self._settings.drain),
+            self._nobody_reads,
+        ).open()
+        self._outputs = Outputs(outputs)
         link = self.link
         link.outputs = self._outputs
         link.observe(self._changed)
@@ -100,39 +104,13 @@ class Job:
         if self._settings.check:
             self._when(link.whenReady(), self._report)
         if source is not None:
-            self._input = self._start_input(*source)
+            self._input = source
+            source.ended.addCallback(self._input_ended)
+            source.start()
         self._began = self._reactor.seconds()
         # Last: an attempt may fail, and with it the job end, before this returns.
         link.start(self._endpoint(), self._reactor)
         return self._over
-
-    def _open_source(self, place: Place) -> tuple[str, int] | None:
-        if place.kind == "none":
-            return None
-        if place.kind == "-" and self._around.stdin is not None:
-            return "stdin", self._around.stdin
-        try:
-            return place.path, inputs.open_file(place.path)
-        except LocalError as error:
-            raise LocalError(f"--input: {error}") from None
-
-    def _output(self, place: Place, shape: Format) -> Output:
-        if place.kind == "none":
-            return NoOutput()
-        if place.kind == "log":
-            return LogOutput(self._reactor, self._log, self.link.name)
-        runner = self._around.runner(f"output {place}")
-        if place.kind == "-" and self._around.stdout is not None:
-            standard = DescriptorWriter(self._around.stdout)
-            return StreamOutput(
-                "stdout", standard, shape, runner, self._reactor, self._log, self._nobody_reads
-            )
-        file = FileWriter(place.path, shape.terminator)
-        try:
-            file.open()
-        except OSError as error:
-            raise LocalError(f"--output: {place.path}: {os_reason(error)}") from None
-        return StreamOutput(place.path, file, shape, runner, self._reactor, self._log)
 
     def _endpoint(self) -> Any:
         if not self._settings.demo:
@@ -141,20 +119,6 @@ class Job:
         port = self._demo.start()
         self._log.info(INTRODUCTION)
         return endpoints.tcp(self._reactor, "127.0.0.1", port)
-
-    def _start_input(self, name: str, descriptor: int) -> Input:
-        source = Input(
-            name,
-            lambda: inputs.read_chunk(descriptor),
-            self._around.runner(f"input {name}"),
-            self._plan.source_framing,
-            self._plan.framing.check,
-            self.link.send,
-            self._log,
-        )
-        source.ended.addCallback(self._input_ended)
-        source.start()
-        return source
 
     # -- on the way ------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from itertools import takewhile
+from enum import Enum
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -14,23 +14,26 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.daemon.formats import Format
-from nbclient.daemon.outputs import LOG_BYTES, Output
+from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import Writer
 from nbclient.errors import FrameError
-from nbclient.terminal import printable
 
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""
 
-RETRY_FIRST = 1.0
-RETRY_MOST = 5.0
-"""Seconds between two tries at a full disk, growing from the first to the most."""
-
 _NOBODY_READS = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN})
 
 
-class StreamOutput(Output):
+class Full(Enum):
+    """What a full queue leads to."""
+
+    WAIT = "the link is not read from until there is room"
+    DROP = "the oldest frames are dropped, and counted"
+    DROP_IF_BROKEN = "DROP while nothing can be written at all, WAIT while it is only slow"
+
+
+class StreamOutput(ShapedOutput):
     """Images to a file or descriptor, through a queue and a thread.
 
     :param name: what logs call it.
@@ -41,6 +44,7 @@ class StreamOutput(Output):
     :param log: told once when the output stops, waits, goes on.
     :param nobody_reads: called once when the reader at the other end is gone;
         None where that is an error like any other.
+    :param full: what a full queue leads to.
     """
 
     def __init__(
@@ -52,14 +56,14 @@ class StreamOutput(Output):
         clock: Any,
         log: Logger,
         nobody_reads: Callable[[], None] | None = None,
+        full: Full = Full.WAIT,
     ) -> None:
-        self.name = name
+        super().__init__(name, shape, log)
         self._writer = writer
-        self._shape = shape
         self._runner = runner
         self._clock = clock
-        self._log = log
         self._nobody_reads = nobody_reads
+        self._full = full
         self._queue: list[bytes] = []
         self._held = 0  # bytes in the queue and in the writer
         self._given = 0  # of these, in the writer
@@ -69,51 +73,48 @@ class StreamOutput(Output):
         self._reopen = False
         self._retry: IDelayedCall | None = None
         self._tries = 0
-        self._refusing = False  # takes no more frames
+        self._dropped = 0  # since it was full
         self._over = False  # writes no more either
         self._closing: Deferred[None] | None = None
 
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """See `Output.write`."""
-        if self._refusing:
-            self.lost += len(frames)
-            return None
-        images = self._images(frames)
+        images = self.images(frames)
         self._queue += images
         self._held += sum(map(len, images))
         self._go_on()
         if self._held <= QUEUE or self._refusing:
             return None
+        if self._drops:
+            self._drop_oldest()
+            return None
         room: Deferred[None] = Deferred()
         self._waiting.append(room)
         return room
 
-    def _images(self, frames: Sequence[bytes]) -> list[bytes]:
-        """The frames' images up to the first that cannot be carried, which stops the output."""
-        try:
-            return self._shape.images(frames)
-        except FrameError as error:
-            good = list(takewhile(self._can_carry, frames))
-            self._refuse(frames[len(good)], error)
-            self.lost += len(frames) - len(good)
-            return self._shape.images(good)
-
-    def _can_carry(self, frame: bytes) -> bool:
-        try:
-            self._shape.images([frame])
-        except FrameError:
-            return False
-        return True
+    def _drop_oldest(self) -> None:
+        """Make room at the expense of the oldest images that the thread does not have."""
+        over = self._held - self._given - QUEUE
+        count = 0
+        while over > 0:
+            size = len(self._queue[count])
+            over -= size
+            self._held -= size
+            count += 1
+        if count and not self._dropped:
+            self._log.warn("output {name} is full, dropping its oldest frames", name=self.name)
+        del self._queue[:count]
+        self._dropped += count
+        self.lost += count
 
     def _refuse(self, frame: bytes, error: FrameError) -> None:
-        self._log.error(
-            "output {name} stops: its framing cannot carry a frame ({error}): {frame}",
-            name=self.name,
-            error=error,
-            frame=printable(frame, LOG_BYTES),
-        )
-        self._refusing = True
+        super()._refuse(frame, error)
         self._let_in()
+
+    @property
+    def _drops(self) -> bool:
+        broken = self._full is Full.DROP_IF_BROKEN and self._tries > 0
+        return broken or self._full is Full.DROP
 
     def reopen(self) -> None:
         """See `Output.reopen`."""
@@ -165,12 +166,16 @@ class StreamOutput(Output):
         self._busy = self._unfinished = False
         self._held -= self._given
         self._given = 0
-        if self._tries:
-            self._tries = 0
-            self._log.info("output {name} goes on", name=self.name)
+        if self._tries or (self._dropped and not self._queue):
+            self._tells_that_it_goes_on()
         if self._held <= QUEUE:
             self._let_in()
         self._go_on()
+
+    def _tells_that_it_goes_on(self) -> None:
+        dropped, self._dropped, self._tries = self._dropped, 0, 0
+        without = f", {dropped} frames were dropped" if dropped else ""
+        self._log.info("output {name} goes on{without}", name=self.name, without=without)
 
     def _failed(self, failure: Failure) -> None:
         self._busy = False
@@ -189,12 +194,17 @@ class StreamOutput(Output):
 
     def _try_later(self, error: OSError) -> None:
         if not self._tries:
+            holds = "paused by" if self._full is Full.WAIT else "waiting for"
+            why = os_reason(error)
             self._log.warn(
-                "paused by {name} ({why}), trying again", name=self.name, why=os_reason(error)
+                "{holds} {name} ({why}), trying again", holds=holds, name=self.name, why=why
             )
-        delay = min(RETRY_FIRST * 2**self._tries, RETRY_MOST)
+        first, most = self._writer.retry
+        delay = min(first * 2**self._tries, most)
         self._tries = min(self._tries + 1, 10)
         self._unfinished = True
+        if self._drops:
+            self._let_in()
         self._retry = self._clock.callLater(delay, self._try_again)
 
     def _try_again(self) -> None:

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection
-
-from attrs import frozen
+from collections.abc import Callable
 
 from nbclient.errors import SpecError
 
 SHOWN = 80
 """How much of a value an error message repeats, characters."""
 
-SOURCES = ("-", "file:PATH", "none")
-TARGETS = ("-", "file:PATH", "log", "none")
-_UNITS = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _LONGEST = 10 * 366 * 86400.0
 
 
@@ -89,14 +85,14 @@ def count(value: str) -> int:
 
 
 def size(value: str) -> int:
-    """A number of bytes, with an optional KiB, MiB or GiB.
+    """A number of bytes, with an optional KiB, MiB or GiB (or K, M, G: the same).
 
     :raises SpecError: anything else, or outside 1 byte to 1 GiB.
     """
-    found = re.fullmatch(r"([0-9]{1,12}) ?(|KiB|MiB|GiB)", value, re.ASCII)
+    found = re.fullmatch(r"([0-9]{1,12}) ?(?:([KMG])(?:iB)?)?", value, re.ASCII)
     if found is None:
         raise SpecError(f"{shown(value)!r} is not a number of bytes (such as 4096 or 16MiB)")
-    number = int(found[1]) * _UNITS[found[2]]
+    number = int(found[1]) * _UNITS[found[2] or ""]
     if not 1 <= number <= 1024**3:
         raise SpecError(f"{shown(value)} is out of range (1 to 1GiB)")
     return number
@@ -152,60 +148,11 @@ def regex(value: str) -> re.Pattern[bytes]:
         raise SpecError(f"{shown(value)!r} is not a regular expression: {error}") from None
 
 
-@frozen
-class Place:
-    """Where frames come from or go to: the kind (``-``, ``file``, ``log``, ``none``) and path."""
-
-    kind: str
-    path: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.path}" if self.path else self.kind
-
-
-def source(value: str) -> Place:
-    """What --input takes.
-
-    :raises SpecError: a kind that does not exist, a bare word, an empty path.
-    """
-    return _place(value, SOURCES, "inputs")
-
-
-def target(value: str) -> Place:
-    """What --output takes.
-
-    :raises SpecError: a kind that does not exist, a bare word, an empty path.
-    """
-    return _place(value, TARGETS, "outputs")
-
-
-def _place(value: str, kinds: Collection[str], noun: str) -> Place:
-    exist = f"the {noun} are {', '.join(kinds)}"
-    if value in kinds:
-        return Place(value)
-    prefix, colon, path = value.partition(":")
-    if not colon or "/" in prefix:
-        if "/" in value:
-            return Place("file", _path(value))
-        raise SpecError(
-            f"{shown(value)!r} is not known: {exist} (a file's path without file: holds a slash)"
-        )
-    if prefix != "file":
-        raise SpecError(f"{shown(prefix + colon)!r} does not exist: {exist}")
-    return Place("file", _path(path))
-
-
-def _path(value: str) -> str:
-    if not value:
-        raise SpecError("file: needs a path")
-    if "\0" in value:
-        raise SpecError("a path cannot hold a NUL")
-    return value
-
-
 def path(value: str) -> str:
     """The path of a file.
 
     :raises SpecError: empty, or holds a NUL.
     """
-    return _path(text(value))
+    if "\0" in text(value):
+        raise SpecError("a path cannot hold a NUL")
+    return value

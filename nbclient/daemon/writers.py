@@ -18,12 +18,18 @@ from typing import cast
 CHUNK = 256 * 1024
 """Most bytes of one write, but for a single larger image."""
 
+RETRY = (1.0, 5.0)
+"""Seconds between two tries at a full disk, growing from the first to the most."""
+
 
 class Writer(ABC):
     """Images waiting to be written.
 
     :param write: as `os.write`.
+    :ivar retry: the first and the longest wait after an error, seconds.
     """
+
+    retry = RETRY
 
     def __init__(self, write: Callable[[int, bytes | memoryview], int] = os.write) -> None:
         self._system_write = write
@@ -57,15 +63,23 @@ class Writer(ABC):
                 self._whole = self._ends.popleft()
 
     def _load(self) -> None:
+        most = min(CHUNK, self._room(len(self._images[0])))
         taken: list[bytes] = []
         size = 0
         self._ends = deque()
-        while self._images and (not taken or size + len(self._images[0]) <= CHUNK):
+        while self._images and (not taken or size + len(self._images[0]) <= most):
             taken.append(self._images.popleft())
             size += len(taken[-1])
             self._ends.append(size)
         self._blob = taken[0] if len(taken) == 1 else b"".join(taken)
         self._done = self._whole = 0
+
+    def _room(self, size: int) -> int:
+        """Called between two images, the next of `size` bytes: most bytes that may follow.
+
+        :raises OSError: `push` tries again.
+        """
+        return CHUNK
 
     @abstractmethod
     def _write(self, data: memoryview) -> int:
@@ -168,6 +182,12 @@ class FileWriter(Writer):
         if self._file is None:
             self.open()
         super().push()
+
+    def _room(self, size: int) -> int:
+        """See `Writer._room`; a file that was deleted is made anew."""
+        if not os.fstat(cast(int, self._file)).st_nlink:
+            self.reopen()
+        return super()._room(size)
 
     def _write(self, data: memoryview) -> int:
         descriptor = cast(int, self._file)

@@ -1,0 +1,212 @@
+"""The two ends of a job: its input and its outputs, opened as the plan says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+from nbclient import resolver
+from nbclient.daemon import inputs, listening
+from nbclient.daemon.coprocess import BACKOFF, Coprocess
+from nbclient.daemon.fifo import FifoReader, FifoWriter, make_fifo
+from nbclient.daemon.formats import Format
+from nbclient.daemon.inputs import Input, Intake, Source
+from nbclient.daemon.link import Link
+from nbclient.daemon.listening import Door, ListenInput, ListenOutput
+from nbclient.daemon.outputs import LogOutput, NoOutput, Output
+from nbclient.daemon.places import Place, address, command, host_port
+from nbclient.daemon.plan import Plan, Surroundings
+from nbclient.daemon.rotation import KEEP, RotatingWriter
+from nbclient.daemon.streams import Full, StreamOutput, os_reason
+from nbclient.daemon.tailing import Tail
+from nbclient.daemon.udp import DatagramOutput
+from nbclient.daemon.values import shown
+from nbclient.daemon.writers import DescriptorWriter, Writer
+from nbclient.errors import LocalError
+
+_FULL = {"wait": Full.WAIT, "drop": Full.DROP, None: Full.DROP_IF_BROKEN}
+
+
+class Ends:
+    """Opens the input and the outputs of one job.
+
+    :param reactor: runs them.
+    :param plan: says which.
+    :param around: what the process has.
+    :param link: takes the input's frames.
+    :param log: where they log.
+    :param restarts: whether a coprocess is started again when it ends.
+    :param nobody_reads: called when the reader of standard output is gone.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        plan: Plan,
+        around: Surroundings,
+        link: Link,
+        log: Logger,
+        restarts: bool,
+        nobody_reads: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._plan = plan
+        self._around = around
+        self._link = link
+        self._log = log
+        self._restarts = restarts
+        self._nobody_reads = nobody_reads
+        self._doors: dict[str, Door] = {}
+
+    def open(self) -> tuple[Source | None, list[Output]]:
+        """The input, if there is one, and the outputs; nothing is read yet.
+
+        :raises LocalError: one of them cannot be opened.
+        """
+        place = self._plan.source
+        try:
+            source = self._source(place)
+        except (OSError, LocalError) as error:
+            raise LocalError(f"--input: {_why(place, error)}") from None
+        outputs = [self._output(place, shape) for place, shape in self._plan.targets]
+        if isinstance(source, Coprocess):
+            outputs.append(source)
+        self._open_doors()
+        return source, outputs
+
+    # -- the input
+
+    def _source(self, place: Place) -> Source | None:
+        if place.kind == "none":
+            return None
+        if place.kind == "listen":
+            alone = not any(place.same(target) for target, _ in self._plan.targets)
+            return ListenInput(self._door(place), self._intake(str(place)), alone)
+        if place.kind == "exec":
+            return self._coprocess(place)
+        if place.kind == "tail":
+            return self._tail(place)
+        if place.kind == "fifo":
+            fifo = FifoReader(place.path)
+            fifo.open()
+            return self._input(place.path, fifo.read, endless=True)
+        if place.kind == "-" and self._around.stdin is not None:
+            name, descriptor = "stdin", self._around.stdin
+        else:
+            name, descriptor = place.path, inputs.open_file(place.path)
+        return self._input(name, lambda: inputs.read_chunk(descriptor))
+
+    def _intake(self, name: str) -> Intake:
+        plan, link = self._plan, self._link
+        return Intake(name, plan.source_framing, plan.framing.check, link.send, self._log)
+
+    def _input(self, name: str, read: Callable[[], bytes], endless: bool = False) -> Input:
+        return Input(self._intake(name), read, self._around.runner(f"input {name}"), endless)
+
+    def _tail(self, place: Place) -> Input:
+        framing = self._plan.source_framing
+        terminator = framing.encode([b""])[0] if framing.line_like else b""
+        tail = Tail(place.path, place.option("from") == "start", terminator, self._log)
+        tail.begin()
+        return self._input(place.path, tail.read, endless=True)
+
+    def _coprocess(self, place: Place) -> Coprocess:
+        words = command(place.path)
+        if shutil.which(words[0]) is None:
+            raise LocalError(f"exec: {shown(words[0])}: command not found")
+        return Coprocess(
+            str(place),
+            words,
+            self._plan.coprocess_shape,
+            self._intake(str(place)),
+            self._reactor,
+            self._log,
+            BACKOFF if self._restarts else None,
+        )
+
+    # -- the outputs
+
+    def _output(self, place: Place, shape: Format) -> Output:
+        try:
+            return self._opened(place, shape)
+        except (OSError, LocalError) as error:
+            raise LocalError(f"--output: {_why(place, error)}") from None
+
+    def _opened(self, place: Place, shape: Format) -> Output:
+        if place.kind == "none":
+            return NoOutput()
+        if place.kind == "log":
+            return LogOutput(self._reactor, self._log, self._link.name)
+        if place.kind == "listen":
+            limit = place.option("queue", listening.QUEUE)
+            return ListenOutput(str(place), self._door(place), shape, limit, self._log)
+        if place.kind == "udp":
+            return self._datagrams(place, shape)
+        if place.kind == "fifo":
+            make_fifo(place.path)
+            return self._stream(place, FifoWriter(place.path), shape, place.option("full"))
+        if place.kind == "-" and self._around.stdout is not None:
+            return self._stream(place, DescriptorWriter(self._around.stdout), shape, "wait")
+        file = self._file(place, shape)
+        file.open()
+        return self._stream(place, file, shape, place.option("full", "wait"))
+
+    def _file(self, place: Place, shape: Format) -> RotatingWriter:
+        rotate, keep = place.option("rotate"), place.option("keep", KEEP)
+        return RotatingWriter(place.path, shape.terminator, rotate, keep, self._around.now)
+
+    def _stream(self, place: Place, writer: Writer, shape: Format, full: str | None) -> Output:
+        standard = place.kind == "-"
+        return StreamOutput(
+            "stdout" if standard else place.path,
+            writer,
+            shape,
+            self._around.runner(f"output {place}"),
+            self._reactor,
+            self._log,
+            self._nobody_reads if standard else None,
+            _FULL[full],
+        )
+
+    def _datagrams(self, place: Place, shape: Format) -> DatagramOutput:
+        host, port = host_port(place.path)
+        output = DatagramOutput(
+            str(place),
+            host,
+            int(port),
+            shape,
+            lambda host, port: resolver.shared().lookup(self._reactor, host, port),
+            self._reactor,
+            self._log,
+        )
+        output.start()
+        return output
+
+    # -- local programs
+
+    def _door(self, place: Place) -> Door:
+        """The same for an input and an output at one address."""
+        where = address(place.path)
+        if place.path not in self._doors:
+            uses = [self._plan.source, *(target for target, _ in self._plan.targets)]
+            modes = [use.option("mode") for use in uses if use.same(place)]
+            mode = next(filter(None, modes), listening.MODE)
+            self._doors[place.path] = Door(self._reactor, where, mode, self._log)
+        return self._doors[place.path]
+
+    def _open_doors(self) -> None:
+        """Last, when nothing else can fail."""
+        for door in self._doors.values():
+            try:
+                door.open()
+            except LocalError as error:
+                for other in self._doors.values():
+                    other.abandon()
+                raise LocalError(f"listen: {error}") from None
+
+
+def _why(place: Place, error: Exception) -> str:
+    return f"{place.path}: {os_reason(error)}" if isinstance(error, OSError) else str(error)

@@ -1,0 +1,282 @@
+"""A place where local programs connect: to read what arrives, to write what is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+
+from nbclient.daemon.feeds import Feed
+from nbclient.daemon.formats import Format
+from nbclient.daemon.inputs import Intake, Source, Taker
+from nbclient.daemon.outputs import ShapedOutput
+from nbclient.daemon.places import Address
+from nbclient.daemon.streams import os_reason
+from nbclient.errors import LocalError
+
+QUEUE = 1024 * 1024
+"""Bytes held for each reader, if nothing is said."""
+
+MODE = 0o600
+"""Permissions of a UNIX socket, if nothing is said."""
+
+FAREWELL = 1.0
+"""Seconds that connections have at the end to take what is held for them."""
+
+
+class Guest(Protocol):
+    """One local program.
+
+    :param door: where it came in.
+
+    :ivar feed: what is on its way to it, if anything ever is.
+    :ivar slow: whether it has missed frames.
+    """
+
+    transport: Any
+
+    def __init__(self, door: Door) -> None:
+        self.feed: Feed | None = None
+        self.taker: Taker | None = None
+        self.slow = False
+        self._door = door
+
+    def connectionMade(self) -> None:
+        """Take part in what there is."""
+        self._door.enter(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Frames to send, if that is wanted; else nobody listens."""
+        if self.taker is not None:
+            self.taker.take(data)
+
+    def connectionLost(self, reason: object = None) -> None:
+        """It has left."""
+        if self.taker is not None:
+            self.taker.finish()
+        self._door.leave(self)
+
+    def give(self, images: Sequence[bytes]) -> int:
+        """Images for it: how many older ones were dropped to hold them."""
+        if self.feed is None:
+            return 0
+        self.feed.put(images)
+        return self.feed.drop_oldest()
+
+    def go(self) -> None:
+        """Leave when everything held was written."""
+        feed, self.feed = self.feed, None
+        if feed is None:
+            self.transport.loseConnection()
+        else:
+            feed.finish(self.transport.loseConnection)
+
+
+if TYPE_CHECKING:
+    GuestFactory = Factory[Guest]
+else:
+    GuestFactory = Factory  # only generic in newer Twisted
+
+
+class Door(GuestFactory):
+    """Where local programs connect; up as long as the job, whatever the link does.
+
+    :param reactor: listens.
+    :param where: the address.
+    :param mode: permissions of a UNIX socket.
+    :param log: told of each guest at level debug.
+
+    :ivar guests: those who are there.
+    :ivar arrivals: called with each new guest.
+    """
+
+    noisy = False
+
+    def __init__(self, reactor: Any, where: Address, mode: int, log: Logger) -> None:
+        self.guests: set[Guest] = set()
+        self.arrivals: list[Callable[[Guest], None]] = []
+        self._reactor = reactor
+        self._where = where
+        self._mode = mode
+        self._log = log
+        self._port: Any = None
+        self._deadline: IDelayedCall | None = None
+        self._empty: list[Deferred[None]] = []
+
+    def open(self) -> None:
+        """Begin to listen.
+
+        :raises LocalError: that is not possible.
+        """
+        where = self._where
+        try:
+            if where.path:
+                self._port = self._reactor.listenUNIX(
+                    where.path, self, mode=self._mode, wantPID=True
+                )
+            else:
+                self._port = self._reactor.listenTCP(where.port, self, interface=where.host)
+        except CannotListenError as error:
+            cause = error.socketError
+            why = os_reason(cause) if isinstance(cause, OSError) else "it is in use"
+            raise LocalError(f"cannot listen at {self}: {why}") from None
+        except OSError as error:
+            raise LocalError(f"cannot listen at {self}: {os_reason(error)}") from None
+        self._log.info("listening at {where}", where=str(self))
+
+    def __str__(self) -> str:
+        if self._where.path:
+            return self._where.path
+        port = self._where.port or (self._port and self._port.getHost().port) or 0
+        return (
+            f"[{self._where.host}]:{port}"
+            if ":" in self._where.host
+            else f"{self._where.host}:{port}"
+        )
+
+    def buildProtocol(self, addr: object) -> Guest:
+        """A new guest."""
+        return Guest(self)
+
+    def enter(self, guest: Guest) -> None:
+        """The guest is there."""
+        self.guests.add(guest)
+        for arrived in self.arrivals:
+            arrived(guest)
+        self._log.debug("{where}: {count} connected", where=str(self), count=len(self.guests))
+
+    def leave(self, guest: Guest) -> None:
+        """The guest has left."""
+        self.guests.discard(guest)
+        self._log.debug("{where}: {count} connected", where=str(self), count=len(self.guests))
+        self._tell_if_empty()
+
+    def dismiss(self) -> None:
+        """Listen no more; each guest leaves when it has what is held for it."""
+        port, self._port = self._port, None
+        if port is not None:
+            stopped: Deferred[None] | None = port.stopListening()
+            if stopped is not None:
+                # Somebody may have removed the socket's path.
+                stopped.addErrback(lambda failure: failure.trap(OSError))
+        for guest in tuple(self.guests):
+            guest.go()
+
+    def close(self) -> Deferred[None]:
+        """As `dismiss`; fires when the last has left, at most after `FAREWELL` seconds."""
+        self.dismiss()
+        if not self.guests:
+            return succeed(None)
+        if self._deadline is None:
+            self._deadline = self._reactor.callLater(FAREWELL, self._too_late)
+        empty: Deferred[None] = Deferred()
+        self._empty.append(empty)
+        return empty
+
+    def abandon(self) -> None:
+        """Listen no more, and cut everybody off."""
+        self.dismiss()
+        for guest in tuple(self.guests):
+            guest.transport.abortConnection()
+        self.guests.clear()
+        self._tell_if_empty()
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.abandon()
+
+    def _tell_if_empty(self) -> None:
+        if self.guests:
+            return
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
+        empty, self._empty = self._empty, []
+        for told in empty:
+            told.callback(None)
+
+
+class ListenOutput(ShapedOutput):
+    """Every frame to every guest; one that reads too slowly misses the oldest.
+
+    :param door: where the readers connect.
+    :param shape: frames -> images.
+    :param limit: bytes held for each reader.
+    :param log: told of each reader once when it begins to miss frames.
+
+    :ivar dropped: frames dropped for slow readers, in all; they are no loss of
+        the job, and not in `lost`.
+    """
+
+    def __init__(self, name: str, door: Door, shape: Format, limit: int, log: Logger) -> None:
+        super().__init__(name, shape, log)
+        self.dropped = 0
+        self._door = door
+        self._limit = limit
+        door.arrivals.append(self._arrived)
+
+    def _arrived(self, guest: Guest) -> None:
+        guest.feed = Feed(self._limit)
+        guest.feed.attach(guest.transport)
+
+    def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
+        """See `Output.write`; never has to be waited for."""
+        images = self.images(frames)
+        for guest in tuple(self._door.guests):
+            dropped = guest.give(images)
+            if dropped and not guest.slow:
+                guest.slow = True
+                self._log.warn(
+                    "output {name}: a reader is too slow, its oldest frames are dropped",
+                    name=self.name,
+                )
+            self.dropped += dropped
+        return None
+
+    def close(self) -> Deferred[None]:
+        """See `Output.close`."""
+        return self._door.close()
+
+    def abandon(self) -> None:
+        """See `Output.abandon`."""
+        self._door.abandon()
+
+
+class ListenInput(Source):
+    """What every guest writes, frames of each whole; each waits for the link by itself.
+
+    A guest whose bytes are no frames is sent away.
+
+    :param door: where the writers connect.
+    :param intake: takes the frames.
+    :param alone: nothing else happens at this door.
+    """
+
+    def __init__(self, door: Door, intake: Intake, alone: bool) -> None:
+        self.ended = Deferred()
+        self._door = door
+        self._intake = intake
+        self._alone = alone
+
+    @property
+    def refused(self) -> int:
+        """See `Source.refused`."""
+        return self._intake.refused
+
+    def start(self) -> None:
+        """See `Source.start`."""
+        self._door.arrivals.append(self._arrived)
+
+    def _arrived(self, guest: Guest) -> None:
+        guest.taker = Taker(self._intake.stream(), guest.transport, guest.transport.loseConnection)
+
+    def stop(self) -> None:
+        """See `Source.stop`."""
+        self._intake.stopped = True
+        if self._alone:
+            self._door.dismiss()

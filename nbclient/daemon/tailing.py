@@ -1,0 +1,136 @@
+"""A file that grows: followed by its name, through rename and truncation, as ``tail -F`` does."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from nbclient.daemon.inputs import CHUNK
+from nbclient.daemon.streams import os_reason
+
+INTERVAL = 0.25
+"""Seconds between two looks."""
+
+
+class Tail:
+    """What is appended to the file that has this name.
+
+    :param path: the file; it need not exist yet.
+    :param from_start: begin at the start of the file that is there first; else
+        at the last of its lines that is not finished. Files that appear later
+        are always read from their start.
+    :param terminator: what a frame ends with, b"" if nothing: then "at the
+        end" is the end.
+    :param log: told once when the file is missing, and when it is there again.
+    :param wait: sleeps so many seconds, in the thread.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        from_start: bool,
+        terminator: bytes,
+        log: Logger,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._path = path
+        self._from_start = from_start
+        self._terminator = terminator
+        self._log = log
+        self._wait = wait
+        self._file: int | None = None
+        self._position = 0
+        self._missed = False  # it was told that there is no file
+        self._stopped = False
+
+    def begin(self) -> None:
+        """Open the file, if it is there.
+
+        :raises OSError: it is there and cannot be read.
+        """
+        try:
+            self._open()
+        except FileNotFoundError:
+            self._missing("no such file")
+        else:
+            if not self._from_start:
+                self._position = self._last_begun()
+
+    def stop(self) -> None:
+        """Have `read` end, from any thread."""
+        self._stopped = True
+
+    def read(self) -> bytes:
+        """Some bytes; b"" where a file ended and another begins. Waits for more.
+
+        :raises OSError: it cannot be read.
+        """
+        while not self._stopped:
+            if self._file is None:
+                self._look()
+            else:
+                data = os.pread(self._file, CHUNK, self._position)
+                self._position += len(data)
+                if data or self._over(self._file):
+                    return data
+            self._wait(INTERVAL)
+        return b""
+
+    def _open(self) -> None:
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(None, "not a regular file")
+        self._file = descriptor
+        self._position = 0
+
+    def _last_begun(self) -> int:
+        """Where the last frame begins that was not finished, at the end of the file."""
+        file = self._file
+        assert file is not None
+        size = os.fstat(file).st_size
+        before = max(0, size - CHUNK)
+        found = os.pread(file, CHUNK, before).rfind(self._terminator) if self._terminator else -1
+        return size if found < 0 else before + found + len(self._terminator)
+
+    def _look(self) -> None:
+        """Whether the file is there again."""
+        try:
+            self._open()
+        except OSError as error:
+            self._missing(os_reason(error))
+        else:
+            if self._missed:
+                self._missed = False
+                self._log.info("input {path} is there", path=self._path)
+
+    def _missing(self, why: str) -> None:
+        if not self._missed:
+            self._missed = True
+            self._log.warn("input {path}: {why}, waiting for it", path=self._path, why=why)
+
+    def _over(self, file: int) -> bool:
+        """At the end of the file: whether there is another, or it was cut short."""
+        here = os.fstat(file)
+        if here.st_size < self._position:
+            self._position = 0
+            return True
+        try:
+            named = os.stat(self._path)
+        except OSError as error:
+            # It may come back, or be written to a little longer.
+            self._missing(os_reason(error))
+            return False
+        if (named.st_dev, named.st_ino) == (here.st_dev, here.st_ino):
+            self._missed = False
+            return False
+        # What was written between the last read and the rename:
+        if os.fstat(file).st_size > self._position:
+            return False
+        self._file = None
+        os.close(file)
+        return True
