@@ -1,0 +1,229 @@
+"""Through proxies on real sockets: a link behind one is a link like any other.
+
+The proxy here is a doorman: it has the handshake with the client, written by
+hand from the RFCs, and then the peer takes the very same connection over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import tempfile
+from functools import cache
+from typing import Any
+
+from twisted.internet import ssl
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import TestCase
+
+from nbclient import LinkService, endpoints, tls
+from nbclient.factory import explain
+from nbclient.proxies import Credentials, ProxyFailed, via_http_connect, via_socks5
+from tests.certs import Certs, make_certs
+from tests.conformance.dialers import DialerConformance, Server, reactor, until
+
+LOGIN = Credentials("joe", "s:cret")
+
+
+@cache
+def certs() -> Certs:
+    """One set of certificates for this file."""
+    folder = tempfile.mkdtemp(prefix="nbclient-certs-")
+    atexit.register(shutil.rmtree, folder, True)
+    return make_certs(folder)
+
+
+def over_tls(factory: Any) -> Any:
+    """The server side of TLS around what a factory builds."""
+    options = ssl.DefaultOpenSSLContextFactory(certs().good_key, certs().good)
+    return TLSMemoryBIOFactory(options, False, factory)
+
+
+class Doorman(Protocol):
+    """The proxy's side of a handshake, a message at a time, then whatever the factory builds."""
+
+    house: House
+
+    def __init__(self) -> None:
+        self.buffer = b""
+        self.steps = self.script()
+        self.wanted: re.Pattern[bytes] = next(self.steps)
+
+    def script(self) -> Any:
+        """Yields the pattern of the next message; is sent its match."""
+        raise NotImplementedError
+
+    def say(self, data: bytes) -> None:
+        self.transport.write(data)  # type: ignore[union-attr]
+
+    def dataReceived(self, data: bytes) -> None:
+        self.buffer += data
+        while match := self.wanted.match(self.buffer):
+            self.buffer = self.buffer[match.end() :]
+            try:
+                self.wanted = self.steps.send(match)
+            except StopIteration:
+                self.leave()
+                return
+
+    def leave(self) -> None:
+        transport: Any = self.transport
+        peer = self.house.peers.buildProtocol(None)
+        if hasattr(transport, "wrappedProtocol"):
+            transport.wrappedProtocol = peer
+        else:
+            transport.protocol = peer
+        peer.makeConnection(transport)
+        if self.buffer:
+            peer.dataReceived(self.buffer)
+
+
+class SOCKS5Doorman(Doorman):
+    def script(self) -> Any:
+        hello = yield re.compile(b"\5.([\0\2]+)", re.DOTALL)
+        if b"\2" in hello[1]:
+            self.say(b"\5\2")
+            login = yield re.compile(b"\1.(joe).(s:cret|wrong!)", re.DOTALL)
+            self.say(b"\1\0" if login[2] == b"s:cret" else b"\1\1")
+        else:
+            self.say(b"\5\0")
+        target = yield re.compile(b"\5\1\0\3.([a-z.]+)(..)", re.DOTALL)
+        self.house.asked.append((target[1], int.from_bytes(target[2], "big")))
+        self.say(b"\5" + self.house.verdict + b"\0\1\0\0\0\0\0\0")
+
+
+class HTTPDoorman(Doorman):
+    def script(self) -> Any:
+        request = yield re.compile(rb"CONNECT ([a-z.]+):(\d+) HTTP/1.1\r\n(?:.+\r\n)*\r\n")
+        self.house.asked.append((request[1], int(request[2])))
+        self.say(b"HTTP/1.0 200 Connection established\r\nProxy-agent: doorman\r\n\r\n")
+
+
+class House(Factory):
+    """Doormen of one kind in front of one factory of peers."""
+
+    noisy = False
+
+    def __init__(self, doorman: type[Doorman], peers: Any) -> None:
+        self.doorman = doorman
+        self.peers = peers
+        self.asked: list[tuple[bytes, int]] = []
+        self.verdict = b"\0"
+
+    def buildProtocol(self, addr: Any) -> Doorman:
+        built = self.doorman()
+        built.house = self
+        return built
+
+
+class ProxyConformance(DialerConformance):
+    """A link through a proxy, held to what every dialer is held to."""
+
+    doorman: type[Doorman]
+    number = 0
+
+    def open(self, factory: Any) -> Any:
+        port = reactor.listenTCP(self.number, House(self.doorman, factory), interface="127.0.0.1")
+        self.number = port.getHost().port
+        return port
+
+    def listen(self, factory: Any, again: Any = None) -> Any:
+        return self.open(over_tls(factory) if self.secure else factory)
+
+    def listenSilently(self, factory: Any) -> Any:
+        return self.open(factory)
+
+    def proxy(self) -> Any:
+        return endpoints.tcp(reactor, "127.0.0.1", self.number)
+
+    def dial(self, link: Any, port: Any) -> None:
+        LinkService(self.endpoint(), link).startService()
+
+    def endpoint(self) -> Any:
+        raise NotImplementedError
+
+
+class ViaSOCKS5Tests(ProxyConformance, TestCase):
+    doorman = SOCKS5Doorman
+
+    def endpoint(self) -> Any:
+        return via_socks5(self.proxy(), "feed.example", 5000, LOGIN)
+
+
+class TLSViaHTTPConnectTests(ProxyConformance, TestCase):
+    doorman = HTTPDoorman
+    secure = True
+
+    def endpoint(self) -> Any:
+        inner = via_http_connect(self.proxy(), "localhost", 443)
+        return tls.tls(inner, "localhost", tls.TLSSettings(ca=certs().ca))
+
+
+class EndToEndTests(TestCase):
+    timeout = 5
+    get = DialerConformance.link
+
+    def serve(self, doorman: type[Doorman], greeting: bytes = b"", secure: bool = False) -> House:
+        server = Server()
+        server.greet = lambda peer: peer.transport.write(greeting)  # type: ignore[union-attr]
+        self.server = server
+        self.house = House(doorman, server)
+        port = reactor.listenTCP(
+            0, over_tls(self.house) if secure else self.house, interface="127.0.0.1"
+        )
+        self.number = port.getHost().port
+        self.addCleanup(port.stopListening)
+        return self.house
+
+    def proxy(self) -> Any:
+        return endpoints.tcp(reactor, "127.0.0.1", self.number)
+
+    def start(self, endpoint: Any) -> Any:
+        link = self.get()
+        LinkService(endpoint, link).startService()
+        return link
+
+    async def test_the_peers_greeting_comes_in_one_piece_with_the_proxys_answer(self) -> None:
+        house = self.serve(SOCKS5Doorman, b"hello\n")
+        link = self.start(via_socks5(self.proxy(), "feed.example", 5000))
+        await until(lambda: link.events == [b"hello"])
+        self.assertEqual(house.asked, [(b"feed.example", 5000)])
+
+    async def test_a_link_through_a_proxy_that_is_reached_over_tls(self) -> None:
+        """Its handshake is over by the time the link's protocol comes to listen for it."""
+        self.serve(HTTPDoorman, b"hello\n", secure=True)
+        outer = tls.tls(self.proxy(), "localhost", tls.TLSSettings(ca=certs().ca))
+        link = self.start(via_http_connect(outer, "feed.example", 5000))
+        await until(lambda: link.events == [b"hello"])
+        await link.send([b"one"])
+        await until(lambda: self.server.last.received == b"one\n")
+        await link.stop()
+        await until(lambda: self.server.last.gone)
+
+    async def test_a_proxy_whose_certificate_is_refused_is_named(self) -> None:
+        self.serve(HTTPDoorman, secure=True)
+        outer = tls.tls(self.proxy(), "localhost", tls.TLSSettings(ca=certs().other_ca))
+        link = self.start(via_http_connect(outer, "feed.example", 5000))
+        await until(lambda: link.lastReason is not None)
+        said = explain(link.lastReason)
+        self.assertIn("the connection to the proxy was lost: the server's certificate", said)
+        self.assertEqual(self.house.asked, [])
+
+    async def test_a_refusal_by_the_proxy_is_one_line_and_backs_off(self) -> None:
+        house = self.serve(SOCKS5Doorman)
+        house.verdict = b"\5"
+        link = self.start(via_socks5(self.proxy(), "feed.example", 5000))
+        await until(lambda: link.stats().attempts >= 2)
+        self.assertIs(link.lastReason.type, ProxyFailed)
+        said = "the proxy cannot connect to feed.example:5000: connection refused"
+        self.assertEqual(explain(link.lastReason), said)
+        self.assertEqual(link.stats().connects, 0)
+
+    async def test_a_login_that_is_wrong_is_said(self) -> None:
+        self.serve(SOCKS5Doorman)
+        wrong = Credentials("joe", "wrong!")
+        link = self.start(via_socks5(self.proxy(), "feed.example", 5000, wrong))
+        await until(lambda: link.lastReason is not None)
+        self.assertEqual(explain(link.lastReason), "the proxy refused the login")
