@@ -14,10 +14,6 @@ from nbclient.delivery.ledger import CipherMap, Ledger
 from nbclient.errors import DeliveryUnavailable
 from nbclient.tcpinfo import Probe, Settling, supported
 
-SETTLE_LIMIT = 3.0
-"""How long after a loss acknowledgements are still waited for, seconds. The
-kernel goes on delivering after the peer's FIN; measured: 21 ms."""
-
 
 class Acknowledging:
     """Counts what is written on a connection and what of it was acknowledged.
@@ -40,7 +36,6 @@ class Acknowledging:
             raw = transport.transport
             if not hasattr(self._secure, "count"):
                 raise DeliveryUnavailable("TLS was not made by nbclient.endpoints")
-            self._map = self._secure.count()
         handle: Any = raw.getHandle() if hasattr(raw, "getHandle") else None
         if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
             raise DeliveryUnavailable("the connection is not TCP")
@@ -48,6 +43,8 @@ class Acknowledging:
             self.probe = Probe(handle)
         except OSError as error:
             raise DeliveryUnavailable(f"the kernel cannot be asked: {error}") from None
+        if secure:
+            self._map = self._secure.count()
 
     def newly(self) -> int:
         """How many more frames of the outbox are acknowledged to their last byte."""
@@ -60,6 +57,9 @@ class Acknowledging:
         """The transport is about to close its socket."""
         self.probe.seal()
 
-    def settling(self, now: float, aborted: bool) -> Settling:
-        """What waits for the kernel's last word after the loss."""
-        return Settling(self.probe, now, 0 if aborted else SETTLE_LIMIT)
+    def settling(self, now: float, limit: float) -> Settling:
+        """What waits for the kernel's last word after the loss, `limit` seconds at most.
+
+        After the peer's FIN the kernel goes on delivering; after our own abort it does not.
+        """
+        return Settling(self.probe, now, limit)

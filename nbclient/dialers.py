@@ -32,9 +32,13 @@ class ConnectorDialer:
     """The classic way: the connector reports to the factory by itself."""
 
     connector: Any
+    link: Any
 
     def dial(self) -> None:
-        self.connector.connect()
+        try:
+            self.connector.connect()
+        except Exception:  # no descriptor left, say: an attempt that failed
+            self.link.dialFailed(Failure())
 
     def cancel(self) -> None:
         if self.connector.state == "connecting":
@@ -55,14 +59,17 @@ class EndpointDialer:
         except Exception:
             attempt = fail(Failure())
         self._attempt = attempt
-        attempt.addCallbacks(self._connected, self._failed, errbackArgs=(attempt,))
+        attempt.addCallbacks(
+            self._connected, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,)
+        )
 
     def cancel(self) -> None:
         if self._attempt is not None:
             self._attempt.cancel()
 
-    def _connected(self, _: object) -> None:
-        self._attempt = None  # buildProtocol has seen to the rest
+    def _connected(self, _: object, attempt: Deferred[Any]) -> None:
+        if self._attempt is attempt:
+            self._attempt = None  # buildProtocol has seen to the rest
 
     def _failed(self, reason: Failure, attempt: Deferred[Any]) -> None:
         # An attempt forsaken long ago may still end; only the present one counts.

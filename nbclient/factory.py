@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTime
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
@@ -60,6 +59,9 @@ LEVELS = ("auto", "written", "tcp")
 ACK_FIRST = 0.01
 ACK_LONGEST = 0.1
 """Seconds between two looks for acknowledgements while frames are in flight."""
+
+INSTANT = 0.001
+"""Less than this is no time left, seconds: clocks and sums of floats are not exact."""
 
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
@@ -114,7 +116,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     :param framing: overrides the protocol class's own.
     :param connectTimeout: limit on DNS, connect and TLS handshake together, seconds.
     :param openingTimeout: limit on the application's opening, seconds.
-    :param closeTimeout: limit on an orderly close before it is cut short, seconds.
+    :param closeTimeout: limit on an orderly close before it is cut short, and on
+        the wait for the last acknowledgements after a loss, seconds.
     :param silenceTimeout: drop the connection when nothing arrived for so long,
         seconds; stands still while this side does not read. None: never.
     :param frameTimeout: drop the connection when a frame begun is not finished
@@ -287,6 +290,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             room already than the outbox holds) or `LinkStopped`. Cancelling
             withdraws what was not accepted yet.
         """
+        try:
+            frames = _asFrames(frames)
+        except LocalError:
+            return fail(Failure())
         self.outbox.counters.offered += len(frames)
         try:
             self._refuseUnsendable(frames)
@@ -342,7 +349,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             if self._clock is None:
                 self._clock = cast(Any, connector).reactor
             self.name = self.name or _describeAddress(connector.getDestination())
-            self._dialer = ConnectorDialer(connector)
+            self._dialer = ConnectorDialer(connector, self)
         self._machine.handle(Event.DIALLED)  # ignored where the machine dialled itself
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -357,8 +364,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self.log.failure("{link}: building the protocol failed", reason, link=self._label())
             self._blame(Failure(CallbackFailed(f"building the protocol failed: {reason.value!r}")))
             self._machine.handle(Event.ABORT)
-            return Refusal(lambda: self._machine.handle(Event.LOST))
+            return Refusal(self._refusalGone(self._dials))
         return connection
+
+    def _refusalGone(self, attempt: int) -> Callable[[], None]:
+        def gone() -> None:
+            if attempt == self._dials:
+                self._machine.handle(Event.LOST)
+
+        return gone
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The reactor's attempt failed."""
@@ -424,9 +438,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._machine.handle(event)
 
     def readingHeld(self, connection: Any, held: bool) -> None:
+        if connection is not self.connection:
+            return
         for watch in (self._silence, self._partial):
             if watch is not None:
                 (watch.hold if held else watch.release)(self._now())
+        if not held and self._watchTimer is not None:
+            # What remained when reading was held may be due before the next look.
+            self._watchTimer.reset(min(self._watchesLeft()))
 
     # -- the machine's actions -------------------------------------------------------
 
@@ -472,7 +491,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._readySince = self._now()
         self.log.info("{link}: ready", link=self._label())
         self.connection.announce()
-        _fire(self._readyWaiters, self.connection)
+        self._machine.afterwards(self._tellReady)
         self._pump.attach(self.connection, None if self._acks is None else self._expectAcks)
 
     def _retire(self) -> None:
@@ -495,8 +514,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self.connection.loseConnection()
 
     def _abort(self) -> None:
-        if self.connection is not None:
+        if self.connection is None:
+            return
+        if self.connection.finishing:  # what the peer sent before its end is still delivered
             self.connection.abandonTransport()
+        else:
+            self.connection.abortConnection()
 
     def _forsake(self) -> None:
         connection = self.connection
@@ -507,12 +530,16 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _settle(self) -> None:
         self._stopWatches()
+        if self.connection is not None and self.connection.awaited:
+            self.log.info(
+                "{link}: lost; the application still works on what arrived", link=self._label()
+            )
         if self._acks is None:
             self._rewind()
         else:
             self._stopLooking()
-            aborted = self._cause is not None and self._cause.check(ConnectionAborted) is not None
-            self._awaitLastAcks(self._acks.settling(self._now(), aborted))
+            limit = 0.0 if self.connection.aborted else self.closeTimeout
+            self._awaitLastAcks(self._acks.settling(self._now(), limit))
 
     def _discard(self) -> None:
         self.connection.discard()
@@ -614,11 +641,24 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._stopWatches()
         self._attempts = 0
         self._hurry = False
-        reason = self._stopReason()
+        self._pump.detach()
+        self._machine.afterwards(self._tellStopped)
+
+    def _tellReady(self) -> None:
+        # Whoever is told may end it; the others then wait for the next one.
+        while self._readyWaiters and self.state is State.READY:
+            self._readyWaiters.pop(0).callback(self.connection)
+
+    def _tellStopped(self) -> None:
+        """Outside of the transition, so that whoever is told may start again at once."""
+        reason, verdict = self._stopReason(), self._verdict
+        ready, self._readyWaiters = self._readyWaiters, []
+        ends, self._endWaiters = self._endWaiters, []
+        stops, self._stopWaiters = self._stopWaiters, []
         self._pump.end(reason)
-        _fire(self._readyWaiters, reason)
-        _fire(self._endWaiters, self._verdict)
-        _fire(self._stopWaiters, None)
+        _fire(ready, reason)
+        _fire(ends, verdict)
+        _fire(stops, None)
 
     # -- timers ------------------------------------------------------------------------
 
@@ -643,6 +683,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._partial = Watch(self.frameTimeout, now)
         if self._silence is not None or self._partial is not None:
             self.connection.watch(self._heard)
+            if self.connection.readingHeld:
+                self.readingHeld(self.connection, True)
             self._watch()
 
     def _stopWatches(self) -> None:
@@ -663,20 +705,24 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         """Look at the watches, and again when the next of them is due."""
         self._watchTimer = None
         now = self._now()
-        left = []
-        if self._silence is not None:
-            left.append(self._silence.remaining(now))
-            if left[-1] <= 0:
-                self._drop(SilenceTimeout(self._silence.limit))
-                return
-        if self._partial is not None:
-            if not self.connection.unfinished:
-                self._partial.seen(now)
-            left.append(self._partial.remaining(now))
-            if left[-1] <= 0:
-                self._drop(FrameTimeout(self._partial.limit))
-                return
-        self._watchTimer = self._clock.callLater(min(left), self._watch)
+        if self._partial is not None and not self.connection.unfinished:
+            self._partial.seen(now)
+        if self._silence is not None and self._silence.remaining(now) < INSTANT:
+            self._drop(SilenceTimeout(self._silence.limit))
+        elif self._partial is not None and self._partial.remaining(now) < INSTANT:
+            self._drop(FrameTimeout(self._partial.limit))
+        else:
+            self._watchTimer = self._clock.callLater(min(self._watchesLeft()), self._watch)
+
+    def _watchesLeft(self) -> list[float]:
+        """Seconds until each watch is worth a look; the whole limit while it stands still."""
+        now = self._now()
+        held = self.connection.readingHeld
+        return [
+            watch.limit if held else watch.remaining(now)
+            for watch in (self._silence, self._partial)
+            if watch is not None
+        ]
 
     def _drop(self, why: Exception) -> None:
         self._blame(Failure(why))
@@ -691,6 +737,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         framing.check(frames)
 
     def _framing(self) -> Framing | None:
+        if self.state is State.READY:  # the opening may have changed it
+            return cast(Framing, self.connection.framing)
         if self.framing is not None:
             return self.framing
         return getattr(self.protocol, "framing", None)
@@ -714,6 +762,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             )
         if self.framing is not None:
             connection.framing = self.framing
+        if getattr(connection, "framing", None) is None:
+            raise LocalError(f"{type(connection).__name__} has no framing: set the class attribute")
         if self.wiretap is not None:
             connection.wiretap = self.wiretap
         connection.join(self)
@@ -773,6 +823,22 @@ _ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {
     Action.DISARM: ReconnectingFactory._disarm,
     Action.FINISH: ReconnectingFactory._finish,
 }
+
+
+def _asFrames(frames: Sequence[bytes]) -> list[bytes]:
+    """A list of our own, of bytes: what the caller changes later is not what we keep.
+
+    :raises LocalError: these are no frames.
+    """
+    if isinstance(frames, bytes | bytearray | memoryview | str):
+        raise LocalError(f"send takes a list of frames, not {type(frames).__name__}")
+    own = list(frames)
+    if set(map(type, own)) - {bytes}:
+        for frame in own:
+            if not isinstance(frame, bytes | bytearray | memoryview):
+                raise LocalError(f"a frame is bytes, not {type(frame).__name__}")
+        own = [bytes(frame) for frame in own]
+    return own
 
 
 def _fire(waiters: list[Deferred[Any]], result: object) -> None:

@@ -71,6 +71,7 @@ class FrameProtocol(FrameReceiver):
     :ivar readingHeld: somebody holds a `PauseToken`.
     :ivar secure: the transport speaks TLS.
     :ivar up: the transport can be used: connected and, under TLS, handshake done.
+    :ivar aborted: this side has aborted the transport.
     :ivar ledger: keeps account of what is written, where the link wants it.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
@@ -80,6 +81,7 @@ class FrameProtocol(FrameReceiver):
     framesOut = 0
     bytesOut = 0
     finishing = False
+    aborted = False
     ledger: Ledger | None = None
 
     _full = False  # the transport told us to pause
@@ -94,6 +96,7 @@ class FrameProtocol(FrameReceiver):
     _peerClosed = False
     _writeClosed = False
     _closed = False  # the transport was told to close
+    _losing = False  # the transport is on its way out
     _gone: Failure | None = None
 
     # -- what applications override ------------------------------------------
@@ -133,7 +136,7 @@ class FrameProtocol(FrameReceiver):
         """Send frames on this connection only; see `sendFrame`."""
         before = self.bytesOut
         self.writeFrames(frames)
-        if self._busy and self._full:
+        if self._full and (self._busy or self._awaiting):
             self._answered += self.bytesOut - before
             if self._answered > ANSWER_LIMIT and self._fullToken is None:
                 # Answers to a peer that does not read: take no more questions.
@@ -157,7 +160,7 @@ class FrameProtocol(FrameReceiver):
             else:
                 self.ledger.wrote(len(data))
         if self.wiretap is not None:
-            self.wiretap("out", data)
+            self._tap("out", data)
         if self._busy:
             # Cork: what is written while one read is handled leaves in one piece.
             if self._cork is None:
@@ -169,7 +172,13 @@ class FrameProtocol(FrameReceiver):
     @property
     def writable(self) -> bool:
         """Whether the transport would rather have more than less."""
-        return not (self._full or self._closed or self._writeClosed or self._gone is not None)
+        return not (
+            self._full
+            or self._busy  # what is written now is only corked, which would bound nothing
+            or self._closed
+            or self._writeClosed
+            or self._losing
+        )
 
     def finishWriting(self) -> None:
         """Half-close: the peer sees the end once everything written has left.
@@ -184,6 +193,7 @@ class FrameProtocol(FrameReceiver):
         # A paused producer would keep Twisted from ever shutting the socket down.
         transport.unregisterProducer()
         transport.loseWriteConnection()
+        self._notFull()  # nobody will say so any more
 
     # -- receiving -------------------------------------------------------------
 
@@ -206,12 +216,13 @@ class FrameProtocol(FrameReceiver):
 
     def abandonTransport(self) -> None:
         """Abort the transport; frames already received are still delivered."""
-        if self._gone is not None:
+        if self._gone is not None or self.transport is None:
             return
         if not self._closed:
             self._closed = True
             self._link.connectionClosing(self)
         self._cork = None
+        self.aborted = True
         self._transport(plain=True).abortConnection()
 
     def discard(self) -> None:
@@ -272,20 +283,37 @@ class FrameProtocol(FrameReceiver):
         self._decoder = self.framing.decoder()
         self.transport = transport
         self.connected = 1
-        self.secure = ISSLTransport.providedBy(transport)
-        self._raw = transport.transport if self.secure else transport
-        if hasattr(self._raw, "getHandle"):
+        tls = self._descend(transport)
+        self.secure = tls is not None
+        if self._raw is not None:
             self._raw.connectionLost = self._transportLost
         transport.loseConnection = self.loseConnection
         transport.abortConnection = self.abortConnection
         self.__dict__["connectionLost"] = self._connectionGone
         transport.registerProducer(self, True)
-        if self.secure:
-            alsoProvides(transport.wrappedProtocol, IHandshakeListener)
+        if tls is not None:
+            listener = tls.wrappedProtocol
+            if not hasattr(listener, "handshakeCompleted"):  # a wrapper that does not pass it on
+                listener.handshakeCompleted = self.handshakeCompleted
+            alsoProvides(listener, IHandshakeListener)
         self._link.transportMade(self)
         self._guarded(self.connectionMade)
         if not self.secure:
             self.handshakeCompleted()
+
+    def _descend(self, transport: Any) -> Any:
+        """Find the transport with the socket, below TLS and any wrapper.
+
+        :return: the TLS layer on the way, or None.
+        """
+        tls = None
+        while hasattr(transport, "wrappedProtocol"):
+            if ISSLTransport.implementedBy(type(transport)):
+                tls = transport
+            transport = transport.transport
+        if hasattr(transport, "getHandle") and hasattr(transport, "protocol"):
+            self._raw = transport
+        return tls
 
     def handshakeCompleted(self) -> None:
         """The transport can be used: at once in plain, after the handshake under TLS.
@@ -294,6 +322,8 @@ class FrameProtocol(FrameReceiver):
         """
         if not self.up and not self._closed:
             self.up = True
+            if self.readingHeld:
+                self._holdTransport(True)
             self._link.connectionUp(self)
 
     def readConnectionLost(self) -> None:
@@ -313,11 +343,7 @@ class FrameProtocol(FrameReceiver):
 
     def resumeProducing(self) -> None:
         """The transport has sent everything."""
-        self._full = False
-        self._answered = 0
-        token, self._fullToken = self._fullToken, None
-        if token is not None:
-            token.resume()
+        self._notFull()
         self._link.connectionWritable(self)
 
     def stopProducing(self) -> None:
@@ -329,13 +355,17 @@ class FrameProtocol(FrameReceiver):
         if raw is None:  # Twisted's abort had the hook in a timer already
             return
         del raw.connectionLost
-        if not self._deaf:
-            self._drain(raw)
-        self._link.transportClosing(self)
-        raw.connectionLost(reason)
+        self._losing = True
+        try:
+            if not self._deaf:
+                self._drain(raw)
+            self._link.transportClosing(self)
+        finally:
+            raw.connectionLost(reason)
 
     def _drain(self, raw: Any) -> None:
-        receive = self._transport().dataReceived if self.secure else self.dataReceived
+        # From the bottom: TLS, or a wrapper, may be between the socket and us.
+        receive = raw.protocol.dataReceived
         left = DRAIN_LIMIT
         handle = raw.getHandle()
         while left > 0 and not self._deaf:
@@ -352,31 +382,40 @@ class FrameProtocol(FrameReceiver):
         if self._gone is not None:
             return
         self._gone = reason
+        self._losing = True
         self.connected = 0
         self._cork = None
         self._unhookTransport()
         self._link.transportLost(self, reason)
+        self._notFull()
+        self._run()
+
+    def _notFull(self) -> None:
         self._full = False
+        self._answered = 0
         token, self._fullToken = self._fullToken, None
         if token is not None:
             token.resume()
-        self._run()
 
     def _unhookTransport(self) -> None:
         """Give the transport its own methods back, and drop the reference cycle."""
         for name in ("loseConnection", "abortConnection"):
             self.transport.__dict__.pop(name, None)
-        if self._raw is not None:
-            self._raw.__dict__.pop("connectionLost", None)
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.__dict__.pop("connectionLost", None)
 
     # -- delivery ----------------------------------------------------------------
 
     def _holdTransport(self, hold: bool) -> None:
-        if self._gone is None and not (self._peerClosed or self._closed):
+        # Not before the handshake, which needs reading to go on.
+        if self.up and self._gone is None and not (self._peerClosed or self._closed):
             (self._transport().pauseProducing if hold else self._transport().resumeProducing)()
 
     def _afterRun(self) -> None:
         self._uncork()
+        if self.writable:
+            self._link.connectionWritable(self)
         if self._gone is not None:
             if not self.settled and (self._deaf or not self._pending):
                 self._finishLoss()
@@ -395,6 +434,9 @@ class FrameProtocol(FrameReceiver):
         # With a producer registered, TLS never closes and TCP may hang.
         transport.unregisterProducer()
         transport.loseConnection()
+        if self.secure and self.readingHeld:
+            # TLS closes when the peer's close has been read; we no longer listen.
+            transport.resumeProducing()
 
     def _uncork(self) -> None:
         cork, self._cork = self._cork, None

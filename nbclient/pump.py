@@ -43,6 +43,7 @@ class Pump:
         self.outbox = Outbox(limit)
         self._connection: Any = None
         self._tracked: Callable[[], None] | None = None
+        self._busy = False
         # Made when first needed: most links never wait.
         self._senders: deque[_Sender] | None = None
         self._sendersSize = 0
@@ -119,6 +120,15 @@ class Pump:
 
     def run(self) -> None:
         """Send what can be sent."""
+        if self._busy:  # whoever was told of room offers more: the outer call goes on
+            return
+        self._busy = True
+        try:
+            self._run()
+        finally:
+            self._busy = False
+
+    def _run(self) -> None:
         outbox = self.outbox
         while outbox.sendable and self._connection is not None and self._connection.writable:
             self._write(outbox.take(PUMP_BYTES))
@@ -163,6 +173,7 @@ class Pump:
         def withdraw(_: Deferred[None]) -> None:
             waiting.remove(sender)
             self._withdrawn(sender)
+            self._admit()  # one behind it may be smaller
 
         sender = _Sender(frames, size, Deferred(withdraw))
         waiting = self._senders = deque() if self._senders is None else self._senders

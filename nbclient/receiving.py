@@ -79,6 +79,7 @@ class FrameReceiver(Protocol):
     _restNext = 0
     _iterator: Any = None
     _running = NOTHING
+    _looked = False  # the next frame was offered to whoever waits for one
 
     _busy = False  # inside _run
     _deaf = False  # we closed: no more frames for the application
@@ -95,7 +96,12 @@ class FrameReceiver(Protocol):
 
     def framesReceived(self, frames: list[bytes]) -> Result:
         """The frames completed by one read; by default `frameReceived` for each."""
-        if self._pauses or self._restNext < len(self._rest):
+        if self._iterator is not None:
+            # A callback that unpacks its frame: these come before the rest.
+            self._halt()
+            self._rest = [*frames, *self._rest[self._restNext :]]
+            self._restNext = 0
+        elif self._blocked or self._restNext < len(self._rest):
             # An override that hands on piecemeal, and an earlier piece was interrupted.
             self._rest = [*self._rest[self._restNext :], *frames]
             self._restNext = 0
@@ -108,6 +114,8 @@ class FrameReceiver(Protocol):
     def nextFrame(self) -> Deferred[bytes]:
         """The next frame, which then does not reach `framesReceived`.
 
+        May be awaited anywhere, in `frameReceived`, too.
+
         :return: fails with `ConnectionClosed` where none comes; may be cancelled.
         """
         if self.settled or self._deaf:
@@ -117,12 +125,15 @@ class FrameReceiver(Protocol):
         taken: Deferred[bytes] = Deferred(self._takers.remove)
         self._takers.append(taken)
         self._halt()
+        if self._awaiting:
+            self._run()
         return taken
 
     def expect(self, pattern: re.Pattern[bytes]) -> Deferred[re.Match[bytes]]:
         """The first match of `pattern` in a frame yet to come.
 
-        It only looks: every frame still reaches `framesReceived`.
+        It only looks: every frame still reaches `framesReceived`. So a
+        `frameReceived` that awaits it waits for ever: it holds back the frames.
 
         :return: fails with `ConnectionClosed` where none comes; may be cancelled.
         """
@@ -159,10 +170,8 @@ class FrameReceiver(Protocol):
         """
         self._pauses += 1
         self._halt()
-        if not self.readingHeld:
-            self.readingHeld = True
-            self._link.readingHeld(self, True)
-            self._holdTransport(True)
+        if not self._busy:
+            self._updateHold()
         return PauseToken(self)
 
     # -- what the link calls ---------------------------------------------------
@@ -181,6 +190,11 @@ class FrameReceiver(Protocol):
         """Faulty frames passed over."""
         return self._skippedBefore + self._decoder.skipped
 
+    @property
+    def awaited(self) -> bool:
+        """Whether something received is still on its way to the application."""
+        return self._pending
+
     # -- what the transport calls ----------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
@@ -189,8 +203,8 @@ class FrameReceiver(Protocol):
             return
         self.bytesIn += len(data)
         if self.wiretap is not None:
-            self.wiretap("in", data)
-        if self._busy or self._pauses or self._chunks:
+            self._tap("in", data)
+        if self._busy or (self._pauses and self._blocked) or self._chunks:
             self._hold().append(data)
         else:
             self._run(data)
@@ -217,11 +231,12 @@ class FrameReceiver(Protocol):
             self._callbackFailed(Failure())
         finally:
             self._busy = False
+        self._updateHold()
         self._afterRun()
 
     def _deliverSome(self, data: bytes | None) -> bool:
         """One step of `_run`: the oldest of what is pending. False: nothing more now."""
-        if self._pauses or self._deaf:
+        if self._deaf or self._blocked:
             return False
         if self._restNext < len(self._rest):
             self._handRest()
@@ -252,10 +267,10 @@ class FrameReceiver(Protocol):
     def _handOver(self) -> None:
         """The batch to the application, or its next frame where somebody waits for one."""
         frames = self._batch
-        if self._takers or self._lookers:
+        if self._takers or self._lookers or self._looked:
             frame = frames[self._next]
             self._next += 1
-            if self._taken(frame):
+            if not self._stillDue(frame):
                 return
             frames = [frame]
         else:
@@ -269,13 +284,28 @@ class FrameReceiver(Protocol):
     def _handRest(self) -> None:
         """Go on with an interrupted loop; whoever waits for one frame comes first."""
         frames, start = self._rest, self._restNext
-        if self._takers or self._lookers:
+        if self._takers or self._lookers or self._looked:
             self._restNext += 1
-            if not self._taken(frames[start]):
-                self._each(frames[start : start + 1], 0)
+            if self._stillDue(frames[start]):
+                self._each([frames[start]], 0)
         else:
             self._rest, self._restNext = NOTHING, 0
             self._each(frames, start)
+
+    def _stillDue(self, frame: bytes) -> bool:
+        """Offer a frame to whoever waits for one; whether it is to be handed over now.
+
+        Whoever looks at it may close, and then it is dropped, or pause, and then
+        it is held back, not to be looked at again.
+        """
+        if not self._looked and self._taken(frame):
+            return False
+        self._looked = False
+        if self._blocked and not self._deaf:
+            self._rest = [frame, *self._rest[self._restNext :]]
+            self._restNext = 0
+            self._looked = True
+        return not (self._looked or self._deaf)
 
     def _taken(self, frame: bytes) -> bool:
         """Offer a frame to `nextFrame`, else to `expect`; whether the former took it."""
@@ -329,13 +359,23 @@ class FrameReceiver(Protocol):
 
     def _tokenReturned(self) -> None:
         self._pauses -= 1
-        if self._pauses:
-            return
         self._run()
-        if not self._pauses and self.readingHeld:
-            self.readingHeld = False
-            self._link.readingHeld(self, False)
-            self._holdTransport(False)
+
+    @property
+    def _blocked(self) -> bool:
+        """Whether no frame may be handed over now.
+
+        A callback that awaits `nextFrame` holds back everything but that frame:
+        to wait for it *and* hold it back would be a deadlock.
+        """
+        return self._pauses > (1 if self._awaiting and self._takers else 0)
+
+    def _updateHold(self) -> None:
+        """Make the transport follow; what is pending goes first, so after `_run`."""
+        if self._blocked is not self.readingHeld:
+            self.readingHeld = not self.readingHeld
+            self._link.readingHeld(self, self.readingHeld)
+            self._holdTransport(self.readingHeld)
 
     def _hold(self) -> deque[bytes]:
         if self._chunks is None:
@@ -362,6 +402,7 @@ class FrameReceiver(Protocol):
         self._restNext = self._next = 0
         self._chunks = None
         self._chunk = b""
+        self._looked = False
 
     def _failWaiters(self) -> None:
         closed = Failure(ConnectionClosed("the connection ended"))
@@ -386,6 +427,14 @@ class FrameReceiver(Protocol):
             callback(*args)
         except Exception:
             self._callbackFailed(Failure())
+
+    def _tap(self, direction: Literal["in", "out"], data: bytes) -> None:
+        """Show the wiretap what passes; one that raises is not asked again."""
+        try:
+            cast(Any, self.wiretap)(direction, data)
+        except Exception:
+            self.wiretap = None
+            self._logFailure("wiretap", Failure())
 
     def _logFailure(self, what: str, reason: Failure) -> None:
         self.log.failure(

@@ -180,7 +180,7 @@ class Machine:
         last start. A link that should stop never waits for another attempt.
     """
 
-    __slots__ = ("_busy", "_changed", "_perform", "_queue", "state", "stopping")
+    __slots__ = ("_afterwards", "_busy", "_changed", "_perform", "_queue", "state", "stopping")
 
     def __init__(
         self,
@@ -193,6 +193,7 @@ class Machine:
         self._changed = changed
         # Shared until needed: an empty deque is 600 bytes, and most links are quiet.
         self._queue: deque[Event] | None = None
+        self._afterwards: list[Callable[[], None]] = []
         self._busy = False
 
     def handle(self, event: Event) -> None:
@@ -203,13 +204,24 @@ class Machine:
             self._queue.append(event)
             return
         self._busy = True
-        try:
-            self._step(event)
-            while self._queue:
-                self._step(self._queue.popleft())
-        finally:
-            self._queue = None
-            self._busy = False
+        fault: Exception | None = None
+        upcoming: Event | None = event
+        while upcoming is not None:
+            try:
+                self._step(upcoming)
+            except Exception as error:  # one broken action must not cost the events behind it
+                fault = fault or error
+            upcoming = self._queue.popleft() if self._queue else None
+        self._queue = None
+        self._busy = False
+        if fault is not None:
+            raise fault
+        while self._afterwards and not self._busy:
+            self._afterwards.pop(0)()
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call `call` when all events are handled, and events act at once again."""
+        self._afterwards = [*self._afterwards, call]
 
     def _step(self, event: Event) -> None:
         old = self.state

@@ -44,7 +44,7 @@ class ConnectorDialerTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.link = Link()
         self.connector = self.reactor.connectTCP("192.0.2.1", 7, self.link)
-        self.dialer = ConnectorDialer(self.connector)
+        self.dialer = ConnectorDialer(self.connector, self.link)
 
     @property
     def attempt(self) -> Attempt:

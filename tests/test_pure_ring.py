@@ -10,11 +10,14 @@ import pytest
 PURE = [
     "nbclient",
     "nbclient.backoff",
+    "nbclient.delivery.ledger",
     "nbclient.delivery.outbox",
+    "nbclient.delivery.outstanding",
     "nbclient.errors",
     "nbclient.framing",
     "nbclient.liveness",
     "nbclient.states",
+    "nbclient.talking",
     "nbclient.terminal",
 ]
 

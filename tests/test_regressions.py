@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.errors import LinkStopped
 from nbclient.protocol import ANSWER_LIMIT
 from nbclient.testing import READ_SIZE, FakeEndpoint, FakeReactor
 
@@ -137,7 +138,7 @@ class LossTests(SynchronousTestCase):
 
 class ReadyCallbackTests(SynchronousTestCase):
     def test_one_who_stops_the_link_does_not_pull_it_from_under_the_next(self) -> None:
-        """Whoever is told that the link is ready finds it ready; the stop comes after."""
+        """Whoever is told that the link is ready finds it ready; else he is told of the stop."""
         reactor = FakeReactor()
         endpoint = FakeEndpoint(reactor)
         link: Any = ReconnectingFactory.forProtocol(Lines, clock=reactor)
@@ -145,10 +146,11 @@ class ReadyCallbackTests(SynchronousTestCase):
         link.send([b"waited"])
         found: list[State] = []
         link.whenReady().addCallback(lambda _: link.stop())
-        link.whenReady().addCallback(lambda _: found.append(link.state))
+        second = link.whenReady().addCallback(lambda _: found.append(link.state))
         peer = endpoint.attempts[0].accept()
         reactor.turn()
-        self.assertEqual(found, [State.READY])
+        self.assertEqual(found, [])
+        self.failureResultOf(second, LinkStopped)
         self.assertEqual(peer.received, b"waited\n")
         self.assertIs(link.state, State.STOPPED)
 

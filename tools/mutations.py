@@ -225,8 +225,8 @@ MUTATIONS = (
     Mutation(
         "drain-through-tls",
         "nbclient/protocol.py",
-        "        receive = self._transport().dataReceived if ",
-        "        receive = self.dataReceived if ",
+        "        receive = raw.protocol.dataReceived\n",
+        "        receive = self.dataReceived\n",
         (f"{DIALERS}OurTLSTests::test_what_reached_this_host_comes_before_the_loss",),
     ),
     Mutation(
@@ -380,7 +380,7 @@ MUTATIONS = (
     Mutation(
         "handshake-heard",
         "nbclient/protocol.py",
-        "            alsoProvides(transport.wrappedProtocol, IHandshakeListener)\n",
+        "            alsoProvides(listener, IHandshakeListener)\n",
         "            pass\n",
         (
             f"{PROTOCOL}OpeningTests::test_under_tls_only_after_the_handshake",

@@ -98,7 +98,7 @@ class Outbox:
         """
         room = self.limit - self._size
         cost = self.cost(frames)
-        taken = frames if cost <= room else self._fitting(frames, room)
+        taken = frames if cost <= room or not frames else self._fitting(frames, room)
         self._waiting.extend(taken)
         self._size += cost if taken is frames else self.cost(taken)
         self.counters.accepted += len(taken)

@@ -7,13 +7,18 @@ or a connection behind, which is half of what is checked here.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
+import shutil
 import struct
+import tempfile
 import termios
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from twisted.internet import reactor as _reactor
+from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -21,8 +26,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing, tls
 from nbclient.errors import ConnectTimeout, SilenceTimeout
+from tests.certs import Certs, make_certs
 
 reactor: Any = _reactor
 TICK = 0.005
@@ -75,7 +81,7 @@ class ServerSide(Protocol):
         return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0" * 4))[0])
 
 
-class Server(Factory[ServerSide]):
+class Server(Factory):  # type: ignore[type-arg]
     """Remembers its connections; `greet` is what a test does with a new one."""
 
     noisy = False
@@ -109,14 +115,16 @@ class Recorder(FrameProtocol):
         self.factory.events.append(reason.type)  # type: ignore[union-attr]
 
 
-class DialerConformance:
-    """The tests; a subclass says how to listen and how to dial.
+class Serving:
+    """A server on loopback and links to it; a subclass says how to listen and to dial.
 
     :cvar secure: TLS: no half-close, and a handshake that may never come.
+    :cvar tcp: the kernel knows what the peer acknowledged.
     """
 
     timeout = 8
     secure = False
+    tcp = True
     addCleanup: Any
     assertEqual: Any
     assertIs: Any
@@ -182,7 +190,48 @@ class DialerConformance:
             await turn()
         self.assertIs(link.state, State.SETTLING)
 
-    # -- the tests
+
+@cache
+def certs() -> Certs:
+    """One set of certificates for this file."""
+    folder = tempfile.mkdtemp(prefix="nbclient-certs-")
+    atexit.register(shutil.rmtree, folder, True)
+    return make_certs(folder)
+
+
+class TCPServing(Serving):
+    """Listens on loopback; remembers the number, to listen there again."""
+
+    interface = "127.0.0.1"
+    number = 0
+
+    def listenTCP(self, factory: Any) -> Any:
+        port = reactor.listenTCP(self.number, factory, interface=self.interface)
+        self.number = port.getHost().port
+        return port
+
+    def listen(self, factory: Any, again: Any = None) -> Any:
+        return self.listenTCP(factory)
+
+
+class TLSServing(TCPServing):
+    secure = True
+
+    def listen(self, factory: Any, again: Any = None) -> Any:
+        options = ssl.DefaultOpenSSLContextFactory(certs().good_key, certs().good)
+        port = reactor.listenSSL(self.number, factory, options, interface=self.interface)
+        self.number = port.getHost().port
+        return port
+
+    def listenSilently(self, factory: Any) -> Any:
+        return self.listenTCP(factory)
+
+    def trust(self) -> tls.TLSSettings:
+        return tls.TLSSettings(ca=certs().ca)
+
+
+class DialerConformance(Serving):
+    """The tests."""
 
     async def test_frames_both_ways(self) -> None:
         self.serve().greet = lambda c: c.transport.write(b"hello\r\n")
@@ -256,8 +305,6 @@ class DialerConformance:
         token.resume()
         self.assertEqual(len(self.frames(link)), 4000)
         self.assertIs(link.events[-1], ConnectionLost)
-
-    tcp = True
 
     async def test_a_handshake_that_never_comes_ends_at_the_deadline(self) -> None:
         if not self.secure:

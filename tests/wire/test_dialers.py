@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,47 +19,21 @@ from twisted.internet.endpoints import (
 from twisted.trial.unittest import TestCase
 
 from nbclient import LinkService, endpoints, tls
-from tests.certs import Certs, make_certs
-from tests.conformance.dialers import DialerConformance, reactor
+from tests.conformance.dialers import (
+    DialerConformance,
+    TCPServing,
+    TLSServing,
+    certs,
+    reactor,
+)
 
 
-@cache
-def certs() -> Certs:
-    """One set of certificates for this file."""
-    folder = tempfile.mkdtemp(prefix="nbclient-certs-")
-    atexit.register(shutil.rmtree, folder, True)
-    return make_certs(folder)
+class OverTCP(TCPServing, DialerConformance):
+    pass
 
 
-class OverTCP(DialerConformance):
-    """Listens on loopback; remembers the number, to listen there again."""
-
-    interface = "127.0.0.1"
-    number = 0
-
-    def listenTCP(self, factory: Any) -> Any:
-        port = reactor.listenTCP(self.number, factory, interface=self.interface)
-        self.number = port.getHost().port
-        return port
-
-    def listen(self, factory: Any, again: Any = None) -> Any:
-        return self.listenTCP(factory)
-
-
-class OverTLS(OverTCP):
-    secure = True
-
-    def listen(self, factory: Any, again: Any = None) -> Any:
-        options = ssl.DefaultOpenSSLContextFactory(certs().good_key, certs().good)
-        port = reactor.listenSSL(self.number, factory, options, interface=self.interface)
-        self.number = port.getHost().port
-        return port
-
-    def listenSilently(self, factory: Any) -> Any:
-        return self.listenTCP(factory)
-
-    def trust(self) -> tls.TLSSettings:
-        return tls.TLSSettings(ca=certs().ca)
+class OverTLS(TLSServing, DialerConformance):
+    pass
 
 
 class OverUNIX(DialerConformance):
