@@ -367,7 +367,8 @@ class FrameProtocol(FrameReceiver):
         # From the bottom: TLS, or a wrapper, may be between the socket and us.
         receive = raw.protocol.dataReceived
         left = DRAIN_LIMIT
-        handle = raw.getHandle()
+        # After startTLS the handle is that of TLS; the socket is still there.
+        handle = getattr(raw, "socket", None) or raw.getHandle()
         while left > 0 and not self._deaf:
             try:
                 data = handle.recv(DRAIN_CHUNK)
