@@ -196,7 +196,16 @@ def test_a_file_cut_short_is_refused(folder: Path) -> None:
     untouched(folder, "cannot be read|is damaged")
 
 
-def test_a_damaged_page_is_found_before_a_frame_is_sent(folder: Path) -> None:
+def test_a_damaged_frame_is_found_before_it_is_sent(folder: Path) -> None:
+    filled(folder, bytes(100_000))
+    image = bytearray((folder / DATABASE).read_bytes())
+    # The middle of the frame says that its next page is one that does not exist.
+    image[-10 * 4096 : -10 * 4096 + 4] = b"\xff\xff\xff\xff"
+    (folder / DATABASE).write_bytes(image)
+    untouched(folder, "is damaged: ")
+
+
+def test_a_damaged_table_is_found(folder: Path) -> None:
     filled(folder, *[bytes([n]) * 300 for n in range(200)])
     image = bytearray((folder / DATABASE).read_bytes())
     # The head of each leaf but the schema's: number of cells, and where they are.
@@ -317,15 +326,28 @@ def test_reading_a_piece_does_not_keep_the_log_from_being_written_back(folder: P
 
 def test_writing_back_does_not_wait_for_a_reader(folder: Path) -> None:
     filled(folder, b"a")
-    owner = open_to_change(folder)
+    said: list[str] = []
+
+    def connect(uri: str) -> sqlite3.Connection:
+        db = spool_file.connect(uri)
+        db.set_trace_callback(said.append)
+        return db
+
+    owner = open_to_change(folder, connect)
     with contextlib.closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM frames").fetchall()
         owner.begin()
         owner.append(2, [b"b"], 1.0)
         owner.commit()
+        said.clear()
         owner.write_back()
         assert owner.log_size() > 0
+    assert said == [
+        "PRAGMA busy_timeout = 0",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "PRAGMA busy_timeout = 5000",
+    ]
     owner.close()
 
 
