@@ -73,21 +73,16 @@ def _varint(number: int) -> bytes:
 
 
 class VarintDecoder(SizedDecoder):
-    """Remembers where the frames of a chunk begin: their lengths do not say it."""
+    """Remembers what the frames of a chunk took: their lengths may be written in several ways."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
-        self._begins: list[int] = []
+        self._images: list[int] = []  # their sizes, of the frames of the latest chunk
 
     def feed(self, data: bytes) -> list[bytes]:
-        self._begins = []
+        self._images = []
         return super().feed(data)
-
-    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
-        # The first frame of a chunk, the only one that may have begun in another,
-        # is never among those that nobody took.
-        return data[self._begins[-len(frames)] :] if frames else self.eof()
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
         limit = self._limit
@@ -106,7 +101,7 @@ class VarintDecoder(SizedDecoder):
                 self._need = stop - at
                 break
             frames.append(data[start:stop])
-            self._begins.append(at)
+            self._images.append(stop - at)
             at = stop
         return at
 
@@ -124,8 +119,8 @@ class VarintDecoder(SizedDecoder):
             self._need = len(field) + 1
         return 0, 0
 
-    def _wire_size(self, frame: bytes) -> int:
-        raise NotImplementedError("a length may be written in several ways")
+    def _wire_size(self, frames: Sequence[bytes]) -> int:
+        return sum(self._images[len(self._images) - len(frames) :])
 
 
 @frozen(slots=False)
@@ -183,5 +178,5 @@ class PaddedDecoder(SizedDecoder):
         self._need = count
         return at
 
-    def _wire_size(self, frame: bytes) -> int:
-        return self._count + len(frame)
+    def _wire_size(self, frames: Sequence[bytes]) -> int:
+        return sum(map(len, frames)) + self._count * len(frames)

@@ -87,8 +87,8 @@ class FixedDecoder(SizedDecoder):
         frames += [data[start : start + size] for start in range(at, end, size)]
         return end
 
-    def _wire_size(self, frame: bytes) -> int:
-        return self._need
+    def _wire_size(self, frames: Sequence[bytes]) -> int:
+        return self._need * len(frames)
 
 
 class SummedDecoder(FixedDecoder):

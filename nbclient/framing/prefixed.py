@@ -266,8 +266,8 @@ class LengthDecoder(SizedDecoder):
             self._need = header
         return at - offset
 
-    def _wire_size(self, frame: bytes) -> int:
-        return len(frame) + self._image
+    def _wire_size(self, frames: Sequence[bytes]) -> int:
+        return sum(map(len, frames)) + self._image * len(frames)
 
     def _refuse(self, value: int, header: bytes) -> None:
         size = value + self._layout.grown
@@ -414,8 +414,9 @@ class DigitsDecoder(SizedDecoder):
             self._need = len(header) + 1
         return None
 
-    def _wire_size(self, frame: bytes) -> int:
-        return len(str(len(frame))) + 1 + len(frame) + len(self._trailer)
+    def _wire_size(self, frames: Sequence[bytes]) -> int:
+        sizes = list(map(len, frames))
+        return sum(sizes) + sum(len(str(size)) + 1 + len(self._trailer) for size in sizes)
 
 
 def check_sizes(frames: Sequence[bytes], least: int, most: int) -> None:

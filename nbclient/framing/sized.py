@@ -28,8 +28,8 @@ class SizedDecoder(Decoder):
         """
 
     @abstractmethod
-    def _wire_size(self, frame: bytes) -> int:
-        """The length of the frame's wire image."""
+    def _wire_size(self, frames: Sequence[bytes]) -> int:
+        """The length of the wire images of these frames, the last ones returned."""
 
     def feed(self, data: bytes) -> list[bytes]:
         frames: list[bytes] = []
@@ -51,7 +51,7 @@ class SizedDecoder(Decoder):
         # The images of the frames nobody took stand right before the carry, in
         # this chunk too, as a frame before them ended inside it.
         end = len(data) - len(self._carry)
-        return data[end - sum(map(self._wire_size, frames)) : end] + self._carry
+        return data[end - self._wire_size(frames) : end] + self._carry
 
     @property
     def begun(self) -> bool:
