@@ -92,26 +92,30 @@ class Ends:
         if place.kind == "fifo":
             fifo = FifoReader(place.path)
             fifo.open()
-            return self._input(place.path, fifo.read, endless=True)
+            return self._endless(place, fifo.read, fifo.stop)
         if place.kind == "-" and self._around.stdin is not None:
             name, descriptor = "stdin", self._around.stdin
         else:
             name, descriptor = place.path, inputs.open_file(place.path)
-        return self._input(name, lambda: inputs.read_chunk(descriptor))
+        runner = self._around.runner(f"input {name}")
+        return Input(self._intake(name), lambda: inputs.read_chunk(descriptor), runner)
 
     def _intake(self, name: str) -> Intake:
         plan, link = self._plan, self._link
         return Intake(name, plan.source_framing, plan.framing.check, link.send, self._log)
 
-    def _input(self, name: str, read: Callable[[], bytes], endless: bool = False) -> Input:
-        return Input(self._intake(name), read, self._around.runner(f"input {name}"), endless)
+    def _endless(
+        self, place: Place, read: Callable[[], bytes], interrupt: Callable[[], None]
+    ) -> Input:
+        runner = self._around.runner(f"input {place.path}")
+        return Input(self._intake(place.path), read, runner, True, interrupt)
 
     def _tail(self, place: Place) -> Input:
         framing = self._plan.source_framing
         terminator = framing.encode([b""])[0] if framing.line_like else b""
         tail = Tail(place.path, place.option("from") == "start", terminator, self._log)
         tail.begin()
-        return self._input(place.path, tail.read, endless=True)
+        return self._endless(place, tail.read, tail.stop)
 
     def _coprocess(self, place: Place) -> Coprocess:
         words = command(place.path)

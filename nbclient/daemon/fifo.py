@@ -147,6 +147,11 @@ class FifoReader:
         self._fifo: int | None = None
         # A writer of our own, which keeps the fifo from ending while there is no other.
         self._keeper: int | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Have `read` end, from any thread."""
+        self._stopped = True
 
     def open(self) -> None:
         """Make it, if need be, and open it.
@@ -166,7 +171,7 @@ class FifoReader:
 
         :raises OSError: it cannot be read.
         """
-        while True:
+        while not self._stopped:
             fifo = cast(int, self._fifo)
             try:
                 data = os.read(fifo, CHUNK)
@@ -177,10 +182,18 @@ class FifoReader:
                 continue
             if not data:
                 self.open()
-            elif self._keeper is not None:
-                os.close(self._keeper)
-                self._keeper = None
+            else:
+                self._release_keeper()
             return data
+        self._release_keeper()
+        os.close(cast(int, self._fifo))
+        return b""
+
+    def _release_keeper(self) -> None:
+        """The end of the last writer is to be seen again."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            os.close(keeper)
 
 
 def unread(descriptor: int) -> int:

@@ -210,16 +210,23 @@ class Input(Source):
     :param runner: the thread.
     :param endless: b"" is not the end of everything, only of what belongs
         together: a writer has left, another file has begun.
+    :param interrupt: has `read` end soon, from any thread.
     """
 
     def __init__(
-        self, intake: Intake, read: Callable[[], bytes], runner: Runner, endless: bool = False
+        self,
+        intake: Intake,
+        read: Callable[[], bytes],
+        runner: Runner,
+        endless: bool = False,
+        interrupt: Callable[[], object] | None = None,
     ) -> None:
         self.ended = Deferred()
         self._intake = intake
         self._read = read
         self._runner = runner
         self._endless = endless
+        self._interrupt = interrupt
 
     @property
     def refused(self) -> int:
@@ -233,6 +240,8 @@ class Input(Source):
     def stop(self) -> None:
         """See `Source.stop`."""
         self._intake.stopped = True
+        if self._interrupt is not None:
+            self._interrupt()
         self._runner.stop()
 
     async def _run(self) -> None:

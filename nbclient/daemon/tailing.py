@@ -72,13 +72,19 @@ class Tail:
         while not self._stopped:
             if self._file is None:
                 self._look()
-            else:
+            if self._file is not None:
                 data = os.pread(self._file, CHUNK, self._position)
                 self._position += len(data)
                 if data or self._over(self._file):
                     return data
             self._wait(INTERVAL)
+        self._close()
         return b""
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
     def _open(self) -> None:
         descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -131,6 +137,5 @@ class Tail:
         # What was written between the last read and the rename:
         if os.fstat(file).st_size > self._position:
             return False
-        self._file = None
-        os.close(file)
+        self._close()
         return True

@@ -1,0 +1,273 @@
+"""Local programs: any number, each by itself."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient import framing
+from nbclient.daemon.formats import framed
+from nbclient.daemon.inputs import Intake
+from nbclient.daemon.listening import FAREWELL, MODE, Door, Guest, ListenInput, ListenOutput
+from nbclient.daemon.places import Address
+from nbclient.errors import LocalError
+from tests.conformance.daemon import KeptLog
+from tests.conformance.transports import Pipe
+
+
+class Port:
+    """What listens."""
+
+    def __init__(self, stopped: Deferred[None] | None) -> None:
+        self.stopped = 0
+        self._answer = stopped
+
+    def getHost(self) -> Any:
+        return Address(host="127.0.0.1", port=4321)
+
+    def stopListening(self) -> Deferred[None] | None:
+        self.stopped += 1
+        return self._answer
+
+
+class Reactor(Clock):
+    """Listens on nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+        self.error: Exception | None = None
+        self.port = Port(succeed(None))
+
+    def _listen(self, *asked: Any) -> Port:
+        self.asked.append(asked)
+        if self.error is not None:
+            raise self.error
+        return self.port
+
+    def listenTCP(self, port: int, factory: Any, interface: str) -> Port:
+        return self._listen(interface, port)
+
+    def listenUNIX(self, path: str, factory: Any, mode: int, wantPID: bool) -> Port:
+        return self._listen(path, mode, wantPID)
+
+
+TCP = Address(host="127.0.0.1", port=9000)
+
+
+class DoorCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.log = KeptLog()
+
+    def door(self, where: Address = TCP) -> Door:
+        made = Door(self.reactor, where, MODE, self.log)
+        made.open()
+        return made
+
+    def guest(self, door: Door, room: int = 10**9) -> tuple[Guest, Pipe]:
+        pipe = Pipe(room)
+        guest = door.buildProtocol(None)
+        guest.makeConnection(pipe)  # type: ignore[arg-type]
+        return guest, pipe
+
+
+class DoorTests(DoorCase):
+    """Who comes and goes."""
+
+    def test_it_listens_where_it_should(self) -> None:
+        self.door()
+        self.door(Address(path="./s"))
+        self.assertEqual(self.reactor.asked, [("127.0.0.1", 9000), ("./s", 0o600, True)])
+        self.assertEqual(self.log.lines, ["listening at 127.0.0.1:9000", "listening at ./s"])
+
+    def test_the_port_that_the_system_chose_is_told(self) -> None:
+        door = Door(self.reactor, Address(host="127.0.0.1"), MODE, self.log)
+        self.assertEqual(str(door), "127.0.0.1:0")
+        door.open()
+        self.assertEqual(str(door), "127.0.0.1:4321")
+        self.assertEqual(str(self.door(Address(host="::1", port=9))), "[::1]:9")
+
+    def test_an_address_that_is_taken_is_one_line(self) -> None:
+        taken = OSError(errno.EADDRINUSE, "Address already in use")
+        for error, why in [
+            (CannotListenError("127.0.0.1", 9000, taken), "address already in use"),
+            (CannotListenError(None, "./s", "Cannot acquire lock"), "it is in use"),
+            (PermissionError(errno.EACCES, "Permission denied"), "permission denied"),
+        ]:
+            self.reactor.error = error
+            with pytest.raises(LocalError, match=f"^cannot listen at 127.0.0.1:9000: {why}$"):
+                self.door()
+
+    def test_nobody_has_to_be_waited_for_where_nobody_is(self) -> None:
+        door = self.door()
+        self.successResultOf(door.close())
+        self.successResultOf(door.close())
+        self.assertEqual(self.reactor.port.stopped, 1)
+
+    def test_a_socket_whose_path_was_removed_is_no_trouble_at_the_end(self) -> None:
+        self.reactor.port = Port(fail(FileNotFoundError()))
+        self.door().dismiss()
+        self.reactor.port = Port(None)
+        self.door().dismiss()
+
+    def test_guests_have_time_to_leave_and_no_more(self) -> None:
+        door = self.door()
+        guest, pipe = self.guest(door)
+        other, _ = self.guest(door)
+        first, second = door.close(), door.close()
+        self.assertEqual(pipe.said, ["lose", "lose"])
+        guest.connectionLost()
+        self.assertNoResult(first)
+        other.connectionLost()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_guest_that_stays_is_cut_off(self) -> None:
+        door = self.door()
+        _, pipe = self.guest(door)
+        closed = door.close()
+        self.reactor.advance(FAREWELL)
+        self.successResultOf(closed)
+        self.assertEqual(pipe.said[-1], "abort")
+
+
+class ListenOutputTests(DoorCase):
+    """Every reader has every frame, unless it is too slow."""
+
+    def output(self, limit: int = 100) -> tuple[Door, ListenOutput]:
+        door = self.door()
+        return door, ListenOutput("listen:x", door, framed(framing.lines()), limit, self.log)
+
+    def test_every_reader_has_what_comes_from_then_on(self) -> None:
+        door, output = self.output()
+        output.write([b"early"])
+        _, one = self.guest(door)
+        output.write([b"a"])
+        _, two = self.guest(door)
+        output.write([b"b"])
+        self.assertEqual((one.data, two.data), (b"a\nb\n", b"b\n"))
+
+    def test_a_slow_reader_misses_the_oldest_and_the_others_nothing(self) -> None:
+        door, output = self.output(limit=4)
+        _, slow = self.guest(door, room=1)
+        _, quick = self.guest(door)
+        for frame in (b"a", b"b", b"c", b"d", b"e"):
+            self.assertIsNone(output.write([frame]))
+        slow.take()
+        self.assertEqual(quick.data, b"a\nb\nc\nd\ne\n")
+        self.assertEqual(slow.data, b"a\nd\ne\n")
+        self.assertEqual((output.dropped, output.lost), (2, 0))
+        told = [line for line in self.log.lines if "too slow" in line]
+        self.assertEqual(
+            told, ["output listen:x: a reader is too slow, its oldest frames are dropped"]
+        )
+
+    def test_what_a_reader_says_is_not_heard(self) -> None:
+        door, output = self.output()
+        guest, pipe = self.guest(door)
+        guest.dataReceived(b"hello")
+        self.assertEqual(pipe.said, [])
+        guest.connectionLost()
+        output.write([b"a"])
+        self.assertEqual(pipe.data, b"")
+
+    def test_at_the_end_each_has_what_is_held_for_it(self) -> None:
+        door, output = self.output()
+        guest, pipe = self.guest(door, room=1)
+        output.write([b"a"])
+        output.write([b"b"])
+        closed = output.close()
+        self.assertEqual(pipe.said, [])
+        output.write([b"late"])
+        pipe.take()
+        self.assertEqual((pipe.data, pipe.said), (b"a\nb\n", ["lose"]))
+        guest.connectionLost()
+        self.successResultOf(closed)
+        output.abandon()
+
+    def test_an_abandoned_door_cuts_off(self) -> None:
+        door, output = self.output()
+        _, pipe = self.guest(door)
+        output.abandon()
+        self.assertEqual(pipe.said, ["lose", "abort"])
+
+
+class ListenInputTests(DoorCase):
+    """Frames of each writer are whole."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sent: list[bytes] = []
+        self.answer: Deferred[None] | None = None
+
+    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+        self.sent += frames
+        return succeed(None) if self.answer is None else self.answer
+
+    def input(self, alone: bool = True) -> tuple[Door, ListenInput]:
+        door = self.door()
+        intake = Intake(
+            "listen:x", framing.lines(max_frame=10), framing.lines().check, self.send, self.log
+        )
+        made = ListenInput(door, intake, alone)
+        made.start()
+        return door, made
+
+    def test_frames_of_each_writer_are_whole(self) -> None:
+        door, source = self.input()
+        one, _ = self.guest(door)
+        two, _ = self.guest(door)
+        one.dataReceived(b"on")
+        two.dataReceived(b"two\ntail")
+        one.dataReceived(b"e\n")
+        two.connectionLost()
+        self.assertEqual(self.sent, [b"two", b"one", b"tail"])
+        self.assertEqual(source.refused, 0)
+        self.assertNoResult(source.ended)
+
+    def test_writers_wait_for_the_link_each_by_itself_and_take_turns(self) -> None:
+        door, _ = self.input()
+        one, first = self.guest(door)
+        two, second = self.guest(door)
+        answer = self.answer = Deferred()
+        one.dataReceived(b"a\n")
+        self.assertEqual(first.said, ["pause"])
+        two.dataReceived(b"b\n")
+        self.assertEqual((second.said, self.sent), (["pause"], [b"a"]))
+        self.answer = None
+        answer.callback(None)
+        self.assertEqual(self.sent, [b"a", b"b"])
+        self.assertEqual((first.said, second.said), (["pause", "resume"], ["pause", "resume"]))
+
+    def test_a_writer_without_frames_is_sent_away_and_the_others_stay(self) -> None:
+        door, source = self.input()
+        bad, pipe = self.guest(door)
+        good, other = self.guest(door)
+        bad.dataReceived(b"x" * 50)
+        bad.dataReceived(b"more\n")
+        bad.connectionLost()
+        good.dataReceived(b"a\n")
+        self.assertEqual((pipe.said, other.said, self.sent), (["lose"], [], [b"a"]))
+        self.assertEqual(source.refused, 1)
+
+    def test_after_the_stop_nobody_is_heard(self) -> None:
+        door, source = self.input()
+        guest, pipe = self.guest(door)
+        source.stop()
+        guest.dataReceived(b"a\n")
+        self.assertEqual((self.sent, self.reactor.port.stopped), ([], 1))
+        self.assertIn("lose", pipe.said)
+
+    def test_a_door_with_readers_stays_open_for_them(self) -> None:
+        _, source = self.input(alone=False)
+        source.stop()
+        self.assertEqual(self.reactor.port.stopped, 0)

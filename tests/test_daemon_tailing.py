@@ -1,0 +1,145 @@
+"""Following a file by its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nbclient.daemon.tailing import INTERVAL, Tail
+from tests.conformance.daemon import KeptLog
+
+
+class Followed:
+    """A tail whose waits do something, one after another; then they stop it."""
+
+    def __init__(self, path: Path, from_start: bool = False, terminator: bytes = b"\n") -> None:
+        self.log = KeptLog()
+        self.waits: list[Callable[[], object]] = []
+        self.tail = Tail(str(path), from_start, terminator, self.log, self.wait)
+        self.tail.begin()
+
+    def wait(self, seconds: float) -> None:
+        assert seconds == INTERVAL
+        if self.waits:
+            self.waits.pop(0)()
+        else:
+            self.tail.stop()
+
+    def read(self, *waits: Callable[[], object]) -> list[bytes]:
+        """What is read while these things happen; ends with the b"" of the stop."""
+        self.waits = list(waits)
+        chunks = []
+        while not self.tail._stopped:
+            chunks.append(self.tail.read())
+        assert chunks.pop() == b""
+        return chunks
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def test_what_is_appended_is_read_and_what_was_there_is_not(path: Path) -> None:
+    path.write_bytes(b"old\n")
+    followed = Followed(path)
+    got = followed.read(
+        lambda: append(path, b"new\n"), lambda: None, lambda: append(path, b"newer\n")
+    )
+    assert got == [b"new\n", b"newer\n"]
+    assert followed.log.lines == []
+
+
+def test_a_line_that_is_being_written_at_the_start_is_read_whole(path: Path) -> None:
+    path.write_bytes(b"old\nbeg")
+    assert Followed(path).read(lambda: append(path, b"un\n")) == [b"beg", b"un\n"]
+
+
+def test_a_file_without_lines_is_followed_from_its_end(path: Path) -> None:
+    path.write_bytes(b"old")
+    assert Followed(path).read(lambda: append(path, b"x")) == [b"x"]
+    assert Followed(path, terminator=b"").read(lambda: append(path, b"y\n")) == [b"y\n"]
+
+
+def test_the_start_may_be_asked_for(path: Path) -> None:
+    path.write_bytes(b"old\n")
+    assert Followed(path, from_start=True).read() == [b"old\n"]
+
+
+def test_a_rename_is_followed_when_the_old_file_is_read_to_its_end(path: Path) -> None:
+    path.write_bytes(b"")
+    followed = Followed(path)
+
+    def rotate() -> None:
+        append(path, b"last\n")
+        path.rename(path.with_suffix(".1"))
+        path.write_bytes(b"first\n")
+
+    assert followed.read(rotate) == [b"last\n", b"", b"first\n"]
+
+
+def test_what_was_written_between_the_last_look_and_the_rename_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"")
+    followed = Followed(path)
+    real, done = os.stat, []
+
+    def rotate_first(name: str) -> os.stat_result:
+        if not done:
+            done.append(name)
+            append(path, b"late\n")
+            path.rename(path.with_suffix(".1"))
+            path.write_bytes(b"new\n")
+        return real(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nbclient.daemon.tailing.os.stat", rotate_first)
+        got = followed.read(lambda: None, lambda: None)
+    assert got == [b"late\n", b"", b"new\n"]
+
+
+def test_a_file_that_was_cut_short_is_read_from_its_start(path: Path) -> None:
+    path.write_bytes(b"a long line\n")
+    followed = Followed(path)
+    assert followed.read(lambda: path.write_bytes(b"short\n")) == [b"", b"short\n"]
+
+
+def test_a_file_may_be_missing_for_a_while(path: Path) -> None:
+    followed = Followed(path)
+    got = followed.read(lambda: None, lambda: path.write_bytes(b"a\n"))
+    assert got == [b"a\n"]
+    missing, there = followed.log.lines
+    assert missing == f"input {path}: no such file, waiting for it"
+    assert there == f"input {path} is there"
+
+
+def test_a_file_that_vanishes_is_read_as_long_as_it_is_written_to(path: Path) -> None:
+    path.write_bytes(b"")
+    followed = Followed(path)
+    with path.open("ab", buffering=0) as writer:
+        got = followed.read(
+            path.unlink, lambda: writer.write(b"x\n"), lambda: path.write_bytes(b"y\n")
+        )
+    assert got == [b"x\n", b"", b"y\n"]
+    assert followed.log.lines == [
+        f"input {path}: no such file or directory, waiting for it",
+        f"input {path} is there",
+    ]
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not a regular file"):
+        Followed(tmp_path)
+
+
+def test_a_tail_that_was_stopped_before_there_was_a_file_ends(path: Path) -> None:
+    assert Followed(path).read() == []
