@@ -11,10 +11,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, factory, framing
+from nbclient.delivery.ledger import Ledger
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
+    DeliveryUnavailable,
     FrameError,
     FrameTimeout,
     FrameTooLong,
@@ -1044,6 +1046,83 @@ class WatchTests(LinkTestCase):
         token.resume()
         link.stop()
         self.assertQuiet()
+
+
+class Silent:
+    """A kernel that never acknowledges anything."""
+
+    def __init__(self, transport: Any, secure: bool) -> None:
+        self.ledger = Ledger()
+        self.probe = self
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def seal(self) -> None:
+        pass
+
+    def newly(self) -> int:
+        return 0
+
+    def settling(self, now: float, limit: float) -> Any:
+        self.poll = lambda now: 0.05
+        return self
+
+
+class DeliveryTests(LinkTestCase):
+    def test_a_level_that_does_not_exist_is_refused(self) -> None:
+        error = self.assertRaises(LocalError, ReconnectingFactory, delivery="surely")
+        self.assertIn("one of auto, written, tcp, not 'surely'", str(error))
+
+    def test_a_last_word_that_never_comes_holds_up_neither_link_nor_stop(self) -> None:
+        """The kernel holds what the peer does not take, and we stop meanwhile."""
+        self.patch(factory, "Acknowledging", Silent)
+        link, peer = self.ready(closeTimeout=3)
+        acks = link._acks
+        link.send([b"x"])
+        self.assertEqual(link.stats().delivery, "tcp")
+        peer.reset()
+        self.reactor.turn()
+        self.reactor.advance(1)
+        self.assertIs(link.state, State.SETTLING)
+        done = link.stop()
+        self.reactor.advance(2.9)
+        self.assertNoResult(done)
+        self.reactor.advance(0.1)
+        self.successResultOf(done)
+        self.assertTrue(acks.closed)
+        self.assertEqual(link.stats().outbox.abandoned, 1)
+        self.assertEqual(self.reactor.pending(), [])
+
+    def test_a_transport_that_never_reports_its_end_costs_no_descriptor(self) -> None:
+        self.patch(factory, "Acknowledging", Silent)
+        link, peer = self.ready(closeTimeout=3)
+        acks = link._acks
+        peer.stall()
+        link.send([b"x"])
+        peer.transport.abortConnection = lambda: None  # type: ignore[method-assign]
+        link.connection._transport = lambda plain=False: peer.transport
+        done = link.stop()
+        self.reactor.advance(3)
+        self.reactor.advance(ABORT_GRACE)
+        self.successResultOf(done)
+        self.assertTrue(acks.closed)
+        self.assertQuiet()
+
+    def test_before_a_connection_frames_are_checked_against_the_links_framing(self) -> None:
+        link = self.link(framing=framing.netstring())
+        self.successResultOf(link.send([b"two\nlines"]))
+
+    def test_asked_for_and_not_to_be_had_is_a_failed_attempt_never_less(self) -> None:
+        link = self.link(delivery="tcp")
+        never = link.whenReady()
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertIs(link.lastReason.type, DeliveryUnavailable)
+        self.assertIs(link.state, State.WAITING)
+        self.assertNoResult(never)
 
 
 class StatsTests(LinkTestCase):

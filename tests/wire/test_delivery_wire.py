@@ -111,6 +111,22 @@ class Delivery:
         self.assertGreater(stats.abandoned, 0)
         self.assertTrue(stats.conserved())
 
+    async def test_stopping_does_not_wait_for_the_kernels_last_word_for_ever(self) -> None:
+        """All is in our kernel, and the peer's takes no more: the deadline ends it."""
+        server = self.serve()
+        link = await self.ready(closeTimeout=0.3)
+        server.last.transport.pauseProducing()
+        await link.send(self.numbered(60_000))
+        for _ in range(200):  # until the windows are full
+            await turn()
+        settling: list[bool] = []
+        link.observe(lambda old, new, _: settling.append(new is State.SETTLING))
+        await link.stop()
+        self.assertIn(True, settling)
+        stats = link.stats().outbox
+        self.assertGreater(stats.abandoned, 0)
+        self.assertTrue(stats.conserved())
+
     async def test_counted_only_if_asked_for(self) -> None:
         self.serve()
         link = await self.ready(delivery="written")
