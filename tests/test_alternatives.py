@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import pytest
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import ClientFactory
@@ -429,3 +431,14 @@ class GlobalReactorTests(TestCase):
         clock.turn()
         self.assertEqual(len(global_reactor.getDelayedCalls()), before)  # type: ignore[attr-defined]
         self.successResultOf(stopped)
+
+
+def test_the_examples_of_the_manual_run(pytestconfig: pytest.Config) -> None:
+    text = (pytestconfig.rootpath / "docs" / "peers.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    made: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "docs/peers.md", "exec"), made)
+    assert made["peers"].name == "primary.example:5000"
+    assert made["service"].factory is made["link"]
+    assert "<http feed.example:443 via <tcp proxy.example:3128>>" in repr(made["secure"])

@@ -114,6 +114,8 @@ def test_the_rate_is_that_of_late_and_stands_at_nothing_when_nothing_moves() -> 
     for t.frames in range(1, 41):  # four frames a second of 1000 bytes
         t.pass_time(TICK)
     assert "00:10<00:15, 4.00kB/s]" in t.foot
+    t.pass_time(TICK)
+    assert t.foot.endswith("3.60kB/s]")
     t.pass_time(60)
     assert "01:10" in t.foot
     assert t.foot.endswith("<?, ?B/s]")

@@ -147,7 +147,6 @@ class Progress:
 
     def start(self) -> None:
         """Draw it, and go on."""
-        self._began = self._last = self._clock.seconds()
         self._loop.start(TICK)
 
     def taken(self, frames: int, size: int) -> None:
