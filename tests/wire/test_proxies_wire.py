@@ -19,6 +19,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from nbclient import LinkService, endpoints, tls
+from nbclient.alternatives import alternatives
 from nbclient.factory import explain
 from nbclient.proxies import Credentials, ProxyFailed, via_http_connect, via_socks5
 from tests.certs import Certs, make_certs
@@ -227,3 +228,31 @@ class EndToEndTests(TestCase):
         link = self.start(via_socks5(self.proxy(), "feed.example", 5000, wrong))
         await until(lambda: link.lastReason is not None)
         self.assertEqual(explain(link.lastReason), "the proxy refused the login")
+
+    async def test_fail_over_to_a_peer_behind_a_proxy_and_back_once_the_first_speaks_tls(
+        self,
+    ) -> None:
+        """What listens at the first peer's port and does not speak TLS is not the first peer."""
+        self.serve(SOCKS5Doorman, b"from the second\n")
+        first = Server()
+        port = reactor.listenTCP(0, first, interface="127.0.0.1")
+        number = port.getHost().port
+        first.greet = lambda peer: peer.transport.write(b"plain text\n")  # type: ignore[union-attr]
+        secure = tls.tls(
+            endpoints.tcp(reactor, "127.0.0.1", number),
+            "localhost",
+            tls.TLSSettings(ca=certs().ca),
+        )
+        behind = via_socks5(self.proxy(), "feed.example", 5000)
+        link = self.start(alternatives([secure, behind], failback=0.02, clock=reactor))
+        await until(lambda: link.events[-1:] == [b"from the second"])
+        await until(lambda: len(first.connections) >= 4)  # one attempt, and looks
+        self.assertEqual(link.stats().readies, 1)
+        await port.stopListening()
+        first.greet = lambda peer: peer.transport.write(b"from the first\n")  # type: ignore[union-attr]
+        port = reactor.listenTCP(number, over_tls(first), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        await until(lambda: link.events[-1:] == [b"from the first"])
+        await until(lambda: self.server.last.gone)
+        await link.stop()
+        await until(lambda: all(peer.gone for peer in first.connections))
