@@ -69,6 +69,27 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
             (*TO, "--input", "./a", "--output", "./a"),
             "--output and --input: file:./a cannot be both",
         ),
+        ((*TO, "--input", "tail:./a", "--drain"), "--drain and --input tail: it never ends"),
+        (
+            (*TO, "--input", "listen:./s", "--once", "--wait", "1"),
+            "--wait and --input listen: it never ends",
+        ),
+        (
+            (*TO, "--input", "tail:./a", "--output", "./a,rotate=1M"),
+            "--output and --input: file:./a cannot be both",
+        ),
+        (
+            (*TO, "--input", "fifo:./a", "--output", "fifo:./a"),
+            "--output and --input: fifo:./a cannot be both",
+        ),
+        (
+            (*TO, "--output", "listen:0.0.0.0:9000"),
+            "--output: listen:0.0.0.0:9000: other machines could connect",
+        ),
+        (
+            (*TO, "--output", "udp:h:1", "--output", "udp:h:1"),
+            "--output: udp:h:1 is given twice",
+        ),
         ((*TO, "--opening-timeout", "3"), "--opening-timeout: needs --opening or --opening-file"),
         ((*TO, "--once", "--drain"), "--once and --drain: --once never reconnects, --drain does"),
     ],
@@ -109,6 +130,9 @@ def test_in_a_daemon(capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
         (*TO, "--output", "-", "--output-framing", "hex", "--output", "log", "--input", "./a"),
         (*TO, "--protocol", "a:B", "--opening-timeout", "1"),
         (*TO, "--input", "none", "--once"),
+        (*TO, "--input", "listen:./s", "--output", "listen:./s", "--output", "./s.log"),
+        (*TO, "--input", "exec:./bot", "--drain"),
+        (*TO, "--input", "tail:./a", "--once", "--output", "./b"),
     ],
 )
 def test_what_makes_sense_is_taken(words: tuple[str, ...]) -> None:

@@ -12,13 +12,16 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.daemon.inputs import Input, Intake, open_file, read_chunk
+from nbclient.daemon.inputs import Input, Intake, Taker, open_file, read_chunk
 from nbclient.errors import LinkStopped, LocalError
 from nbclient.framing.base import Framing
 from tests.conformance.daemon import HandRunner, KeptLog
+from tests.conformance.transports import Pipe
 
 
-class InputTests(SynchronousTestCase):
+class InputCase(SynchronousTestCase):
+    """A thread moved by hand, a link that says when."""
+
     def setUp(self) -> None:
         self.chunks: list[bytes | OSError] = []
         self.sent: list[bytes] = []
@@ -36,13 +39,15 @@ class InputTests(SynchronousTestCase):
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
 
-    def input(
-        self, own: Framing | None = None, link: Framing | None = None, endless: bool = False
-    ) -> Input:
+
+class InputTests(InputCase):
+    """An input that ends."""
+
+    def input(self, own: Framing | None = None, link: Framing | None = None) -> Input:
         link = framing.lines() if link is None else link
         own = framing.lines(max_frame=10) if own is None else own
         intake = Intake("stdin", own, link.check, self.send, self.log)
-        made = Input(intake, self.read, self.runner, endless)
+        made = Input(intake, self.read, self.runner)
         made.start()
         return made
 
@@ -152,6 +157,132 @@ class InputTests(SynchronousTestCase):
         self.runner.steps()
         self.assertEqual(self.sent, [])
         self.successResultOf(source.ended)
+
+
+class EndlessTests(InputCase):
+    """An input of many files or writers: what ends is not the input."""
+
+    def input(self, own: Framing | None = None) -> Input:
+        own = framing.lines(max_frame=10, on_bad_frame="skip") if own is None else own
+        intake = Intake("stdin", own, framing.lines().check, self.send, self.log)
+        made = Input(intake, self.read, self.runner, True, lambda: self.interrupts.append(1))
+        made.start()
+        return made
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.interrupts: list[int] = []
+
+    def steps(self, number: int) -> None:
+        for _ in range(number):
+            self.runner.step()
+
+    def test_each_stretch_begins_with_a_new_frame(self) -> None:
+        self.chunks = [b"a\nb", b"", b"c\n", b""]
+        source = self.input()
+        self.steps(4)
+        self.assertEqual(self.sent, [b"a", b"b", b"c"])
+        self.assertNoResult(source.ended)
+        self.assertEqual((source.refused, self.log.lines), (0, []))
+
+    def test_a_frame_over_the_limit_is_passed_over_and_told_once(self) -> None:
+        self.chunks = [b"x" * 20, b"x\na\n" + b"y" * 20 + b"\n", b"b\n"]
+        source = self.input()
+        self.steps(3)
+        self.assertEqual(self.sent, [b"a", b"b"])
+        self.assertEqual(source.refused, 2)
+        self.assertEqual(
+            self.log.lines, ["input stdin has frames over the limit, they are left out"]
+        )
+
+    def test_where_none_can_be_passed_over_it_goes_on_with_the_next_stretch(self) -> None:
+        self.chunks = [b"\0\1a\0\x63", b"bc", b"", b"\0\1d"]
+        source = self.input(framing.length(2, max_frame=10))
+        self.steps(4)
+        self.assertEqual(self.sent, [b"a", b"d"])
+        self.assertEqual(source.refused, 1)
+        self.assertEqual(len(self.log.lines), 1)
+
+    def test_the_stop_ends_the_read(self) -> None:
+        source = self.input()
+        source.stop()
+        self.assertEqual(self.interrupts, [1])
+        self.runner.step()
+        self.successResultOf(source.ended)
+
+    def test_a_link_that_takes_no_more_ends_it_too(self) -> None:
+        self.chunks = [b"a\n"]
+        self.answer = fail(LinkStopped("stopped"))
+        source = self.input()
+        self.steps(1)
+        self.successResultOf(source.ended)
+
+
+class TakerTests(InputCase):
+    """Bytes from a transport, one chunk at a time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pipe = Pipe()
+        self.enough: list[int] = []
+        self.intake = Intake(
+            "x", framing.lines(max_frame=10), framing.lines().check, self.send, self.log
+        )
+        self.taker = Taker(self.intake.stream(), self.pipe, lambda: self.enough.append(1))
+
+    def test_the_transport_waits_for_the_link(self) -> None:
+        self.taker.take(b"a\n")
+        self.assertEqual((self.sent, self.pipe.said), ([b"a"], []))
+        answer = self.answer = Deferred()
+        self.taker.take(b"b\n")
+        self.taker.take(b"c\n")  # was on its way already
+        self.assertEqual((self.sent, self.pipe.said), ([b"a", b"b"], ["pause"]))
+        self.answer = None
+        answer.callback(None)
+        self.assertEqual((self.sent, self.pipe.said), ([b"a", b"b", b"c"], ["pause", "resume"]))
+
+    def test_what_has_arrived_before_the_end_is_taken(self) -> None:
+        answer = self.answer = Deferred()
+        self.taker.take(b"a\n")
+        self.taker.take(b"b\ntail")
+        self.taker.finish()
+        self.answer = None
+        answer.callback(None)
+        self.assertEqual(self.sent, [b"a", b"b", b"tail"])
+        self.assertEqual(self.pipe.said, ["pause"])
+
+    def test_half_a_frame_at_the_end_is_counted(self) -> None:
+        intake = Intake("x", framing.length(2), framing.lines().check, self.send, self.log)
+        taker = Taker(intake.stream(), self.pipe, lambda: None)
+        taker.take(b"\0\5ab")
+        taker.finish()
+        self.assertEqual(intake.refused, 1)
+        taker.finish()
+        self.assertEqual(intake.refused, 1)
+
+    def test_after_a_fault_nothing_more_is_taken(self) -> None:
+        self.taker.take(b"a\n" + b"x" * 20)
+        self.taker.take(b"b\n")
+        self.taker.finish()
+        self.assertEqual((self.sent, self.enough, self.intake.refused), ([b"a"], [1], 1))
+
+    def test_who_waited_for_its_turn_when_it_was_stopped_is_not_heard(self) -> None:
+        answer = self.answer = Deferred()
+        self.taker.take(b"a\n")
+        other = Taker(self.intake.stream(), Pipe(), lambda: self.enough.append(2))
+        other.take(b"b\n")
+        self.intake.stopped = True
+        answer.callback(None)
+        self.assertEqual((self.sent, sorted(self.enough)), ([b"a"], [1, 2]))
+
+    def test_thousands_may_wait_for_their_turn(self) -> None:
+        answer = self.answer = Deferred()
+        self.taker.take(b"first\n")
+        for number in range(3000):
+            Taker(self.intake.stream(), Pipe(), lambda: None).take(b"%d\n" % number)
+        self.answer = None
+        answer.callback(None)
+        self.assertEqual(self.sent, [b"first", *(b"%d" % number for number in range(3000))])
 
 
 def test_a_file_is_opened_for_reading(tmp_path: Path) -> None:

@@ -100,6 +100,35 @@ def test_only_a_terminal_gets_the_readable_form() -> None:
     assert [type(shape) for _, shape in made.targets] == [Readable, Framed]
 
 
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (("--input", "./a"), framing.lines()),
+        (("--input", "tail:./a"), framing.lines(on_bad_frame="skip")),
+        (("--input", "fifo:./a", "--input-framing", "fixed:3"), framing.fixed(3)),
+        (("--input", "listen:./a", "--raw"), framing.raw()),
+        (("--input", "exec:bot"), framing.lines()),
+        (("--input", "exec:bot", "--framing", "crlf"), framing.lines()),
+        (("--input", "exec:bot", "--framing", "length:2"), framing.length(2)),
+        (("--input", "exec:bot", "--input-framing", "netstring"), framing.netstring()),
+        (("--input", "exec:bot", "--raw"), framing.raw()),
+    ],
+)
+def test_how_an_input_is_cut_depends_on_what_it_is(words: tuple[str, ...], chosen: Any) -> None:
+    assert plan(shell("h", "1", *words)).source_framing == chosen
+
+
+def test_a_program_reads_what_it_writes() -> None:
+    made = plan(shell("h", "1", "--input", "exec:bot", "--input-framing", "crlf"))
+    assert made.coprocess_shape.images([b"a"]) == [b"a\r\n"]
+
+
+def test_a_datagram_is_a_frame_alone_unless_told_otherwise() -> None:
+    words = ("--output", "udp:h:1", "--output", "udp:h:2", "--output-framing", "hex")
+    shapes = [shape for _, shape in plan(shell("h", "1", *words)).targets]
+    assert [shape.images([b"a"]) for shape in shapes] == [[b"a"], [b"61\n"]]
+
+
 def test_times_are_for_standard_output() -> None:
     made = plan(shell("h", "1", "--timestamps", "--output", "-", "--output", "./a"))
     assert [type(shape) for _, shape in made.targets] == [Timed, Framed]

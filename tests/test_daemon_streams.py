@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import framing
 from nbclient.daemon import streams
 from nbclient.daemon.formats import Framed
-from nbclient.daemon.streams import StreamOutput, os_reason
+from nbclient.daemon.streams import Full, StreamOutput, os_reason
 from nbclient.daemon.writers import Writer
 from tests.conformance.daemon import HandRunner, KeptLog
 
@@ -50,10 +50,10 @@ class StreamOutputTests(SynchronousTestCase):
         self.log = KeptLog()
         self.left: list[str] = []
 
-    def output(self, standard: bool = False) -> StreamOutput:
+    def output(self, standard: bool = False, full: Full = Full.WAIT) -> StreamOutput:
         gone = (lambda: self.left.append("gone")) if standard else None
         shape = Framed(framing.lines())
-        return StreamOutput("/x", self.disk, shape, self.runner, self.clock, self.log, gone)
+        return StreamOutput("/x", self.disk, shape, self.runner, self.clock, self.log, gone, full)
 
     def test_frames_are_written_in_order_in_the_thread(self) -> None:
         output = self.output()
@@ -83,6 +83,54 @@ class StreamOutputTests(SynchronousTestCase):
         self.runner.step()
         self.successResultOf(first)
         self.successResultOf(second)
+
+    def test_one_that_drops_holds_up_nobody_and_lets_go_of_the_oldest(self) -> None:
+        output = self.output(full=Full.DROP)
+        image = b"x" * (streams.QUEUE // 4)
+        output.write([b"given to the thread"])
+        for number in range(6):
+            self.assertIsNone(output.write([b"%d" % number + image]))
+        self.assertEqual(output.lost, 3)
+        self.runner.steps()
+        self.assertEqual(self.disk.data[:22], b"given to the thread\n3x")
+        self.assertEqual(self.disk.data.count(b"\n"), 4)
+        self.assertEqual(
+            self.log.lines,
+            [
+                "output /x is full, dropping its oldest frames",
+                "output /x goes on, 3 frames were dropped",
+            ],
+        )
+
+    def test_a_broken_one_that_drops_is_tried_again_all_the_same(self) -> None:
+        self.disk.errors = [errno.ENOSPC]
+        output = self.output(full=Full.DROP)
+        output.write([b"a"])
+        self.runner.step()
+        self.assertEqual(self.log.lines, ["waiting for /x (disk full), trying again"])
+        for _ in range(3):
+            self.assertIsNone(output.write([b"x" * streams.QUEUE]))
+        self.assertEqual(output.lost, 3)  # each is more than may wait
+        output.write([b"b"])
+        self.clock.advance(1)
+        self.runner.steps()
+        self.assertEqual(self.disk.data, b"a\nb\n")
+        self.assertEqual(self.log.lines[-1], "output /x goes on, 3 frames were dropped")
+
+    def test_one_may_drop_only_while_it_is_broken(self) -> None:
+        output = self.output(full=Full.DROP_IF_BROKEN)
+        room = output.write([b"x" * streams.QUEUE])
+        assert room is not None
+        self.assertNoResult(room)
+        self.disk.errors = [errno.ENXIO]
+        self.runner.step()
+        self.successResultOf(room)
+        self.assertIsNone(output.write([b"x" * streams.QUEUE]))
+        self.assertEqual(output.lost, 1)
+        self.clock.advance(1)
+        self.runner.steps()
+        self.assertIsNotNone(output.write([b"y" * streams.QUEUE]))
+        self.runner.steps()
 
     def test_a_full_disk_is_tried_again_with_growing_patience(self) -> None:
         self.disk.errors = [errno.ENOSPC] * 4

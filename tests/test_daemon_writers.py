@@ -173,6 +173,24 @@ def test_a_file_that_cannot_be_reopened_is_opened_by_the_next_push(tmp_path: Pat
     assert path.read_bytes() == b"a\n"
 
 
+def test_a_file_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "out"
+    path.parent.mkdir()
+    writer = FileWriter(str(path), b"\n")
+    writer.put([b"a\n"])
+    writer.push()
+    path.unlink()
+    path.parent.rmdir()
+    writer.put([b"b\n"])
+    with pytest.raises(FileNotFoundError):
+        writer.push()
+    assert writer.left == 1
+    path.parent.mkdir()
+    writer.push()
+    assert path.read_bytes() == b"b\n"
+    writer.close()
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)

@@ -22,6 +22,7 @@ from nbclient.daemon.feeds import Feed
 from nbclient.daemon.formats import Format
 from nbclient.daemon.inputs import Intake, Source, Taker
 from nbclient.daemon.outputs import LogOutput, ShapedOutput
+from nbclient.daemon.streams import os_reason
 
 QUEUE = 1024 * 1024
 """Bytes held for the program before the link must wait."""
@@ -74,7 +75,7 @@ class Child(ProcessProtocol):
         if self._complaints.fault is not None:
             lines = [*lines, self._complaints.eof()]
             self._complaints = framing.lines(max_frame=COMPLAINT).decoder()
-        self._owner.complaints.write(lines)
+        self._owner.complain(lines)
 
     def inConnectionLost(self) -> None:
         """It reads no more."""
@@ -83,7 +84,7 @@ class Child(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         """It has ended, and all it wrote was read."""
         tail = self._complaints.eof()
-        self._owner.complaints.write([tail] if tail else [])
+        self._owner.complain([tail] if tail else [])
         self._owner.feed.detach()
         if self._taker is not None:
             self._taker.finish()
@@ -123,7 +124,7 @@ class Coprocess(ShapedOutput, Source):
         self.ended = Deferred()
         self.intake = intake
         self.feed = Feed(QUEUE, self._has_read)
-        self.complaints = LogOutput(reactor, log, name, "says")
+        self._complaints = LogOutput(reactor, log, name, "says")
         self._words = list(words)
         self._reactor = reactor
         self._backoff = backoff
@@ -162,7 +163,7 @@ class Coprocess(ShapedOutput, Source):
         try:
             self._child = self._reactor.spawnProcess(Child(self), path, self._words, os.environ)
         except OSError as error:
-            self._ended(f"it cannot be started: {error.strerror}")
+            self._ended(f"it cannot be started: {os_reason(error)}")
 
     def child_ended(self, reason: Failure) -> None:
         """The program has ended."""
@@ -193,6 +194,11 @@ class Coprocess(ShapedOutput, Source):
     def _input_ended(self) -> None:
         if not self.ended.called:
             self.ended.callback(None)
+
+    def complain(self, lines: list[bytes]) -> None:
+        """The program's standard error."""
+        if lines and not self._over:
+            self._complaints.write(lines)
 
     def signal(self, name: str) -> None:
         """Send the program a signal, if it runs."""
@@ -295,7 +301,7 @@ class Coprocess(ShapedOutput, Source):
         self._cancel_timer()
         self._let_in()
         self.lost += len(self.feed)
-        self.complaints.abandon()
+        self._complaints.abandon()
         if self._closing is not None:
             self._closing.callback(None)
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from nbclient.daemon.streams import os_reason
@@ -114,7 +114,7 @@ class Intake:
         self._log = log
         self._complained: set[str] = set()
         # Many streams take turns: what waits for the link is one chunk's frames.
-        self._turn = DeferredLock()
+        self._turns = Turns()
 
     def stream(self) -> Stream:
         """For bytes that belong together, from a new frame on."""
@@ -123,7 +123,7 @@ class Intake:
     async def offer(self, frames: list[bytes]) -> bool:
         """Whether the link is still there to take more."""
         frames = self._carried(frames)
-        await self._turn.acquire()
+        await self._turns.take()
         try:
             if not self.stopped:
                 await self._send(frames)
@@ -132,7 +132,7 @@ class Intake:
                 self.complain("stops", f"stops: {error}")
             return False
         finally:
-            self._turn.release()
+            self._turns.give_back()
         return not self.stopped
 
     def _carried(self, frames: list[bytes]) -> list[bytes]:
@@ -162,6 +162,34 @@ class Intake:
         if cause not in self._complained:
             self._complained.add(cause)
             self._log.error("input {name} {what}", name=self._name, what=what)
+
+
+class Turns:
+    """One at a time, in the order they came; thousands may wait."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: deque[Deferred[None]] = deque()
+        self._calling = False
+
+    async def take(self) -> None:
+        """Wait for one's turn."""
+        if self._taken:
+            turn: Deferred[None] = Deferred()
+            self._waiting.append(turn)
+            await turn
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Whose turn is next, goes on."""
+        self._taken = False
+        if self._calling:
+            return  # from within the loop below: no deeper
+        self._calling = True
+        while self._waiting and not self._taken:
+            self._taken = True
+            self._waiting.popleft().callback(None)
+        self._calling = False
 
 
 class Stream:
