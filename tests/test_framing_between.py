@@ -91,6 +91,14 @@ def test_a_frame_being_skipped_is_begun_though_nothing_of_it_is_kept() -> None:
     assert not decoder.begun
 
 
+def test_nothing_is_kept_of_what_follows_a_frame_being_skipped() -> None:
+    decoder = stx_etx("crc32", max_frame=3, on_bad_frame="skip").decoder()
+    decoder.feed(b"\x02too long\x03CR")
+    assert (decoder.begun, decoder.eof()) == (True, b"")
+    decoder.feed(b"C!")
+    assert (decoder.begun, decoder.eof(), decoder.skipped) == (False, b"", 1)
+
+
 def test_the_trailer_counts_to_the_length_of_a_frame() -> None:
     recipe = between(b"<", b">", trailer=2, max_frame=4)
     assert decode(recipe, [b"<ab>cd"])[0] == [b"abcd"]
