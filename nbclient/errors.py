@@ -89,6 +89,17 @@ class SilenceTimeout(PeerError):
         self.seconds = seconds
 
 
+class DeadPath(LinkError):
+    """The peer's host answers nothing any more, not even its kernel.
+
+    :ivar seconds: the limit that passed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the path is dead: the peer's host answered nothing for {seconds:g} s")
+        self.seconds = seconds
+
+
 class OpeningFailed(PeerError):
     """The opening (login, greeting) did not come to its end."""
 

@@ -28,11 +28,13 @@ from twisted.python.failure import Failure
 
 from nbclient.acknowledging import Acknowledging
 from nbclient.backoff import Backoff
+from nbclient.deadpath import PathWatch
 from nbclient.delivery.outbox import Outbox, OutboxStats
 from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
+    DeadPath,
     DeliveryUnavailable,
     FrameTimeout,
     GaveUp,
@@ -42,7 +44,7 @@ from nbclient.errors import (
     SilenceTimeout,
 )
 from nbclient.framing import Framing
-from nbclient.liveness import Watch
+from nbclient.liveness import SHORTEST, Watch
 from nbclient.observing import LinkObserver
 from nbclient.protocol import FrameProtocol
 from nbclient.pump import Pump
@@ -122,6 +124,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         seconds; stands still while this side does not read. None: never.
     :param frameTimeout: drop the connection when a frame begun is not finished
         in time, seconds. None: never.
+    :param deadAfter: drop the connection when the peer's host has answered
+        nothing for so long, seconds, at least `nbclient.liveness.SHORTEST`; a
+        peer that lives and does not read is not dropped. None: the system's
+        own patience, which is hours. TCP only.
     :param outboxBytes: bound of the outbox, bytes.
     :param delivery: ``written``: a frame counts as delivered when it was handed
         to the transport; ``tcp``: when the peer's kernel acknowledged it, and
@@ -153,6 +159,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         closeTimeout: float = 10.0,
         silenceTimeout: float | None = None,
         frameTimeout: float | None = None,
+        deadAfter: float | None = None,
         outboxBytes: int = OUTBOX_BYTES,
         delivery: str = "auto",
         name: str | None = None,
@@ -172,6 +179,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if delivery not in LEVELS:
             raise LocalError(f"delivery is one of {', '.join(LEVELS)}, not {delivery!r}")
         self.delivery = delivery
+        if deadAfter is not None and deadAfter < SHORTEST:
+            raise LocalError(f"deadAfter is at least {SHORTEST:g} s, not {deadAfter:g}")
+        self.deadAfter = deadAfter
         self._pump = Pump(outboxBytes)
         self._random = random
         self._clock: Any = clock
@@ -182,6 +192,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._dialer: Dialer | None = None
         self._timer: IDelayedCall | None = None
         self._watchTimer: IDelayedCall | None = None
+        self._path: PathWatch | None = None
+        self._pathTimer: IDelayedCall | None = None
         self._acks: Acknowledging | None = None
         self._ackTimer: IDelayedCall | None = None
         self._silence: Watch | None = None
@@ -399,7 +411,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 connection.ledger = self._acks.ledger
 
     def transportClosing(self, connection: Any) -> None:
-        if connection is self.connection and self._acks is not None:
+        if connection is not self.connection:
+            return
+        if self._path is not None and self._path.died():
+            self._blame(Failure(DeadPath(self._path.limit)))
+        if self._acks is not None:
             self._acks.seal()
 
     def connectionUp(self, connection: Any) -> None:
@@ -681,6 +697,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._silence = Watch(self.silenceTimeout, now)
         if self.frameTimeout is not None:
             self._partial = Watch(self.frameTimeout, now)
+        if self.deadAfter is not None:
+            self._path = PathWatch(self.connection.socketTransport, self.deadAfter)
+            if self._path.interval is not None:
+                self.connection.wrote = self._watchPath
         if self._silence is not None or self._partial is not None:
             self.connection.watch(self._heard)
             if self.connection.readingHeld:
@@ -688,10 +708,30 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._watch()
 
     def _stopWatches(self) -> None:
-        timer, self._watchTimer = self._watchTimer, None
+        timers = (self._watchTimer, self._pathTimer)
+        self._watchTimer = self._pathTimer = None
         self._silence = self._partial = None
-        if timer is not None:
-            timer.cancel()
+        for timer in timers:
+            if timer is not None:
+                timer.cancel()
+        path, self._path = self._path, None
+        if path is not None:
+            path.close()
+
+    def _watchPath(self) -> None:
+        """Something was written: look whether it is answered, until it is."""
+        if self._pathTimer is None and self._path is not None:
+            self._pathTimer = self._clock.callLater(self._path.interval, self._lookAtPath)
+
+    def _lookAtPath(self) -> None:
+        self._pathTimer = None
+        path = cast(PathWatch, self._path)
+        dead = path.look(self._now())
+        if dead:
+            self._blame(Failure(DeadPath(path.limit)))
+            self._machine.handle(Event.ABORT)
+        elif dead is not None:
+            self._watchPath()
 
     def _heard(self, finished: bool) -> None:
         """Bytes arrived; `finished`: they ended a frame, or began one."""

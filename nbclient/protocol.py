@@ -21,7 +21,7 @@ Three faults of the stock classes shape this file (each has its test):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -72,6 +72,7 @@ class FrameProtocol(FrameReceiver):
     :ivar secure: the transport speaks TLS.
     :ivar up: the transport can be used: connected and, under TLS, handshake done.
     :ivar aborted: this side has aborted the transport.
+    :ivar wrote: called after each write, where the link wants to know.
     :ivar ledger: keeps account of what is written, where the link wants it.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
@@ -83,6 +84,7 @@ class FrameProtocol(FrameReceiver):
     finishing = False
     aborted = False
     ledger: Ledger | None = None
+    wrote: Callable[[], object] | None = None
 
     _full = False  # the transport told us to pause
     _fullToken: PauseToken | None = None
@@ -168,6 +170,13 @@ class FrameProtocol(FrameReceiver):
             self._cork.append(data)
         else:
             self._transport().write(data)
+        if self.wrote is not None:
+            self.wrote()
+
+    @property
+    def socketTransport(self) -> Any:
+        """The transport with the socket, below TLS and any wrapper; None when it is gone."""
+        return self._raw
 
     @property
     def writable(self) -> bool:

@@ -1071,6 +1071,17 @@ class Silent:
 
 
 class DeliveryTests(LinkTestCase):
+    def test_a_dead_path_cannot_be_told_in_less_than_the_kernel_needs(self) -> None:
+        error = self.assertRaises(LocalError, ReconnectingFactory, deadAfter=1)
+        self.assertIn("deadAfter is at least 2 s, not 1", str(error))
+
+    def test_without_a_kernel_to_ask_there_is_nothing_to_watch(self) -> None:
+        link, peer = self.ready(deadAfter=10)
+        link.send([b"x"])
+        peer.stall()
+        self.reactor.advance(100)
+        self.assertIs(link.state, State.READY)
+
     def test_a_level_that_does_not_exist_is_refused(self) -> None:
         error = self.assertRaises(LocalError, ReconnectingFactory, delivery="surely")
         self.assertIn("one of auto, written, tcp, not 'surely'", str(error))

@@ -1,0 +1,61 @@
+"""The dead-path rule on one connection: the kernel's figures, a look now and then.
+
+Idle, the kernel's own keepalive asks; busy, `nbclient.liveness.DeadPath`
+decides. A live peer that merely does not read is never taken for dead, which
+TCP_USER_TIMEOUT alone would do (docs/delivery.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+from nbclient.liveness import DeadPath
+from nbclient.tcpinfo import CLOSE, Probe, keepalive, supported
+
+
+class PathWatch:
+    """Watches one TCP connection; the timer is its owner's.
+
+    :param raw: the transport with the socket.
+    :param limit: seconds, at least `nbclient.liveness.SHORTEST`.
+
+    :ivar interval: seconds from one `look` to the next while data is outstanding;
+        None where the kernel cannot be asked, and keepalive has to do.
+    """
+
+    def __init__(self, raw: Any, limit: float) -> None:
+        self.limit = limit
+        self.interval: float | None = None
+        self._path = DeadPath(limit)
+        self._probe: Probe | None = None
+        handle: Any = raw.getHandle() if hasattr(raw, "getHandle") else None
+        if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+            return
+        keepalive(handle, limit)
+        if supported():
+            with contextlib.suppress(OSError):  # no descriptor left: keepalive has to do
+                self._probe = Probe(handle)
+                self.interval = self._path.interval
+
+    def look(self, now: float) -> bool | None:
+        """Whether the path is dead; None where nothing is outstanding, and no look is due."""
+        if self._probe is None:
+            return None
+        outstanding = self._probe.outstanding()
+        dead = self._path.look(now, self._probe.info(), outstanding)
+        return dead if outstanding else None
+
+    def died(self) -> bool:
+        """Whether the kernel itself ended the connection for want of answers."""
+        if self._probe is None:
+            return False
+        info = self._probe.info()
+        return info.state == CLOSE and (info.probes > 0 or info.retransmits > 0)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe.close()

@@ -1,0 +1,82 @@
+"""The dead-path rule on one connection; on dying paths in tests/wire/test_dead_link.py."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from nbclient import deadpath
+from nbclient.deadpath import PathWatch
+from nbclient.tcpinfo import Support
+
+
+class Raw:
+    """A transport around a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def getHandle(self) -> socket.socket:
+        return self.sock
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Raw, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        ours = socket.create_connection(door.getsockname())
+        theirs, _ = door.accept()
+        yield Raw(ours), theirs
+        ours.close()
+        theirs.close()
+
+
+def test_keepalive_is_set_and_a_quiet_connection_needs_no_look(
+    pair: tuple[Raw, socket.socket],
+) -> None:
+    raw, _ = pair
+    path = PathWatch(raw, 10)
+    assert raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert path.interval == 0.5
+    assert path.look(1.0) is None
+    assert not path.died()
+    path.close()
+    path.close()
+    assert path.look(2.0) is None
+    assert not path.died()
+
+
+def test_data_outstanding_is_looked_after(pair: tuple[Raw, socket.socket]) -> None:
+    raw, _ = pair
+    path = PathWatch(raw, 10)
+    raw.sock.setblocking(False)
+    with suppress(BlockingIOError):
+        while raw.sock.send(b"x" * 65536):
+            pass
+    assert path.look(1.0) is False
+    path.close()
+
+
+def test_what_is_no_tcp_is_left_alone() -> None:
+    assert PathWatch(None, 10).interval is None
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert PathWatch(Raw(ours), 10).interval is None
+
+
+@pytest.mark.parametrize("lack", ["kernel", "descriptors"])
+def test_where_the_kernel_cannot_be_asked_keepalive_has_to_do(
+    lack: str, pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(sock: socket.socket) -> None:
+        raise OSError("too many open files")
+
+    if lack == "kernel":
+        monkeypatch.setattr(deadpath, "supported", lambda: Support("no"))
+    else:
+        monkeypatch.setattr(deadpath, "Probe", none_left)
+    raw, _ = pair
+    assert PathWatch(raw, 10).interval is None
+    assert raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
