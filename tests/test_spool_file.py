@@ -298,6 +298,16 @@ def test_frames_come_back_whole_and_in_order(folder: Path) -> None:
         assert store.description() == WHOSE
 
 
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 100, 1234])
+def test_any_number_of_frames_may_be_added_at_once(folder: Path, count: int) -> None:
+    frames = [b"%d" % n for n in range(count)]
+    filled(folder, *frames, first=7)
+    with reading(folder) as store:
+        found = store.load(0, 10**9)
+        assert [(frame.seq, frame.frame) for frame in found] == list(enumerate(frames, 7))
+        assert (store.last_seq, store.totals.waiting) == (count + 6, count)
+
+
 def test_frames_are_read_in_pieces_of_about_the_size_asked_for(folder: Path) -> None:
     filled(folder, *[bytes(100)] * 10)
     with reading(folder) as store:

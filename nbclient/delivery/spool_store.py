@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ SPARE_PAGES = 256
 
 VACUUM_PAGES = 256
 """Pages given back at a time, so that no commit waits long behind it."""
+
+ROWS = 50
+"""Frames added by one statement: AUTOINCREMENT's book-keeping is done once for each."""
+
+_INSERT = "INSERT INTO frames VALUES (?, ?, ?, 0)"
+_INSERT_ROWS = _INSERT + ", (?, ?, ?, 0)" * (ROWS - 1)
 
 BUSY = 5.0
 """Seconds to wait for a stranger's write lock (somebody's ``sqlite3 spool.db``)."""
@@ -233,10 +240,11 @@ class ChangingStore(Store):
 
     def append(self, first: int, frames: Sequence[bytes], now: float) -> None:
         """Add frames, numbered from `first` on."""
-        self._db.executemany(
-            "INSERT INTO frames VALUES (?, ?, ?, 0)",
-            ((seq, frame, now) for seq, frame in enumerate(frames, first)),
-        )
+        rows = [(seq, frame, now) for seq, frame in enumerate(frames, first)]
+        whole = len(rows) - len(rows) % ROWS
+        for start in range(0, whole, ROWS):
+            self._db.execute(_INSERT_ROWS, list(chain(*rows[start : start + ROWS])))
+        self._db.executemany(_INSERT, rows[whole:])
         self._add(waiting=len(frames), waiting_bytes=_cost(map(len, frames)))
 
     def put_cursor(self, name: str, value: str) -> None:
