@@ -17,6 +17,7 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
@@ -50,6 +51,8 @@ from nbclient.protocol import FrameProtocol
 from nbclient.pump import Pump
 from nbclient.reasons import explain as explain
 from nbclient.states import Action, Event, Machine, State
+from nbclient.talker import Talker
+from nbclient.talking import Answer, Heartbeat, Poll, first_answer
 from nbclient.tcpinfo import Settling
 
 OUTBOX_BYTES = 64 * 1024 * 1024
@@ -128,6 +131,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         nothing for so long, seconds, at least `nbclient.liveness.SHORTEST`; a
         peer that lives and does not read is not dropped. None: the system's
         own patience, which is hours. TCP only.
+    :param answers: sent by themselves, the first that matches, from the opening on.
+    :param heartbeat: sent when nothing else was for a while, once ready.
+    :param poll: asked on a fixed schedule, once ready.
+    :param sendGap: seconds at least between two frames of the outbox.
     :param outboxBytes: bound of the outbox, bytes.
     :param delivery: ``written``: a frame counts as delivered when it was handed
         to the transport; ``tcp``: when the peer's kernel acknowledged it, and
@@ -160,6 +167,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         silenceTimeout: float | None = None,
         frameTimeout: float | None = None,
         deadAfter: float | None = None,
+        answers: Sequence[Answer] = (),
+        heartbeat: Heartbeat | None = None,
+        poll: Poll | None = None,
+        sendGap: float = 0.0,
         outboxBytes: int = OUTBOX_BYTES,
         delivery: str = "auto",
         name: str | None = None,
@@ -182,7 +193,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if deadAfter is not None and deadAfter < SHORTEST:
             raise LocalError(f"deadAfter is at least {SHORTEST:g} s, not {deadAfter:g}")
         self.deadAfter = deadAfter
-        self._pump = Pump(outboxBytes)
+        self.answers = tuple(answers)
+        self.heartbeat = heartbeat
+        self.poll = poll
+        self._pump = Pump(outboxBytes, sendGap)
         self._random = random
         self._clock: Any = clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
@@ -192,6 +206,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._dialer: Dialer | None = None
         self._timer: IDelayedCall | None = None
         self._watchTimer: IDelayedCall | None = None
+        self._talker: Talker | None = None
         self._path: PathWatch | None = None
         self._pathTimer: IDelayedCall | None = None
         self._acks: Acknowledging | None = None
@@ -508,10 +523,20 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self.log.info("{link}: ready", link=self._label())
         self.connection.announce()
         self._machine.afterwards(self._tellReady)
-        self._pump.attach(self.connection, None if self._acks is None else self._expectAcks)
+        if self.heartbeat is not None or self.poll is not None:
+            self._talker = Talker(
+                self.connection, self.heartbeat, self.poll, self._clock, self._now, self._label()
+            )
+            self.connection.wrote = self._wrote
+        self._pump.attach(
+            self.connection, None if self._acks is None else self._expectAcks, self._clock
+        )
 
     def _retire(self) -> None:
         self._pump.detach()
+        talker, self._talker = self._talker, None
+        if talker is not None:
+            talker.stop()
         ready = self._now() - cast(float, self._readySince)
         self._readySince = None
         if ready >= self.backoff.stable_after:
@@ -700,7 +725,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if self.deadAfter is not None:
             self._path = PathWatch(self.connection.socketTransport, self.deadAfter)
             if self._path.interval is not None:
-                self.connection.wrote = self._watchPath
+                self.connection.wrote = self._wrote
         if self._silence is not None or self._partial is not None:
             self.connection.watch(self._heard)
             if self.connection.readingHeld:
@@ -717,6 +742,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         path, self._path = self._path, None
         if path is not None:
             path.close()
+
+    def _wrote(self) -> None:
+        if self._path is not None and self._path.interval is not None:
+            self._watchPath()
+        if self._talker is not None:
+            self._talker.wrote()
 
     def _watchPath(self) -> None:
         """Something was written: look whether it is answered, until it is."""
@@ -806,6 +837,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise LocalError(f"{type(connection).__name__} has no framing: set the class attribute")
         if self.wiretap is not None:
             connection.wiretap = self.wiretap
+        if self.answers:
+            connection.answerBy(partial(first_answer, self.answers))
         connection.join(self)
         self.connection = connection
 

@@ -36,7 +36,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from nbclient.delivery.ledger import Ledger
-from nbclient.errors import ConnectionClosed, LocalError, NBClientError, OpeningFailed
+from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
 from nbclient.observing import LinkObserver
 from nbclient.receiving import FrameReceiver, PauseToken, Result, deferred
 
@@ -421,6 +421,12 @@ class FrameProtocol(FrameReceiver):
         # Not before the handshake, which needs reading to go on.
         if self.up and self._gone is None and not (self._peerClosed or self._closed):
             (self._transport().pauseProducing if hold else self._transport().resumeProducing)()
+
+    def _sendAnswer(self, frame: bytes) -> None:
+        try:
+            self.sendFrame(frame)
+        except (FrameError, ConnectionClosed) as error:
+            self.log.error("{link}: no answer: {why}", link=self._name(), why=str(error))
 
     def _afterRun(self) -> None:
         self._uncork()

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -35,27 +36,36 @@ class Pump:
     """Owns the outbox and everybody who waits for it.
 
     :param limit: bound of the outbox, bytes; as much again may wait for room.
+    :param gap: seconds at least between two frames; 0: as fast as they go.
     """
 
     log = Logger(namespace="nbclient")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, gap: float = 0.0) -> None:
         self.outbox = Outbox(limit)
         self._connection: Any = None
         self._tracked: Callable[[], None] | None = None
         self._busy = False
+        self._gap = gap
+        self._clock: Any = None
+        self._gapTimer: IDelayedCall | None = None
         # Made when first needed: most links never wait.
         self._senders: deque[_Sender] | None = None
         self._sendersSize = 0
         self._drains: list[Deferred[None]] = []
 
-    def attach(self, connection: Any, tracked: Callable[[], None] | None = None) -> None:
+    def attach(
+        self, connection: Any, tracked: Callable[[], None] | None = None, clock: Any = None
+    ) -> None:
         """This connection is ready: send.
+
 
         :param tracked: called after each write, where frames stay in flight
             until `acknowledged` is called; None: written is delivered.
+        :param clock: an `IReactorTime`, where there is a gap to be kept.
         """
         self._connection = connection
+        self._clock = clock
         self._tracked = tracked
         self.run()
 
@@ -69,6 +79,9 @@ class Pump:
     def detach(self) -> None:
         """No connection is ready."""
         self._connection = None
+        timer, self._gapTimer = self._gapTimer, None
+        if timer is not None:
+            timer.cancel()
 
     def offer(self, frames: Sequence[bytes]) -> Deferred[None]:
         """Accept `frames`, now or as room comes free.
@@ -130,11 +143,22 @@ class Pump:
 
     def _run(self) -> None:
         outbox = self.outbox
-        while outbox.sendable and self._connection is not None and self._connection.writable:
-            self._write(outbox.take(PUMP_BYTES))
+        while outbox.sendable and self._ready:
+            self._write(outbox.take(1 if self._gap else PUMP_BYTES))
+            if self._gap:
+                self._gapTimer = self._clock.callLater(self._gap, self._gapOver)
             self._admit()
         while self._drains and self._idle:
             self._drains.pop(0).callback(None)
+
+    @property
+    def _ready(self) -> bool:
+        connection = self._connection
+        return connection is not None and connection.writable and self._gapTimer is None
+
+    def _gapOver(self) -> None:
+        self._gapTimer = None
+        self.run()
 
     @property
     def _idle(self) -> bool:

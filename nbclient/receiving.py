@@ -69,6 +69,8 @@ class FrameReceiver(Protocol):
     # handed over (`_batch` from `_next`, out of `_chunk`), chunks not yet decoded.
     _link: LinkObserver = ALONE
     _heard: Callable[[bool], None] | None = None
+    _answer: Callable[[bytes], bytes | None] | None = None
+    _due: deque[bytes] | None = None  # answers to send once the application took the frame
     _decoder: Decoder
     _skippedBefore = 0
     _chunk = b""
@@ -176,6 +178,14 @@ class FrameReceiver(Protocol):
 
     # -- what the link calls ---------------------------------------------------
 
+    def answerBy(self, answer: Callable[[bytes], bytes | None]) -> None:
+        """Have `answer` see each frame first; what it returns is sent back.
+
+        It is sent once the application took the frame: its callback returned,
+        and what that returned is done.
+        """
+        self._answer = answer
+
     def watch(self, heard: Callable[[bool], None]) -> None:
         """Have `heard` called at each chunk: with True where it ended or began a frame."""
         self._heard = heard
@@ -217,6 +227,9 @@ class FrameReceiver(Protocol):
     def _holdTransport(self, hold: bool) -> None:
         """Make the transport stop reading, or read again."""
 
+    def _sendAnswer(self, frame: bytes) -> None:
+        """Send a frame on this connection."""
+
     # -- delivery ----------------------------------------------------------------
 
     def _run(self, data: bytes | None = None) -> None:
@@ -238,6 +251,8 @@ class FrameReceiver(Protocol):
         """One step of `_run`: the oldest of what is pending. False: nothing more now."""
         if self._deaf or self._blocked:
             return False
+        while self._due:
+            self._sendAnswer(self._due.popleft())
         if self._restNext < len(self._rest):
             self._handRest()
             return True
@@ -267,7 +282,7 @@ class FrameReceiver(Protocol):
     def _handOver(self) -> None:
         """The batch to the application, or its next frame where somebody waits for one."""
         frames = self._batch
-        if self._takers or self._lookers or self._looked:
+        if self._singly:
             frame = frames[self._next]
             self._next += 1
             if not self._stillDue(frame):
@@ -284,7 +299,7 @@ class FrameReceiver(Protocol):
     def _handRest(self) -> None:
         """Go on with an interrupted loop; whoever waits for one frame comes first."""
         frames, start = self._rest, self._restNext
-        if self._takers or self._lookers or self._looked:
+        if self._singly:
             self._restNext += 1
             if self._stillDue(frames[start]):
                 self._each([frames[start]], 0)
@@ -292,14 +307,28 @@ class FrameReceiver(Protocol):
             self._rest, self._restNext = NOTHING, 0
             self._each(frames, start)
 
+    @property
+    def _singly(self) -> bool:
+        """Whether frames are to be looked at one by one."""
+        return bool(self._takers or self._lookers or self._looked or self._answer)
+
+    def _prepareAnswer(self, answer: bytes | None) -> None:
+        if answer is not None:
+            if self._due is None:
+                self._due = deque()
+            self._due.append(answer)
+
     def _stillDue(self, frame: bytes) -> bool:
         """Offer a frame to whoever waits for one; whether it is to be handed over now.
 
         Whoever looks at it may close, and then it is dropped, or pause, and then
         it is held back, not to be looked at again.
         """
-        if not self._looked and self._taken(frame):
-            return False
+        if not self._looked:
+            if self._answer is not None:
+                self._prepareAnswer(self._answer(frame))
+            if self._taken(frame):
+                return False
         self._looked = False
         if self._blocked and not self._deaf:
             self._rest = [frame, *self._rest[self._restNext :]]
@@ -400,7 +429,7 @@ class FrameReceiver(Protocol):
         self._halt()
         self._rest = self._batch = NOTHING
         self._restNext = self._next = 0
-        self._chunks = None
+        self._chunks = self._due = None
         self._chunk = b""
         self._looked = False
 

@@ -6,6 +6,7 @@ here enters an outbox, and nothing is sent again on a new connection.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -92,20 +93,16 @@ class Polling:
     _waiting_since: float | None = None
 
     def due(self, now: float) -> float:
-        """The next moment at which `tick` has something to do."""
-        if self._waiting_since is None:
-            return self._tick_from(now)
-        return max(now, self._waiting_since + self.poll.timeout)
+        """The next tick after `now`."""
+        ticks = max(0, math.floor((now - self.start) / self.poll.every) + 1)
+        return self.start + ticks * self.poll.every
 
     def tick(self, now: float) -> bool:
-        """Whether to ask now; the caller does so."""
+        """At a tick: whether to ask now; the caller does so."""
         if self._waiting_since is not None:
             if now - self._waiting_since < self.poll.timeout:
                 return False
             self.unanswered += 1
-            self._waiting_since = None
-            if self._tick_from(now) > now:
-                return False
         self.asked += 1
         self._waiting_since = now
         return True
@@ -113,9 +110,3 @@ class Polling:
     def heard(self) -> None:
         """A frame arrived: the answer."""
         self._waiting_since = None
-
-    def _tick_from(self, now: float) -> float:
-        """The first tick of the schedule at or after `now`."""
-        every = self.poll.every
-        passed = -((self.start - now) // every)  # rounded up
-        return self.start + max(0.0, passed) * every

@@ -1,0 +1,94 @@
+"""What a link says by itself on one connection: heartbeats and polls, on the clock.
+
+The rules are in `nbclient.talking`. Everything goes out on the direct lane:
+on this connection only, and never again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from nbclient.errors import FrameError
+from nbclient.talking import Heartbeat, Poll, Polling
+
+
+class Talker:
+    """Sends heartbeats and polls while a connection is ready.
+
+    :param connection: a `FrameProtocol`.
+    :param clock: for the timers.
+    :param now: seconds on a monotonic scale.
+    :param name: what logs call the link.
+    """
+
+    log = Logger(namespace="nbclient")
+
+    def __init__(
+        self,
+        connection: Any,
+        heartbeat: Heartbeat | None,
+        poll: Poll | None,
+        clock: Any,
+        now: Callable[[], float],
+        name: str,
+    ) -> None:
+        self._connection = connection
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._now = now
+        self._name = name
+        self._sent = now()
+        self._timers: dict[str, IDelayedCall] = {}
+        self._polling = None if poll is None else Polling(poll, self._sent)
+        self._frames = connection.framesIn
+        if heartbeat is not None:
+            self._later("heartbeat", heartbeat.due(self._sent), self._beat)
+        if self._polling is not None:
+            self._ask()
+
+    def wrote(self) -> None:
+        """Something was sent: no heartbeat is needed for a while."""
+        self._sent = self._now()
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        timers, self._timers = self._timers, {}
+        for timer in timers.values():
+            timer.cancel()
+        polling, self._polling = self._polling, None
+        if polling is not None and polling.unanswered:
+            self.log.warn(
+                "{link}: {unanswered} of {asked} polls were not answered",
+                link=self._name,
+                unanswered=polling.unanswered,
+                asked=polling.asked,
+            )
+
+    def _beat(self) -> None:
+        heartbeat: Any = self._heartbeat
+        if heartbeat.due(self._sent) <= self._now():
+            self._say(heartbeat.frame)
+            self._sent = self._now()
+        self._later("heartbeat", heartbeat.due(self._sent), self._beat)
+
+    def _ask(self) -> None:
+        polling: Any = self._polling
+        if self._connection.framesIn != self._frames:
+            polling.heard()
+        if polling.tick(self._now()):
+            self._frames = self._connection.framesIn
+            self._say(polling.poll.frame)
+        self._later("poll", polling.due(self._now()), self._ask)
+
+    def _say(self, frame: bytes) -> None:
+        try:
+            self._connection.sendFrame(frame)
+        except FrameError as error:
+            self.log.error("{link}: {why}", link=self._name, why=str(error))
+
+    def _later(self, what: str, due: float, call: Callable[[], None]) -> None:
+        self._timers[what] = self._clock.callLater(max(0.0, due - self._now()), call)
