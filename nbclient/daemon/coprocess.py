@@ -47,10 +47,10 @@ class Child(ProcessProtocol):
     """
 
     transport: Any
+    _taker: Taker
 
     def __init__(self, owner: Coprocess) -> None:
         self._owner = owner
-        self._taker: Taker | None = None
         self._complaints = framing.lines(max_frame=COMPLAINT).decoder()
 
     def connectionMade(self) -> None:
@@ -66,8 +66,7 @@ class Child(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         """Frames to send."""
-        if self._taker is not None:
-            self._taker.take(data)
+        self._taker.take(data)
 
     def errReceived(self, data: bytes) -> None:
         """What it has to say."""
@@ -86,8 +85,7 @@ class Child(ProcessProtocol):
         tail = self._complaints.eof()
         self._owner.complain([tail] if tail else [])
         self._owner.feed.detach()
-        if self._taker is not None:
-            self._taker.finish()
+        self._taker.finish()
         self._owner.child_ended(reason)
 
 
@@ -178,7 +176,7 @@ class Coprocess(ShapedOutput, Source):
             self._let_go()
         elif self._backoff is None:
             self._log.info("{name} has ended ({why})", name=self.name, why=why)
-            self._input_ended()
+            self.ended.callback(None)
         else:
             self._start_later(self._backoff, why)
 
@@ -190,10 +188,6 @@ class Coprocess(ShapedOutput, Source):
         tell("{name} has ended ({why}), it is started again", name=self.name, why=why)
         delay = backoff.delay(self._failures, self._random)
         self._timer = self._reactor.callLater(delay, self._run)
-
-    def _input_ended(self) -> None:
-        if not self.ended.called:
-            self.ended.callback(None)
 
     def complain(self, lines: list[bytes]) -> None:
         """The program's standard error."""

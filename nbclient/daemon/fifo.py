@@ -114,17 +114,12 @@ class FifoWriter(Writer):
                 start = end
             begin += len(blob)
         self._images.extendleft(reversed(images))
-        self._forget()
-
-    def _forget(self) -> None:
-        """Close, with nothing under way."""
-        fifo, self._fifo = self._fifo, None
         self._sent.clear()
         self._blob = b""
         self._ends.clear()
         self._done = self._whole = 0
-        if fifo is not None:
-            os.close(fifo)
+        self._fifo = None
+        os.close(fifo)
 
     def reopen(self) -> None:
         """Nothing to do: a fifo is no file that grows."""
