@@ -37,8 +37,6 @@ class OverTLS(TLSServing, DialerConformance):
 
 
 class OverUNIX(DialerConformance):
-    # A UNIX socket hands data over at once; there is nothing to acknowledge.
-    tcp = False
     path = ""
 
     def listen(self, factory: Any, again: Any = None) -> Any:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import struct
-import termios
 from typing import Any
 
 from twisted.internet import ssl
@@ -17,7 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from nbclient import FrameProtocol, framing
-from tests.conformance.dialers import certs, reactor, turn, until
+from tests.conformance.dialers import arrived, certs, reactor, turn, until
 
 
 class Lines(FrameProtocol):
@@ -51,12 +48,6 @@ def client_tls() -> Any:
     with open(certs().ca, "rb") as file:
         authority = ssl.Certificate.loadPEM(file.read())
     return ssl.optionsForClientTLS("localhost", trustRoot=authority)
-
-
-def arrived(protocol: Lines) -> int:
-    """Bytes that this side's kernel has and nobody has read (FIONREAD, tcp(7))."""
-    answer = fcntl.ioctl(protocol._raw.getHandle(), termios.FIONREAD, b"\0" * 4)
-    return int(struct.unpack("i", answer)[0])
 
 
 class LayerTests(TestCase):
