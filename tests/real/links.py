@@ -83,8 +83,9 @@ class RealServerTestCase(TestCase):
         link.start(endpoint, reactor)
         return link
 
-    def check_carried_on(self, link: Link, losses: int = 1) -> None:
+    async def check_carried_on(self, link: Link, losses: int = 1) -> None:
         """The counters after `losses` outages, the link being up again."""
+        await link.whenDrained().addTimeout(PATIENCE, reactor)
         stats = link.stats()
         self.assertIs(stats.state, State.READY)
         self.assertEqual(

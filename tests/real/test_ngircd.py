@@ -49,7 +49,7 @@ class NgircdTests(RealServerTestCase):
             self.server.start()
             await self.wait_for(link, WELCOME)
             await self.wait_for(link, re.compile(rb"PONG .*:round%d$" % round))
-            self.check_carried_on(link, losses=round)
+            await self.check_carried_on(link, losses=round)
 
     async def test_a_login_that_is_refused_is_a_failed_attempt(self) -> None:
         """The nickname is taken: connected, but never ready, and ready once it is free."""

@@ -87,7 +87,7 @@ class OpenSSLTests(RealServerTestCase):
             await link.send([b"parts"])
             self.server.start()
             self.assertEqual(await link.frame(), b"strap")
-            self.check_carried_on(link, losses=round)
+            await self.check_carried_on(link, losses=round)
 
     async def test_the_certificate_of_another_name_is_refused(self) -> None:
         await self.check_refused_then_mended("wrong_name", (), "for another|not for|name")

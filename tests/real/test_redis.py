@@ -48,7 +48,7 @@ class RedisTests(RealServerTestCase):
 
         answers = [await link.frame() for _ in range(4)]
         self.assertEqual(answers, [b"$5", b"hello", b"$8", b"nbclient"])
-        self.check_carried_on(link)
+        await self.check_carried_on(link)
 
     async def test_as_often_as_it_is_killed(self) -> None:
         """The back-off of one outage is forgotten at the next."""
@@ -61,7 +61,7 @@ class RedisTests(RealServerTestCase):
             await link.ready()
             self.assertEqual(await link.ask(b"ECHO %d" % round), b"$1")
             self.assertEqual(await link.frame(), b"%d" % round)
-            self.check_carried_on(link, losses=round)
+            await self.check_carried_on(link, losses=round)
 
     async def test_a_server_that_is_not_there_yet(self) -> None:
         """Refused at first: the link waits for the server, not the user."""
