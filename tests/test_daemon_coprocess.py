@@ -176,6 +176,17 @@ class CoprocessTests(SynchronousTestCase):
         self.assertEqual(self.log.lines, ["exec:bot -x has ended (status 3)"])
         self.end(output)
 
+    def test_what_arrives_when_it_has_ended_for_good_is_lost_to_nobody(self) -> None:
+        output = self.start(backoff=None)
+        self.child.stdin.room = 1
+        self.full(output)
+        self.child.end()
+        self.assertIsNone(self.full(output))
+        lost = output.lost
+        self.successResultOf(output.close())
+        self.assertEqual(output.lost, lost)
+        self.end(output)
+
     # -- what it says
 
     def test_its_standard_error_is_in_the_log(self) -> None:

@@ -87,3 +87,11 @@ def test_progress_is_told_when_something_was_taken() -> None:
     assert told == [0]
     pipe.take()
     assert told == [0, 0]
+
+
+def test_what_nobody_wants_is_forgotten() -> None:
+    feed, pipe = Feed(100), Pipe()
+    feed.put([b"a"])
+    feed.clear()
+    feed.attach(pipe)
+    assert (pipe.data, feed.held, feed.dropped) == (b"", 0, 0)

@@ -158,7 +158,7 @@ class ListenOutputTests(DoorCase):
 
     def test_a_slow_reader_misses_the_oldest_and_the_others_nothing(self) -> None:
         door, output = self.output(limit=4)
-        _, slow = self.guest(door, room=1)
+        guest, slow = self.guest(door, room=1)
         _, quick = self.guest(door)
         for frame in (b"a", b"b", b"c", b"d", b"e"):
             self.assertIsNone(output.write([frame]))
@@ -170,6 +170,9 @@ class ListenOutputTests(DoorCase):
         self.assertEqual(
             told, ["output listen:x: a reader is too slow, its oldest frames are dropped"]
         )
+        guest.connectionLost()
+        left = "127.0.0.1:9000: a reader that was too slow has left, it missed 2 frames"
+        self.assertIn(left, self.log.lines)
 
     def test_what_a_reader_says_is_not_heard(self) -> None:
         door, output = self.output()

@@ -73,6 +73,15 @@ def test_what_is_there_counts_and_a_torn_line_is_mended_first(tmp_path: Path) ->
     assert (tmp_path / "log").read_bytes() == b"def\n"
 
 
+def test_the_mending_counts_too(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"torn")
+    one = Rotating(tmp_path / "log", rotate=8)
+    one.write(b"abc\n")
+    one.writer.close()
+    assert (tmp_path / "log.1").read_bytes() == b"torn"
+    assert (tmp_path / "log").read_bytes() == b"abc\n"
+
+
 def test_no_frame_is_torn_by_a_full_disk_at_the_rotation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.daemon.formats import Chunks, Format, framed
-from nbclient.daemon.udp import REFRESH, RETRY, DatagramOutput
+from nbclient.daemon.udp import HELD, REFRESH, RETRY, DatagramOutput
+from nbclient.delivery.outbox import FRAME_COST
 from tests.conformance.daemon import KeptLog
 
 
@@ -79,20 +80,29 @@ class DatagramOutputTests(SynchronousTestCase):
         self.assertEqual((self.sockets[0].family, self.asked), (socket.AF_INET, [("h", 9)]))
         self.assertEqual((output.lost, self.log.lines), (0, []))
 
-    def test_frames_ahead_of_the_address_are_lost_and_told_once(self) -> None:
+    def test_frames_ahead_of_the_address_are_held_for_it(self) -> None:
         output = self.output()
         output.write([b"a", b"b"])
         output.write([b"c"])
         self.found("2001:db8::1")
         output.write([b"d"])
-        self.assertEqual(self.sockets[0].sent, [(b"d", ("2001:db8::1", 9))])
+        where = ("2001:db8::1", 9)
+        self.assertEqual(self.sockets[0].sent, [(b, where) for b in (b"a", b"b", b"c", b"d")])
         self.assertEqual(self.sockets[0].family, socket.AF_INET6)
-        self.assertEqual(output.lost, 3)
+        self.assertEqual((output.lost, self.log.lines), (0, []))
+
+    def test_so_much_is_held_and_the_oldest_are_lost(self) -> None:
+        output = self.output()
+        output.write([b"%04d" % number for number in range(HELD // FRAME_COST)])
+        self.found()
+        output.write([b"end"])
+        self.assertEqual(output.lost, HELD // FRAME_COST - HELD // (FRAME_COST + 4))
+        self.assertEqual(self.sockets[0].sent[0][0], b"%04d" % output.lost)
         self.assertEqual(
             self.log.lines,
             [
                 "output udp:h:9 loses frames (the address is not known yet)",
-                "output udp:h:9 goes on, 3 lost in all",
+                f"output udp:h:9 goes on, {output.lost} lost in all",
             ],
         )
 
@@ -115,14 +125,17 @@ class DatagramOutputTests(SynchronousTestCase):
 
     def test_a_name_that_is_not_found_is_looked_up_again(self) -> None:
         output = self.output()
+        output.write([b"held"])
         self.lookups[0].errback(DNSLookupError("'h': Name or service not known"))
         output.write([b"a"])
         self.assertEqual(len(self.lookups), 1)
         self.clock.advance(RETRY)
         output.write([b"b"])
         self.assertEqual(len(self.lookups), 2)
+        self.found()
         self.assertEqual(output.lost, 2)
-        self.assertEqual(len(self.log.lines), 1)
+        self.assertEqual(self.sockets[0].sent[0][0], b"b")
+        self.assertEqual(len(self.log.lines), 2)
         self.assertIn("Name or service not known", self.log.lines[0])
 
     def test_a_name_is_looked_up_again_while_frames_come(self) -> None:
@@ -156,9 +169,10 @@ class DatagramOutputTests(SynchronousTestCase):
 
     def test_at_the_end_nothing_is_left(self) -> None:
         output = self.output()
+        output.write([b"held"])
         self.successResultOf(output.close())
         output.write([b"a"])
-        self.assertEqual((output.lost, self.log.lines), (1, []))
+        self.assertEqual((output.lost, self.log.lines), (2, []))
         other = self.output()
         self.found()
         other.abandon()

@@ -94,7 +94,8 @@ class Coprocess(ShapedOutput, Source):
 
     Frames for it wait in a queue of `QUEUE` bytes. When that is full the link
     waits for a program that reads; while it does not run, or has read nothing
-    for `STUCK` seconds, the oldest are dropped and counted.
+    for `STUCK` seconds, the oldest are dropped and counted. When it has ended
+    and is not started again nobody wants them, so none is lost.
 
     :param name: what logs call it.
     :param words: the program and its arguments; no shell.
@@ -132,6 +133,7 @@ class Coprocess(ShapedOutput, Source):
         self._failures = 0
         self._stuck = False  # runs and does not read
         self._dropping = False  # and this was told
+        self._unwanted = False  # it has ended for good, of its own accord
         self._over = False
         self._watch: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
@@ -176,6 +178,8 @@ class Coprocess(ShapedOutput, Source):
             self._let_go()
         elif self._backoff is None:
             self._log.info("{name} has ended ({why})", name=self.name, why=why)
+            self._unwanted = True
+            self.feed.clear()
             self.ended.callback(None)
         else:
             self._start_later(self._backoff, why)
@@ -204,6 +208,8 @@ class Coprocess(ShapedOutput, Source):
 
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """See `Output.write`."""
+        if self._unwanted:
+            return None
         self.feed.put(self.images(frames))
         if not self.feed.full:
             return None

@@ -58,6 +58,11 @@ class Feed:
         self.dropped += count
         return count
 
+    def clear(self) -> None:
+        """Forget what is held: nobody wants it."""
+        self._queue.clear()
+        self.held = 0
+
     def attach(self, transport: Any) -> None:
         """Write to this transport from now on, what is in the queue first."""
         self._transport = transport

@@ -35,7 +35,7 @@ class Guest(Protocol):
     :param door: where it came in.
 
     :ivar feed: what is on its way to it, if anything ever is.
-    :ivar slow: whether it has missed frames.
+    :ivar missed: frames that it was too slow for.
     """
 
     transport: Any
@@ -43,7 +43,7 @@ class Guest(Protocol):
     def __init__(self, door: Door) -> None:
         self.feed: Feed | None = None
         self.taker: Taker | None = None
-        self.slow = False
+        self.missed = 0
         self._door = door
 
     def connectionMade(self) -> None:
@@ -153,6 +153,12 @@ class Door(GuestFactory):
     def leave(self, guest: Guest) -> None:
         """The guest has left."""
         self.guests.discard(guest)
+        if guest.missed:
+            self._log.info(
+                "{where}: a reader that was too slow has left, it missed {count} frames",
+                where=str(self),
+                count=guest.missed,
+            )
         self._log.debug("{where}: {count} connected", where=str(self), count=len(self.guests))
         self._tell_if_empty()
 
@@ -229,12 +235,12 @@ class ListenOutput(ShapedOutput):
         images = self.images(frames)
         for guest in tuple(self._door.guests):
             dropped = guest.give(images)
-            if dropped and not guest.slow:
-                guest.slow = True
+            if dropped and not guest.missed:
                 self._log.warn(
                     "output {name}: a reader is too slow, its oldest frames are dropped",
                     name=self.name,
                 )
+            guest.missed += dropped
             self.dropped += dropped
         return None
 

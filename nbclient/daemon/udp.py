@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,10 +15,14 @@ from twisted.python.failure import Failure
 from nbclient.daemon.formats import Format
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.streams import os_reason
+from nbclient.delivery.outbox import FRAME_COST
 from nbclient.resolver import Address
 
 REFRESH = 60.0
 """Seconds after which a name is looked up again, while frames come."""
+
+HELD = 64 * 1024
+"""Bytes held while the name is looked up for the first time, `FRAME_COST` a frame included."""
 
 RETRY = 5.0
 """Seconds after which a name that was not found is looked up again."""
@@ -27,8 +32,8 @@ class DatagramOutput(ShapedOutput):
     """A datagram for each frame.
 
     A name is looked up at the start and again while frames come, never waited
-    for. What cannot be sent (a frame longer than a datagram, a name not yet
-    known, a full socket) is counted in `lost`, and told once.
+    for. What cannot be sent (a frame longer than a datagram, a name that is not
+    found, a full socket) is counted in `lost`, and told once.
 
     :param name: what logs call it.
     :param host: the receiver's name or address.
@@ -60,11 +65,13 @@ class DatagramOutput(ShapedOutput):
         self._socket: Any = None
         self._looking: Deferred[Any] | None = None
         self._next_look = 0.0
+        self._early: deque[bytes] = deque()
+        self._early_bytes = 0
         self._losing = 0  # since the last that could be sent
         self._closed = False
 
     def start(self) -> None:
-        """Look the name up."""
+        """Look the name up; what comes in the meantime is held, up to `HELD` bytes."""
         self._next_look = self._clock.seconds() + RETRY
         looking = self._looking = self._lookup(*self._where)
         looking.addCallbacks(self._found, self._not_found)
@@ -80,11 +87,17 @@ class DatagramOutput(ShapedOutput):
         self._socket = self._make_socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._address = address
+        early, self._early = self._early, deque()
+        for image in early:
+            self._send(image)
 
     def _not_found(self, failure: Failure) -> None:
         self._looking = None
-        if not failure.check(CancelledError):
-            self._loses(0, failure.getErrorMessage())
+        count, self._early, self._early_bytes = len(self._early), deque(), 0
+        if failure.check(CancelledError):
+            self.lost += count
+        else:
+            self._loses(count, failure.getErrorMessage())
 
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """See `Output.write`; never has to be waited for."""
@@ -100,7 +113,7 @@ class DatagramOutput(ShapedOutput):
 
     def _send(self, image: bytes) -> None:
         if self._address is None:
-            self._loses(1, "the address is not known yet")
+            self._hold(image)
             return
         try:
             self._socket.sendto(image, (self._address.host, self._address.port))
@@ -111,6 +124,17 @@ class DatagramOutput(ShapedOutput):
                 self._loses(1, os_reason(error))
         else:
             self._passes()
+
+    def _hold(self, image: bytes) -> None:
+        """No address is known yet."""
+        if self._looking is None:
+            self._loses(1, "the address is not known")
+            return
+        self._early.append(image)
+        self._early_bytes += len(image) + FRAME_COST
+        while self._early_bytes > HELD:
+            self._early_bytes -= len(self._early.popleft()) + FRAME_COST
+            self._loses(1, "the address is not known yet")
 
     def _loses(self, count: int, why: str) -> None:
         self.lost += count
