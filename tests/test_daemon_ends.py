@@ -177,6 +177,7 @@ class EndsTests(SynchronousTestCase):
         self.assertIsInstance(source, Coprocess)
         self.assertIs(outputs[1], source)
         assert isinstance(source, Coprocess)
+        self.assertEqual(source.name, "exec:sh")
         self.assertEqual(source.images([b"a"]), [b"a\n"])
         source, _ = self.open("--input", "exec:sh -c true", restarts=False)
         assert isinstance(source, Coprocess)

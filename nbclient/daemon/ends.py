@@ -121,11 +121,12 @@ class Ends:
         words = command(place.path)
         if shutil.which(words[0]) is None:
             raise LocalError(f"exec: {shown(words[0])}: command not found")
+        name = f"exec:{shown(words[0])}"  # the arguments are nobody's business
         return Coprocess(
-            str(place),
+            name,
             words,
             self._plan.coprocess_shape,
-            self._intake(str(place)),
+            self._intake(name),
             self._reactor,
             self._log,
             BACKOFF if self._restarts else None,

@@ -45,6 +45,7 @@ class Guest(Protocol):
         self.taker: Taker | None = None
         self.missed = 0
         self._door = door
+        self._going = False
 
     def connectionMade(self) -> None:
         """Take part in what there is."""
@@ -70,6 +71,9 @@ class Guest(Protocol):
 
     def go(self) -> None:
         """Leave when everything held was written."""
+        if self._going:
+            return
+        self._going = True
         feed, self.feed = self.feed, None
         if feed is None:
             self.transport.loseConnection()
