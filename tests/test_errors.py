@@ -10,6 +10,8 @@ from nbclient.errors import (
     CallbackFailed,
     ConnectionClosed,
     ConnectTimeout,
+    DeadPath,
+    DeliveryUnavailable,
     FrameError,
     FrameTimeout,
     FrameTooLong,
@@ -26,9 +28,9 @@ from nbclient.errors import (
 )
 
 WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
-    LocalError: {SpecError, FrameError, OutboxFull},
+    LocalError: {SpecError, FrameError, OutboxFull, DeliveryUnavailable},
     PeerError: {FrameTooLong, BadFrame, FrameTimeout, SilenceTimeout, OpeningFailed},
-    LinkError: {ConnectTimeout, CallbackFailed, ConnectionClosed, LinkStopped, GaveUp},
+    LinkError: {ConnectTimeout, CallbackFailed, ConnectionClosed, DeadPath, LinkStopped, GaveUp},
 }
 
 ONE_OF_EACH = [
@@ -40,6 +42,8 @@ ONE_OF_EACH = [
     (ConnectTimeout(10.0), "not connected within 10 s (name, connect and TLS together)"),
     (GaveUp(1, "connection refused"), "gave up after 1 attempt: connection refused"),
     (GaveUp(3, "connection refused"), "gave up after 3 attempts: connection refused"),
+    (DeadPath(60.0), "the path is dead: the peer's host answered nothing for 60 s"),
+    (DeliveryUnavailable("no Linux"), "delivery level tcp is not to be had: no Linux"),
     (OutboxFull(64, 100), "100 bytes do not fit: the outbox is bounded at 64 bytes"),
 ]
 

@@ -90,7 +90,7 @@ def run_tests(tree: Path, tests: Sequence[str], limit: float) -> tuple[int | Non
 
     :return: what pytest exited with, None where time ran out; and what it printed.
     """
-    words = ("-m", "pytest", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", *tests)
+    words = ("-m", "pytest", "-n0", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", *tests)
     # Processes that a test starts must find the copy, whatever is installed.
     environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -647,9 +647,8 @@ MUTATIONS = (
     Mutation(
         "no-watch-after-the-connection",
         "nbclient/factory.py",
-        "        self._silence = self._partial = None\n"
-        "        if timer is not None:\n            timer.cancel()\n",
-        "        self._silence = self._partial = None\n",
+        "        for timer in timers:\n            if timer is not None:\n",
+        "        for timer in timers:\n            if timer is self:\n",
         (f"{FACTORY}WatchTests::test_the_watch_ends_with_the_connection",),
     ),
     Mutation(
