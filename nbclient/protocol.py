@@ -289,7 +289,7 @@ class FrameProtocol(FrameReceiver):
         """Hook the transport, then take it; see the head of this module."""
         if getattr(self, "framing", None) is None:
             raise LocalError(f"{type(self).__name__} has no framing: set the class attribute")
-        self._decoder = self.framing.decoder()
+        self._decode(self.framing)
         self.transport = transport
         self.connected = 1
         tls = self._descend(transport)

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient.errors import CallbackFailed, ConnectionClosed
+from nbclient.errors import CallbackFailed, ConnectionClosed, PeerError
 from nbclient.framing import Decoder, Framing
 from nbclient.observing import ALONE, LinkObserver
 
@@ -47,6 +47,7 @@ class FrameReceiver(Protocol):
 
     :cvar framing: how bytes become frames; required.
     :cvar wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
+    :cvar rejected: called with the bytes of each bad frame, bounded, and what was wrong.
     :ivar framesIn: frames decoded.
     :ivar bytesIn: bytes received.
     :ivar readingHeld: somebody holds a `PauseToken`.
@@ -55,6 +56,7 @@ class FrameReceiver(Protocol):
 
     framing: Framing
     wiretap: Callable[[Literal["in", "out"], bytes], None] | None = None
+    rejected: Callable[[bytes, PeerError], object] | None = None
 
     framesIn = 0
     bytesIn = 0
@@ -159,7 +161,7 @@ class FrameReceiver(Protocol):
         rest = self._decoder.unread(chunk, untaken) if chunk else self._decoder.eof()
         self._skippedBefore = self.skipped
         self.framing = framing
-        self._decoder = framing.decoder()
+        self._decode(framing)
         self.framesIn -= len(untaken)
         if rest:
             self._hold().appendleft(rest)
@@ -405,6 +407,12 @@ class FrameReceiver(Protocol):
             self.readingHeld = not self.readingHeld
             self._link.readingHeld(self, self.readingHeld)
             self._holdTransport(self.readingHeld)
+
+    def _decode(self, framing: Framing) -> None:
+        """From here on the bytes are frames of `framing`."""
+        self._decoder = framing.decoder()
+        if self.rejected is not None:
+            self._decoder.rejected = self.rejected
 
     def _hold(self) -> deque[bytes]:
         if self._chunks is None:

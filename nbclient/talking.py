@@ -18,6 +18,10 @@ LOOK = 4096
 keep it busy. (A pattern that backtracks for ever does so on a short one, too.)"""
 
 
+LEAST_PATIENCE = 5.0
+"""How long a poll waits for its answer where nothing else is said, seconds."""
+
+
 @frozen
 class Answer:
     """What to send whenever a frame matches.
@@ -72,7 +76,7 @@ class Poll:
 
     frame: bytes
     every: float = field(validator=gt(0))
-    timeout: float = field(default=5.0, validator=gt(0))
+    timeout: float = field(default=LEAST_PATIENCE, validator=gt(0))
 
 
 @define

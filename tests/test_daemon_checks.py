@@ -50,7 +50,7 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "where to? --host with --port, --unix, --endpoint, or --demo is needed"),
+        ((), "where to? --host with --port, --peer, --unix, --endpoint, or --demo is needed"),
         (("h",), "--host: needs --port"),
         (("--port", "1"), "--port: needs --host"),
         (("--unix", "/s", "--tls"), "--unix and --tls: --tls-name is needed"),

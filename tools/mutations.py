@@ -369,8 +369,8 @@ MUTATIONS = (
     Mutation(
         "broken-callback-not-called-again",
         "nbclient/receiving.py",
-        "    def _failed(self, reason: Failure) -> None:\n        self._stopListening()\n",
-        "    def _failed(self, reason: Failure) -> None:\n",
+        "        self._deaf = True\n",
+        "        self._deaf = False\n",
         (
             "tests/test_regressions.py::BrokenCallbackTests::"
             "test_what_is_drained_after_a_callback_raised_does_not_reach_it",
@@ -555,6 +555,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "ready-means-ready",
+        "nbclient/factory.py",
+        "        while self._readyWaiters and self.state is State.READY:\n",
+        "        while self._readyWaiters:\n",
+        (
+            "tests/test_regressions.py::ReadyCallbackTests::"
+            "test_one_who_stops_the_link_does_not_pull_it_from_under_the_next",
+        ),
+    ),
+    Mutation(
         "events-are-queued",
         "nbclient/states.py",
         "        if self._busy:\n            if self._queue is None:\n",
@@ -562,8 +572,6 @@ MUTATIONS = (
         (
             "tests/test_states.py::"
             "test_an_event_posted_by_an_action_waits_until_the_transition_is_over",
-            "tests/test_regressions.py::ReadyCallbackTests::"
-            "test_one_who_stops_the_link_does_not_pull_it_from_under_the_next",
         ),
     ),
     Mutation(

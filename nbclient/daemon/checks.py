@@ -12,15 +12,18 @@ from nbclient.daemon.options import SHELL, Given, Settings, misplaced
 from nbclient.daemon.places import ENDLESS, Place
 from nbclient.errors import SpecError
 
-_WHERE = ("host", "port", "bind", "tls", "unix", "endpoint", "ipv4", "ipv6", "connect-timeout")
+_TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6")
+_WHERE = (*_TCP, "tls", "unix", "endpoint", "connect-timeout")
 _TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
 _SCRIPT = ("opening", "opening-file", "expect")
 _RETRY = ("retry-initial", "retry-maximum", "retry-factor", "retries", "stable-after")
 _DATA = ("input", "input-framing", "output", "output-framing")
-_FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout")
+_FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames")
+_TALK = ("answer", "heartbeat", "poll", "send-gap")
 
 CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("host", ("unix", "endpoint"), "say one place to connect to"),
+    ("peer", ("unix", "endpoint"), "say one kind of place to connect to"),
     ("port", ("unix", "endpoint"), "say one place to connect to"),
     ("unix", ("endpoint", "ipv4", "ipv6", "bind"), "a UNIX socket has none of it"),
     (
@@ -42,6 +45,7 @@ CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("once", "drain", "wait", *_RETRY, *_DATA, "silence-timeout", "demo"),
         "--check only connects, opens and leaves",
     ),
+    ("check", _TALK, "--check only connects, opens and leaves"),
     ("quiet", ("verbose",), "say less or more, not both"),
     ("quiet", ("hexdump",), "the hexdump is in the log"),
     ("demo", (*_WHERE, *_TLS, *_FRAMES, "raw", *_SCRIPT, "protocol"), "the demo brings its own"),
@@ -54,6 +58,11 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     *((name, ("tls",), "") for name in _TLS),
     ("tls-key", ("tls-cert",), ""),
     ("wait", ("once",), ""),
+    ("failback", ("peer",), ""),
+    ("heartbeat", ("heartbeat-every",), ""),
+    ("heartbeat-every", ("heartbeat",), ""),
+    ("poll", ("poll-every",), ""),
+    ("poll-every", ("poll",), ""),
     ("input-framing", ("input",), ""),
     ("opening-timeout", (*_SCRIPT, "protocol"), "there is nothing to wait for"),
 )
@@ -86,8 +95,10 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _check_where(settings: Settings) -> None:
-    if not settings.given.intersection({"host", "unix", "endpoint", "demo"}):
-        raise SpecError("where to? --host with --port, --unix, --endpoint, or --demo is needed")
+    if not settings.given.intersection({"host", "peer", "unix", "endpoint", "demo"}):
+        raise SpecError(
+            "where to? --host with --port, --peer, --unix, --endpoint, or --demo is needed"
+        )
     if settings.unix is not None and settings.tls and settings.tls_name is None:
         raise SpecError("--unix and --tls: --tls-name is needed, a path is no name to verify")
     if settings.retry_initial > settings.retry_maximum:

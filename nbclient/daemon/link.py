@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal, cast
 
@@ -13,12 +14,15 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from nbclient import endpoints, framing
+from nbclient.alternatives import alternatives
 from nbclient.backoff import Backoff
+from nbclient.daemon import talk
+from nbclient.daemon.bad_frames import BadFrames
 from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
 from nbclient.daemon.values import shown
-from nbclient.errors import LocalError, SpecError
+from nbclient.errors import LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory, explain
 from nbclient.framing.base import Framing
 from nbclient.protocol import FrameProtocol
@@ -36,6 +40,7 @@ class Link(ReconnectingFactory):
 
     :ivar script: said at each connection before it is ready.
     :ivar outputs: where `DaemonProtocol` puts frames.
+    :ivar rejected: shown the bad frames.
     :ivar once: stop at the end of the first connection that was ready.
     :ivar was_ready: whether any connection was.
     :ivar tails: connections that ended inside a frame.
@@ -43,6 +48,7 @@ class Link(ReconnectingFactory):
 
     script: Sequence[Step] = ()
     outputs: Output = NoOutput()
+    rejected: Callable[[bytes, PeerError], object] | None = None
     once = False
     was_ready = False
     tails = 0
@@ -52,6 +58,7 @@ class Link(ReconnectingFactory):
         connection = super().buildProtocol(addr)
         if isinstance(connection, FrameProtocol):
             cast(Any, connection).log = self.log
+            connection.rejected = self.rejected
         return connection
 
     def connectionOpened(self, connection: Any) -> None:
@@ -161,10 +168,17 @@ def describe(settings: Settings) -> str:
         return settings.unix
     if settings.endpoint is not None:
         return shown(settings.endpoint)
-    if settings.host is None:
-        return "demo"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{host}:{settings.port}"
+    return " or ".join(_spelled(*peer) for peer in _peers(settings)) or "demo"
+
+
+def _peers(settings: Settings) -> list[tuple[str, int]]:
+    """Where to connect over TCP, in order of preference."""
+    first = [] if settings.host is None else [(settings.host, settings.port or 0)]
+    return [*first, *(given.value for given in settings.peer)]
+
+
+def _spelled(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def make_endpoint(reactor: Any, settings: Settings) -> Any:
@@ -177,10 +191,21 @@ def make_endpoint(reactor: Any, settings: Settings) -> Any:
         return _named("endpoint", lambda: endpoints.from_string(reactor, text))
     if settings.unix is not None:
         inner = endpoints.unix(reactor, settings.unix, timeout=settings.connect_timeout)
-        host = settings.tls_name or ""
-    else:
-        host = settings.host or ""
-        inner = _named("host", lambda: _tcp(reactor, settings))
+        return _secured(reactor, settings, inner, settings.tls_name or "")
+    peers = _peers(settings)
+    made = []
+    for host, port in peers:
+        option = "host" if host == settings.host else "peer"
+        inner = _named(option, partial(_tcp, reactor, settings, host, port))
+        made.append(_secured(reactor, settings, inner, host))
+    if len(made) == 1:
+        return made[0]
+    return alternatives(
+        made, settings.failback, clock=reactor, names=[_spelled(*peer) for peer in peers]
+    )
+
+
+def _secured(reactor: Any, settings: Settings, inner: Any, host: str) -> Any:
     if not settings.tls:
         return inner
     security = _tls_settings(settings)
@@ -188,12 +213,12 @@ def make_endpoint(reactor: Any, settings: Settings) -> Any:
     return endpoints.tls(inner, host, security, clock=reactor)
 
 
-def _tcp(reactor: Any, settings: Settings) -> Any:
+def _tcp(reactor: Any, settings: Settings, host: str, port: int) -> Any:
     family = "4" if settings.ipv4 else "6" if settings.ipv6 else None
     return endpoints.tcp(
         reactor,
-        settings.host or "",
-        settings.port or 0,
+        host,
+        port,
         timeout=settings.connect_timeout,
         bind=settings.bind,
         family=family,
@@ -242,6 +267,12 @@ def make_link(
         closeTimeout=settings.close_timeout,
         silenceTimeout=settings.silence_timeout,
         frameTimeout=settings.frame_timeout,
+        deadAfter=settings.dead_after,
+        delivery=settings.delivery,
+        answers=talk.answers(settings),
+        heartbeat=talk.heartbeat(settings, chosen),
+        poll=talk.poll(settings, chosen),
+        sendGap=settings.send_gap or 0.0,
         name=describe(settings),
         wiretap=hexdumper(log, describe(settings)) if settings.hexdump else None,
         clock=clock,
@@ -249,6 +280,8 @@ def make_link(
     assert isinstance(link, Link)
     link.log = log
     link.once = settings.once or settings.check
+    if settings.bad_frames is not None:
+        link.rejected = BadFrames(settings.bad_frames, lambda why: log.warn("{why}", why=why))
     return link
 
 

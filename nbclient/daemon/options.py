@@ -15,6 +15,7 @@ from attrs import field, fields, frozen
 
 from nbclient.daemon import places, values
 from nbclient.daemon.places import Place
+from nbclient.framing.spec import KNOWN, SKIPPING
 
 SHELL = "python -m nbclient"
 TWISTD = "twistd nbclient"
@@ -25,15 +26,12 @@ GROUPS = {
     "frames": "How frames are told apart",
     "data": "What is sent and where it goes",
     "opening": "What is said first",
+    "talking": "What the link says by itself",
     "staying": "Staying connected",
+    "delivery": "When a frame counts as delivered",
     "ending": "When to end",
     "running": "Running",
 }
-
-FRAMINGS = (
-    "lines, crlf, delimiter:\\x00, netstring, length:N[,le][,inclusive][,offset=K][,adjust=A]"
-    "[,keep-header], octet-counted, fixed:N, raw, or package.module:name"
-)
 
 _META = "nbclient.option"
 
@@ -126,6 +124,21 @@ class Settings:
         " verify; use tls:)",
         "STRING",
     )
+    peer: tuple[Given, ...] = _option(
+        "where",
+        "another peer, tried in the order given (after --host) when the one before fails",
+        "H:P",
+        values.peer,
+        repeat=True,
+    )
+    failback: float | None = _option(
+        "where",
+        "on another peer than the first: go back after this long, if the first answers",
+        "S",
+        values.seconds,
+        says="stay",
+        unit="seconds",
+    )
     ipv4: bool = _option("where", "IPv4 only", short="4")
     ipv6: bool = _option("where", "IPv6 only", short="6")
     bind: tuple[str, int] | None = _option(
@@ -161,7 +174,7 @@ class Settings:
     )
 
     framing: str | None = _option(
-        "frames", f"how the peer separates frames: {FRAMINGS}", "SPEC", says="lines"
+        "frames", f"how the peer separates frames: {KNOWN}", "SPEC", says="lines"
     )
     max_frame: int = _option(
         "frames",
@@ -173,7 +186,7 @@ class Settings:
     )
     on_bad_frame: str = _option(
         "frames",
-        "what a frame over the limit leads to: skip is for framings with a delimiter",
+        f"what a bad frame leads to; skip is for {SKIPPING}",
         "close|skip",
         values.choice("close", "skip"),
         default="close",
@@ -185,6 +198,9 @@ class Settings:
         values.seconds,
         says="off",
         unit="seconds",
+    )
+    bad_frames: str | None = _option(
+        "frames", "keep the last 20 bad frames as files in this directory", "DIR", values.path
     )
     raw: bool = _option("frames", "every framing is raw: byte for byte, as nc does")
 
@@ -244,6 +260,40 @@ class Settings:
         "opening", "for the whole script", "S", values.seconds, default=10.0, unit="seconds"
     )
 
+    answer: tuple[Given, ...] = _option(
+        "talking",
+        "when a frame matches, send this back; \\1 stands for the first group; the first one"
+        " that matches answers",
+        "/REGEX/TEMPLATE/",
+        values.answer,
+        repeat=True,
+    )
+    heartbeat: str | None = _option(
+        "talking", "a frame to send when nothing else was sent", "TEXT", values.anything
+    )
+    heartbeat_every: float | None = _option(
+        "talking", "after this long without anything sent", "S", values.seconds, unit="seconds"
+    )
+    poll: str | None = _option(
+        "talking", "a frame to send on a schedule, as long as it is answered", "TEXT", values.text
+    )
+    poll_every: float | None = _option(
+        "talking",
+        "from one poll to the next; unanswered, the next waits for 5 seconds or this long,"
+        " whichever is longer",
+        "S",
+        values.seconds,
+        unit="seconds",
+    )
+    send_gap: float | None = _option(
+        "talking",
+        "at least this long between two frames of the input",
+        "S",
+        values.seconds_or_zero,
+        says="none",
+        unit="seconds",
+    )
+
     retry_initial: float = _option(
         "staying",
         "the first wait is at most this",
@@ -281,6 +331,15 @@ class Settings:
         says="off",
         unit="seconds",
     )
+    dead_after: float | None = _option(
+        "staying",
+        "redial when the peer's host answers nothing for this long, not even its kernel; a peer"
+        " that is only slow is kept (TCP; off: never)",
+        "S",
+        values.dead_after,
+        default=60.0,
+        unit="seconds",
+    )
     close_timeout: float = _option(
         "staying",
         "how long an orderly end may take before it is cut short",
@@ -288,6 +347,15 @@ class Settings:
         values.seconds,
         default=10.0,
         unit="seconds",
+    )
+
+    delivery: str = _option(
+        "delivery",
+        "written: handed to the transport; tcp: the peer's kernel has it, else it is sent again;"
+        " auto: tcp where it can be had",
+        "auto|written|tcp",
+        values.choice("auto", "written", "tcp"),
+        default="auto",
     )
 
     once: bool = _option(

@@ -10,7 +10,10 @@ import math
 import re
 from collections.abc import Callable
 
+from nbclient.endpoints import parse_host_port
 from nbclient.errors import SpecError
+from nbclient.liveness import SHORTEST
+from nbclient.talking import Answer
 
 SHOWN = 80
 """How much of a value an error message repeats, characters."""
@@ -52,6 +55,14 @@ def seconds_or_zero(value: str) -> float:
     :raises SpecError: as `seconds`.
     """
     return seconds(value, least=0.0)
+
+
+def dead_after(value: str) -> float | None:
+    """A length of time that the dead-path rule can keep, or ``off``.
+
+    :raises SpecError: as `seconds`.
+    """
+    return None if value == "off" else seconds(value, least=SHORTEST)
 
 
 def factor(value: str) -> float:
@@ -156,3 +167,37 @@ def path(value: str) -> str:
     if "\0" in text(value):
         raise SpecError("a path cannot hold a NUL")
     return value
+
+
+def answer(value: str) -> Answer:
+    """``/REGEX/TEMPLATE/``, between any character that is in neither.
+
+    :raises SpecError: not of this form, or no regular expression, or the
+        template names a group that is not there.
+    """
+    parts = value[1:].split(value[:1]) if value else []
+    if len(parts) != 3 or parts[2]:
+        raise SpecError(f"{shown(value)!r} is not /REGEX/TEMPLATE/ (or between another character)")
+    try:
+        pattern = re.compile(parts[0].encode("utf-8", "surrogateescape"))
+        template = parts[1].encode("utf-8", "surrogateescape")
+        pattern.sub(template, b"")  # whether the template can be filled in
+    except (re.error, IndexError) as error:
+        raise SpecError(f"{shown(value)!r} cannot be used: {error}") from None
+    return Answer(pattern, template)
+
+
+def anything(value: str) -> str:
+    """Any text, the empty one included."""
+    return value
+
+
+def peer(value: str) -> tuple[str, int]:
+    """``HOST:PORT``.
+
+    :raises SpecError: not of this form.
+    """
+    host, number = parse_host_port(value)
+    if number is None:
+        raise SpecError(f"{shown(value)!r} lacks the port")
+    return host, number

@@ -585,3 +585,30 @@ def test_the_demo_shows_frames_answers_a_loss_and_the_return(demo: Program) -> N
     demo.kill(signal.SIGINT)
     assert demo.end() == 128 + signal.SIGINT
     assert demo.out.count(b"welcome to the demo feed") >= 2
+
+
+def test_it_answers_and_keeps_its_peers_in_order(
+    serve: Callable[..., Server], run: Callable[..., Program]
+) -> None:
+    """PING is answered; the first peer is gone, so the second is taken."""
+    asked: list[bytes] = []
+
+    def ping(connection: socket.socket) -> None:
+        connection.sendall(b"PING :irc.example\r\n")
+        asked.append(connection.recv(100))
+
+    live = serve(ping)
+    dead = serve()
+    dead.stop()
+    program = run(
+        *("--peer", f"127.0.0.1:{dead.port}", "--peer", f"127.0.0.1:{live.port}"),
+        *("--framing", "crlf", "--answer", r"/^PING (.*)/PONG \1/", "--retry-initial", "0.05"),
+    )
+    program.wait_for(b"PING :irc.example")
+    program.wait_for(f"the turn of 127.0.0.1:{live.port}, 2 of 2".encode(), "stderr")
+    end = time.monotonic() + SOON
+    while not asked and time.monotonic() < end:
+        time.sleep(0.01)
+    program.kill(signal.SIGTERM)
+    assert asked == [b"PONG :irc.example\r\n"]
+    program.end()

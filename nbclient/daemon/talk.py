@@ -1,0 +1,44 @@
+"""What the link says by itself, from the command line: answers, heartbeats, polls."""
+
+from __future__ import annotations
+
+from nbclient.daemon.opening import Text
+from nbclient.daemon.options import Settings
+from nbclient.errors import LocalError, SpecError
+from nbclient.framing.base import Framing
+from nbclient.talking import LEAST_PATIENCE, Answer, Heartbeat, Poll
+
+
+def answers(settings: Settings) -> tuple[Answer, ...]:
+    """What --answer asks for, in the order given."""
+    return tuple(given.value for given in settings.answer)
+
+
+def heartbeat(settings: Settings, framing: Framing) -> Heartbeat | None:
+    """What --heartbeat asks for.
+
+    :raises SpecError: the text is not understood, or no frame of this framing.
+    """
+    if settings.heartbeat is None or settings.heartbeat_every is None:
+        return None
+    return Heartbeat(_frame("heartbeat", settings.heartbeat, framing), settings.heartbeat_every)
+
+
+def poll(settings: Settings, framing: Framing) -> Poll | None:
+    """What --poll asks for.
+
+    :raises SpecError: as `heartbeat`.
+    """
+    if settings.poll is None or settings.poll_every is None:
+        return None
+    frame = _frame("poll", settings.poll, framing)
+    return Poll(frame, settings.poll_every, max(settings.poll_every, LEAST_PATIENCE))
+
+
+def _frame(option: str, text: str, framing: Framing) -> bytes:
+    try:
+        frame = Text.parse(text).render()
+        framing.check([frame])
+    except LocalError as error:
+        raise SpecError(f"--{option}: {error}") from None
+    return frame
