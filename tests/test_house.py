@@ -30,10 +30,7 @@ def names(text: str) -> set[str]:
         module
         for module in MODULES
         for name in found
-        if module == f"nbclient.{name}"
-        or module.startswith(f"nbclient.{name}.")
-        # In the spool's own words, without the package.
-        or module == f"nbclient.delivery.{name}"
+        if module == f"nbclient.{name}" or module.startswith(f"nbclient.{name}.")
     }
 
 
