@@ -13,8 +13,10 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from nbclient.daemon import progress
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.plan import make_plan
+from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import GRACE, Job, Outcome
 from nbclient.errors import LocalError
 from nbclient.states import State
@@ -30,6 +32,7 @@ class JobCase(SynchronousTestCase):
         self.endpoint = FakeEndpoint(self.reactor)
         self.log = KeptLog()
         self.shown: list[str] = []
+        self.screen: Screen | None = None
         self.runners: dict[str, HandRunner] = {}
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -51,7 +54,7 @@ class JobCase(SynchronousTestCase):
 
     def job(self, *words: str, front: str = SHELL) -> Job:
         settings: Settings = (shell if front == SHELL else daemon)(*words)
-        process = around(self.runner, self.stdin, self.stdout, shown=self.shown)
+        process = around(self.runner, self.stdin, self.stdout, shown=self.shown, screen=self.screen)
         plan = make_plan(self.reactor, settings, front, process)
         if not settings.demo:
             plan = evolve(plan, endpoint=self.endpoint)
@@ -102,6 +105,44 @@ class JobCase(SynchronousTestCase):
 
     def status(self) -> int:
         return self.outcome().status
+
+
+class ProgressTests(JobCase):
+    """A file on its way, and somebody who watches."""
+
+    def start_file(self, text: bytes, terminal: bool = True) -> list[bytes]:
+        """--input of a file with this text; what is drawn."""
+        drawn: list[bytes] = []
+        self.screen = Screen(drawn.append)
+        path = self.folder / "input"
+        path.write_bytes(text)
+        self.patch(progress, "_is_terminal", lambda descriptor: terminal)
+        self.patch(progress, "columns", lambda descriptor: 60)
+        self.start("--input", f"file:{path}", "--once", "--output", "none")
+        return drawn
+
+    def read_all(self) -> None:
+        (name,) = (name for name in self.runners if name.startswith("input"))
+        for _ in range(3):
+            self.runners[name].steps()
+            self.reactor.turn()
+
+    def test_the_bar_shows_what_is_delivered_not_what_is_read(self) -> None:
+        drawn = self.start_file(b"one\ntwo\nthree")
+        self.read_all()
+        self.reactor.advance(1)
+        self.assertIn(b"  0%", drawn[-1])
+        peer = self.connect()
+        self.reactor.advance(1)
+        self.assertIn(b"100%", drawn[-1])
+        peer.close()
+        self.assertEqual(self.status(), 0)
+        self.assertIn(b"100%", drawn[-2])
+
+    def test_without_a_terminal_nothing_is_drawn(self) -> None:
+        drawn = self.start_file(b"one\n", terminal=False)
+        self.read_all()
+        self.assertEqual(drawn, [])
 
 
 class JobTests(JobCase):

@@ -19,6 +19,7 @@ from nbclient.daemon.listening import Door, ListenInput, ListenOutput
 from nbclient.daemon.outputs import LogOutput, NoOutput, Output
 from nbclient.daemon.places import Place, address, command, host_port
 from nbclient.daemon.plan import Plan, Surroundings
+from nbclient.daemon.progress import Progress, Screen, make_progress
 from nbclient.daemon.rotation import KEEP, RotatingWriter
 from nbclient.daemon.streams import Full, StreamOutput, os_reason
 from nbclient.daemon.tailing import Tail
@@ -40,6 +41,8 @@ class Ends:
     :param log: where they log.
     :param restarts: whether a coprocess is started again when it ends.
     :param nobody_reads: called when the reader of standard output is gone.
+
+    :ivar progress: the bar of the input, where it has one.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Ends:
         self._restarts = restarts
         self._nobody_reads = nobody_reads
         self._doors: dict[str, Door] = {}
+        self.progress: Progress | None = None
 
     def open(self) -> tuple[Source | None, list[Output]]:
         """The input, if there is one, and the outputs; nothing is read yet.
@@ -98,7 +102,17 @@ class Ends:
         else:
             name, descriptor = place.path, inputs.open_file(place.path)
         runner = self._around.runner(f"input {name}")
-        return Input(self._intake(name), lambda: inputs.read_chunk(descriptor), runner)
+        intake = self._intake(name)
+        if self._around.screen is not None:
+            self.progress = self._progress(name, descriptor, self._around.screen)
+            intake.taken = None if self.progress is None else self.progress.taken
+        return Input(intake, lambda: inputs.read_chunk(descriptor), runner)
+
+    def _progress(self, name: str, descriptor: int, screen: Screen) -> Progress | None:
+        standard = any(place == Place("-") for place, _ in self._plan.targets)
+        out = self._around.stdout if standard else None
+        counts = self._link.outbox.stats
+        return make_progress(descriptor, counts, screen, self._reactor, name, stdout=out)
 
     def _intake(self, name: str) -> Intake:
         plan, link = self._plan, self._link

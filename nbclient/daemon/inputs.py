@@ -95,6 +95,8 @@ class Intake:
 
     :ivar refused: see `Source.refused`.
     :ivar stopped: nothing is wanted any more.
+    :ivar taken: told how many frames go to the link, and how many bytes of the
+        input they and what was left out before them were.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Intake:
         self._check = check
         self._send = send
         self._log = log
+        self.taken: Callable[[int, int], object] | None = None
         self._complained: set[str] = set()
         # Many streams take turns: what waits for the link is one chunk's frames.
         self._turns = Turns()
@@ -120,9 +123,14 @@ class Intake:
         """For bytes that belong together, from a new frame on."""
         return Stream(self)
 
-    async def offer(self, frames: list[bytes]) -> bool:
-        """Whether the link is still there to take more."""
+    async def offer(self, frames: list[bytes], size: int = 0) -> bool:
+        """Whether the link is still there to take more.
+
+        :param size: what `taken` is told.
+        """
         frames = self._carried(frames)
+        if self.taken is not None:
+            self.taken(len(frames), size)
         await self._turns.take()
         try:
             if not self.stopped:
@@ -209,11 +217,13 @@ class Stream:
         if self.faulty:
             return False
         decoder, intake = self._decoder, self._intake
+        before = 0 if intake.taken is None else len(decoder.eof())
         frames = decoder.feed(data)
         if decoder.skipped > self._skipped:
             count, self._skipped = decoder.skipped - self._skipped, decoder.skipped
             intake.refuse("skipped", "has frames over the limit, they are left out", count)
-        if frames and not await intake.offer(frames):
+        size = 0 if intake.taken is None else before + len(data) - len(decoder.eof())
+        if frames and not await intake.offer(frames, size):
             return False
         if decoder.fault is not None:
             self.faulty = True
@@ -224,7 +234,7 @@ class Stream:
         """A last line may lack its end; a last frame of any other framing may not."""
         tail = b"" if self.faulty else self._decoder.eof()
         if tail and self._intake.framing.line_like:
-            await self._intake.offer([tail.removesuffix(b"\r")])
+            await self._intake.offer([tail.removesuffix(b"\r")], len(tail))
         elif tail:
             what = f"ends inside a frame, {len(tail)} bytes of it are not sent"
             self._intake.refuse("tail", what)

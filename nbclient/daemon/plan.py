@@ -23,6 +23,7 @@ from nbclient.daemon.link import (
 from nbclient.daemon.opening import Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.places import ENDLESS, Place
+from nbclient.daemon.progress import Screen
 from nbclient.daemon.worker import Runner, Worker
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing import named
@@ -40,6 +41,7 @@ class Surroundings:
     :ivar now: the time of day, seconds since the epoch.
     :ivar show: prints a line for the user (the report of --check).
     :ivar runner: makes the thread for an input or output of this name.
+    :ivar screen: where progress is drawn, None if it is not.
     """
 
     stdin: int | None
@@ -48,9 +50,10 @@ class Surroundings:
     now: Callable[[], float]
     show: Callable[[str], object]
     runner: Callable[[str], Runner]
+    screen: Screen | None = None
 
 
-def surroundings(reactor: Any) -> Surroundings:
+def surroundings(reactor: Any, screen: Screen | None = None) -> Surroundings:
     """Those of this process."""
     # A standard stream that was closed before the start is None; its number
     # may be a socket's by now.
@@ -59,7 +62,7 @@ def surroundings(reactor: Any) -> Surroundings:
     terminal = stdout is not None and os.isatty(stdout)
     encoding = sys.stdout.encoding if terminal else None
     return Surroundings(
-        stdin, stdout, encoding, time.time, show, lambda name: Worker(reactor, name)
+        stdin, stdout, encoding, time.time, show, lambda name: Worker(reactor, name), screen
     )
 
 

@@ -45,10 +45,15 @@ Meter = Callable[..., str]
 
 
 class Counts(Protocol):
-    """What an outbox tells of itself: frames acknowledged, and frames that wait."""
+    """What is asked of an outbox's statistics."""
 
-    acknowledged: int
-    waiting: int
+    @property
+    def acknowledged(self) -> int:
+        """Frames delivered."""
+
+    @property
+    def waiting(self) -> int:
+        """Frames accepted and not delivered."""
 
 
 class Screen:

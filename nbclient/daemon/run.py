@@ -20,6 +20,7 @@ from nbclient.daemon.link import Link, make_link
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import Plan, Surroundings
+from nbclient.daemon.progress import Progress
 from nbclient.daemon.report import report
 from nbclient.errors import GaveUp, LinkError
 from nbclient.factory import explain
@@ -69,6 +70,7 @@ class Job:
         self._outputs = Outputs(())
         self._input: Source | None = None
         self._demo: DemoFeed | None = None
+        self._progress: Progress | None = None
         self._timers: list[IDelayedCall] = []
         self._began = 0.0
         self._over: Deferred[Outcome] = Deferred()
@@ -85,7 +87,7 @@ class Job:
         :return: fires with the outcome; never fails.
         :raises LocalError: a file cannot be opened; nothing was begun.
         """
-        source, outputs = Ends(
+        ends = Ends(
             self._reactor,
             self._plan,
             self._around,
@@ -93,7 +95,9 @@ class Job:
             self._log,
             not (self._settings.once or self._settings.drain),
             self._nobody_reads,
-        ).open()
+        )
+        source, outputs = ends.open()
+        self._progress = ends.progress
         self._outputs = Outputs(outputs)
         link = self.link
         link.outputs = self._outputs
@@ -107,6 +111,8 @@ class Job:
             self._input = source
             source.ended.addCallback(self._input_ended)
             source.start()
+        if self._progress is not None:
+            self._progress.start()
         self._began = self._reactor.seconds()
         # Last: an attempt may fail, and with it the job end, before this returns.
         link.start(self._endpoint(), self._reactor)
@@ -257,6 +263,8 @@ class Job:
             if timer.active():
                 timer.cancel()
         self._outputs.abandon()
+        if self._progress is not None:
+            self._progress.close()
         if self._demo is not None:
             self._demo.stop()
         self._over.callback(self._settled(self._verdict or Outcome(FINISHED)))

@@ -17,6 +17,7 @@ from nbclient.daemon.link import import_from_here
 from nbclient.daemon.logs import StderrLines, make_logger, write_stderr
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.plan import make_plan, surroundings
+from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import FINISHED, Job, Outcome
 from nbclient.daemon.signals import Signals
 from nbclient.errors import LocalError
@@ -51,13 +52,14 @@ def run(settings: Settings) -> Outcome:
 
     import_from_here()
     use_monotonic_clock(reactor)
+    screen = Screen()
     globalLogBeginner.beginLoggingTo(
-        [StderrLines(settings.verbosity, time.time if settings.timestamps else None)],
+        [StderrLines(settings.verbosity, time.time if settings.timestamps else None, screen.write)],
         discardBuffer=True,
         redirectStandardIO=False,
     )
     log = make_logger(settings.verbosity)
-    around = surroundings(reactor)
+    around = surroundings(reactor, screen)
     try:
         plan = make_plan(reactor, settings, SHELL, around)
         job = Job(reactor, settings, plan, log, around)

@@ -11,6 +11,7 @@ from twisted.logger import LogEvent, Logger, formatEvent
 from nbclient.daemon.commandline import ShellOptions, TwistdOptions
 from nbclient.daemon.options import Settings
 from nbclient.daemon.plan import Surroundings
+from nbclient.daemon.progress import Screen
 
 
 class HandRunner:
@@ -78,6 +79,7 @@ def around(
     stdout: int | None = None,
     encoding: str | None = None,
     shown: list[str] | None = None,
+    screen: Screen | None = None,
 ) -> Surroundings:
     """A process with these descriptors; its time of day is 1000000000."""
     return Surroundings(
@@ -87,4 +89,5 @@ def around(
         now=lambda: 1e9,
         show=([] if shown is None else shown).append,
         runner=runner or (lambda name: HandRunner()),
+        screen=screen,
     )
