@@ -72,7 +72,7 @@ def test_a_text_that_is_no_frame_is_refused(option: str) -> None:
         (("--failback", "5"), "--failback: needs --peer"),
         (("--dead-after", "1"), "--dead-after: 1 is out of range (2 to "),
         (("--delivery", "surely"), "--delivery: 'surely' is "),
-        (("--peer", "h"), "--peer: 'h' lacks the port"),
+        (("--peer", "h"), "--peer: 'h' is not HOST:PORT"),
         (("--check", "--poll", "x", "--poll-every", "5"), "--check and --poll: "),
     ],
 )

@@ -128,7 +128,7 @@ class Settings:
         "where",
         "another peer, tried in the order given (after --host) when the one before fails",
         "H:P",
-        values.peer,
+        places.peer,
         repeat=True,
     )
     failback: float | None = _option(

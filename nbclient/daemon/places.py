@@ -91,6 +91,15 @@ def host_port(text: str) -> tuple[str, str]:
     return found[1] or found[3], found[2] or found[4]
 
 
+def peer(text: str) -> tuple[str, int]:
+    """Where to connect: a name or an address, and a port.
+
+    :raises SpecError: anything else.
+    """
+    host, port = host_port(text)
+    return host, values.port(port)
+
+
 def command(text: str) -> list[str]:
     """A command's words, as a shell would see them; there is no shell.
 

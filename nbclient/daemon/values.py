@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Callable
 
-from nbclient.endpoints import parse_host_port
 from nbclient.errors import SpecError
 from nbclient.liveness import SHORTEST
 from nbclient.talking import Answer
@@ -190,14 +189,3 @@ def answer(value: str) -> Answer:
 def anything(value: str) -> str:
     """Any text, the empty one included."""
     return value
-
-
-def peer(value: str) -> tuple[str, int]:
-    """``HOST:PORT``.
-
-    :raises SpecError: not of this form.
-    """
-    host, number = parse_host_port(value)
-    if number is None:
-        raise SpecError(f"{shown(value)!r} lacks the port")
-    return host, number
