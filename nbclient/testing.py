@@ -396,7 +396,7 @@ class Attempt:
     _succeeded: Callable[[Any], None] = field(repr=False)
     _failed: Callable[[Failure], None] = field(repr=False)
     pending: bool = True
-    _lost: Callable[[Failure], None] | None = field(default=None, repr=False)
+    _lost: Callable[[Failure], None] = field(default=lambda _: None, repr=False)
 
     def accept(self, secure: bool = False) -> Peer:
         """The connection is made.
@@ -409,8 +409,7 @@ class Attempt:
         top = MemoryTLS(protocol) if secure else protocol
         transport = MemoryTransport(self.clock, top, self.address)
         transport.peer.tls = top if secure else None
-        if self._lost is not None:
-            transport.peer.whenLost(self._lost)
+        transport.peer.whenLost(self._lost)
         top.makeConnection(transport)
         self._succeeded(protocol)
         return transport.peer

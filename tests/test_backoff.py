@@ -187,3 +187,10 @@ def test_without_the_jitter_the_same_herd_would_come_as_one() -> None:
     # A test of the tests above: they must be able to fail.
     peak, mean = peak_and_mean(attempts_during(Backoff(), 300.0, lambda: 0.5), 120, 300)
     assert peak > 20 * mean
+
+
+@pytest.mark.parametrize("figure", ["initial", "maximum", "factor", "stable_after"])
+def test_a_figure_without_end_is_none(figure: str) -> None:
+    """An endless maximum times a random part is no number at all in the end."""
+    with pytest.raises(ValueError, match=f"'{figure}' must be a finite number: inf"):
+        Backoff(**{figure: float("inf")})

@@ -133,6 +133,18 @@ class EndpointDialerTests(SynchronousTestCase):
         attempts[1].errback(ConnectionRefusedError())
         self.assertEqual(self.link.failures, [ConnectionRefusedError])
 
+    def test_an_attempt_forsaken_long_ago_that_succeeds_leaves_the_present_one_alone(self) -> None:
+        """It can still be cancelled."""
+        cancelled: list[Deferred[Any]] = []
+        attempts: list[Deferred[Any]] = [Deferred(), Deferred(cancelled.append)]
+        waiting = iter(attempts)
+        self.endpoint.connect = lambda factory: next(waiting)
+        self.dialer.dial()
+        self.dialer.dial()
+        attempts[0].callback(None)
+        self.dialer.cancel()
+        self.assertEqual(cancelled, [attempts[1]])
+
 
 class RefusalTests(SynchronousTestCase):
     """What is built where no connection is wanted: it ends by itself, on every dialer."""

@@ -16,6 +16,7 @@ from nbclient.delivery.ledger import Ledger
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
+    DeadPath,
     DeliveryUnavailable,
     FrameError,
     FrameTimeout,
@@ -1074,6 +1075,43 @@ class DeliveryTests(LinkTestCase):
     def test_a_dead_path_cannot_be_told_in_less_than_the_kernel_needs(self) -> None:
         error = self.assertRaises(LocalError, ReconnectingFactory, deadAfter=1)
         self.assertIn("deadAfter is at least 2 s, not 1", str(error))
+
+    def test_what_is_written_is_looked_after_until_it_is_answered(self) -> None:
+        looks = iter([False, None, False, True])
+
+        class Path:
+            interval = 1.0
+            limit = 20.0
+
+            def __init__(self, raw: Any, limit: float) -> None:
+                pass
+
+            def look(self, now: float) -> bool | None:
+                return next(looks)
+
+            def died(self) -> bool:
+                return False
+
+            def close(self) -> None:
+                pass
+
+        self.patch(factory, "PathWatch", Path)
+        link, _ = self.ready(deadAfter=20)
+        link.send([b"x"])
+        link.send([b"y"])
+        self.reactor.advance(1)
+        self.reactor.advance(1)
+        self.assertEqual(self.reactor.pending(), [])  # answered: no more looks
+        link.send([b"z"])
+        self.reactor.advance(1)
+        self.reactor.advance(1)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, DeadPath)
+
+    def test_the_end_of_an_old_connections_transport_is_nobodys_reason(self) -> None:
+        link, _ = self.ready()
+        link.transportClosing(object())
+        self.assertIsNone(link.lastReason)
 
     def test_without_a_kernel_to_ask_there_is_nothing_to_watch(self) -> None:
         link, peer = self.ready(deadAfter=10)

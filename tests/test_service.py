@@ -313,3 +313,27 @@ class Restarting(ServiceCase):
         self.successResultOf(stopped)
         self.assertTrue(service.running)
         self.assertEqual(len(self.endpoint.attempts), 2)
+
+
+class RunningTests(ServiceCase):
+    def test_a_link_that_runs_already_is_not_started_again(self) -> None:
+        """Somebody has started the factory by hand, and then comes the service."""
+        service = self.service()
+        service.factory.start(self.endpoint, self.clock)
+        service.startService()
+        self.assertEqual(len(self.endpoint.attempts), 1)
+        self.assertIs(service.factory.state, State.CONNECTING)
+
+    def test_a_start_that_is_taken_back_before_the_stop_is_done_starts_nothing(self) -> None:
+        service = self.service()
+        service.startService()
+        peer = self.endpoint.attempts[-1].accept()
+        peer.stall()
+        service.factory.send([b"x"])
+        service.stopService()
+        service.startService()
+        service.stopService()
+        peer.unstall()
+        self.clock.turn()
+        self.assertIs(service.factory.state, State.STOPPED)
+        self.assertEqual(len(self.endpoint.attempts), 1)
