@@ -310,7 +310,7 @@ class Settings:
     )
     retries: int | None = _option(
         "staying",
-        "give up after this many failed attempts in a row",
+        "after a failed attempt or a loss, try this often in a row, then give up",
         "N",
         values.count,
         says="never give up",
