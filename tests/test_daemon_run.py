@@ -145,6 +145,21 @@ class ProgressTests(JobCase):
         self.assertEqual(drawn, [])
 
 
+class BadFrameTests(JobCase):
+    def test_frames_passed_over_are_told_and_the_status_says_so(self) -> None:
+        self.start("--once", "--max-frame", "5", "--on-bad-frame", "skip")
+        peer = self.connect()
+        peer.send(b"ok\nmuch too long\nand again\nafter\n")
+        peer.close()
+        self.assertEqual(self.printed(), b"ok\nafter\n")
+        outcome = self.outcome()
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("2 of the peer's frames were bad and passed over", outcome.message)
+        told = [line for line in self.log.lines if "bad frames are passed over" in line]
+        self.assertEqual(len(told), 1)
+        self.assertIn("more than the limit of 5", told[0])
+
+
 class JobTests(JobCase):
     """What people do with it."""
 

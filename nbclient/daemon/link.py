@@ -280,9 +280,26 @@ def make_link(
     assert isinstance(link, Link)
     link.log = log
     link.once = settings.once or settings.check
-    if settings.bad_frames is not None:
-        link.rejected = BadFrames(settings.bad_frames, lambda why: log.warn("{why}", why=why))
+    if settings.on_bad_frame == "skip" or settings.bad_frames is not None:
+        link.rejected = _rejecter(settings, log, link.name)
     return link
+
+
+def _rejecter(settings: Settings, log: Logger, name: str) -> Callable[[bytes, PeerError], object]:
+    """What is shown the bad frames: kept where asked for; passed over, the first is told."""
+    told: list[PeerError] = []
+    keep = None
+    if settings.bad_frames is not None:
+        keep = BadFrames(settings.bad_frames, lambda why: log.warn("{why}", why=why))
+
+    def rejected(data: bytes, error: PeerError) -> None:
+        if settings.on_bad_frame == "skip" and not told:
+            told.append(error)
+            log.warn("{link}: bad frames are passed over: {why}", link=name, why=str(error))
+        if keep is not None:
+            keep(data, error)
+
+    return rejected
 
 
 def _backoff(settings: Settings) -> Backoff:

@@ -286,6 +286,9 @@ class Job:
         words = []
         if unsent:
             words.append(f"{_frames(unsent)} not sent")
+        skipped = self.link.stats().skipped
+        if skipped:
+            words.append(f"{skipped} of the peer's frames were bad and passed over")
         if self._outputs.lost:
             words.append(f"{_frames(self._outputs.lost)} not stored")
         if self.link.once and self.link.tails:
