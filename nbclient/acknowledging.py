@@ -7,12 +7,11 @@ the level promises, and what not, is in docs/delivery.md.
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from nbclient.delivery.ledger import CipherMap, Ledger
 from nbclient.errors import DeliveryUnavailable
-from nbclient.tcpinfo import Probe, Settling, supported
+from nbclient.tcpinfo import Probe, Settling, supported, tcp_socket
 
 
 class Acknowledging:
@@ -36,8 +35,8 @@ class Acknowledging:
             raw = transport.transport
             if not hasattr(self._secure, "count"):
                 raise DeliveryUnavailable("TLS was not made by nbclient.endpoints")
-        handle: Any = raw.getHandle() if hasattr(raw, "getHandle") else None
-        if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+        handle = tcp_socket(raw)
+        if handle is None:
             raise DeliveryUnavailable("the connection is not TCP")
         try:
             self.probe = Probe(handle)

@@ -8,11 +8,10 @@ TCP_USER_TIMEOUT alone would do (docs/delivery.md).
 from __future__ import annotations
 
 import contextlib
-import socket
 from typing import Any
 
 from nbclient.liveness import DeadPath
-from nbclient.tcpinfo import CLOSE, Probe, keepalive, supported
+from nbclient.tcpinfo import CLOSE, Probe, keepalive, supported, tcp_socket
 
 
 class PathWatch:
@@ -30,8 +29,8 @@ class PathWatch:
         self.interval: float | None = None
         self._path = DeadPath(limit)
         self._probe: Probe | None = None
-        handle: Any = raw.getHandle() if hasattr(raw, "getHandle") else None
-        if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+        handle = tcp_socket(raw)
+        if handle is None:
             return
         keepalive(handle, limit)
         if supported():

@@ -49,7 +49,7 @@ from nbclient.liveness import SHORTEST, Watch
 from nbclient.observing import LinkObserver
 from nbclient.protocol import FrameProtocol
 from nbclient.pump import Pump
-from nbclient.reasons import explain as explain
+from nbclient.reasons import explain
 from nbclient.states import Action, Event, Machine, State
 from nbclient.talker import Talker
 from nbclient.talking import Answer, Heartbeat, Poll, first_answer

@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -274,6 +274,14 @@ class Settling:
         delay = min(self._delay, left)
         self._delay = min(2 * self._delay, self.LONGEST)
         return delay
+
+
+def tcp_socket(transport: Any) -> socket.socket | None:
+    """The TCP socket of a Twisted transport; None where it has none (UNIX, a fake)."""
+    handle: Any = transport.getHandle() if hasattr(transport, "getHandle") else None
+    if getattr(handle, "family", None) in (socket.AF_INET, socket.AF_INET6):
+        return cast(socket.socket, handle)
+    return None
 
 
 def keepalive(sock: socket.socket, limit: float) -> None:

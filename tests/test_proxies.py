@@ -26,7 +26,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.errors import ConnectTimeout, LocalError, SpecError
-from nbclient.factory import explain
 from nbclient.proxies import (
     Credentials,
     ProxyFailed,
@@ -34,6 +33,7 @@ from nbclient.proxies import (
     via_http_connect,
     via_socks5,
 )
+from nbclient.reasons import explain
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer, ScriptedPeer, every_split
 
 LOGIN = Credentials("joe", "s:cret")

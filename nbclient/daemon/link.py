@@ -23,9 +23,10 @@ from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
 from nbclient.daemon.values import shown
 from nbclient.errors import LocalError, PeerError, SpecError
-from nbclient.factory import ReconnectingFactory, explain
+from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import Framing
 from nbclient.protocol import FrameProtocol
+from nbclient.reasons import explain
 from nbclient.receiving import Result
 from nbclient.terminal import hexdump
 

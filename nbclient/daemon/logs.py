@@ -23,7 +23,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from nbclient.daemon.formats import clock_time
-from nbclient.factory import explain
+from nbclient.reasons import explain
 from nbclient.terminal import visible
 
 NAMESPACE = "nbclient"

@@ -23,7 +23,7 @@ from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress
 from nbclient.daemon.report import report
 from nbclient.errors import GaveUp, LinkError
-from nbclient.factory import explain
+from nbclient.reasons import explain
 from nbclient.states import State
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)
