@@ -243,13 +243,13 @@ def _identity(settings: TLSSettings) -> tuple[tuple[x509.Certificate, ...], Any]
         return (), None
     chain = _certificates("tls-cert", settings.cert)
     if settings.key is None:
-        key = _private_key("tls-cert", settings.cert)
+        field, path, other = "tls-cert", settings.cert, "; tls-key names the file that does"
     else:
-        key = _private_key("tls-key", settings.key)
+        field, path, other = "tls-key", settings.key, ""
+    key = _private_key(field, path, other)
     if chain[0].public_key() != key.public_key():
-        where = settings.key or settings.cert
         raise LocalError(
-            f"tls-key: {where}: this key does not belong to the certificate in {settings.cert}"
+            f"{field}: {path}: this key does not belong to the certificate in {settings.cert}"
         )
     return chain, key
 
@@ -277,19 +277,26 @@ def _certificates(field: str, path: str) -> tuple[x509.Certificate, ...]:
 
 
 def _pem_blocks(field: str, path: str) -> list[bytes]:
-    blocks = _CERTIFICATE.findall(_read(field, path))
+    blocks = _CERTIFICATE.findall(_read(field, path)[0])
     if not blocks:
         raise LocalError(f"{field}: {path}: holds no certificate in PEM form")
     return blocks
 
 
-def _private_key(field: str, path: str) -> Any:
+def _private_key(field: str, path: str, otherwise: str) -> Any:
+    """The key in a file; `otherwise` ends the complaint that there is none."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    data = _read(field, path, secret=True)
+    data, status = _read(field, path)
     if b"PRIVATE KEY-----" not in data:
-        raise LocalError(f"{field}: {path}: holds no private key in PEM form")
+        raise LocalError(f"{field}: {path}: holds no private key in PEM form{otherwise}")
+    # Only now: a certificate may be read by all.
+    if os.name == "posix" and too_open(status.st_mode, status.st_uid, os.geteuid()):
+        mode = stat.S_IMODE(status.st_mode)
+        raise LocalError(
+            f"{field}: {path}: others can read this key (mode {mode:04o}); chmod 600 it"
+        )
     try:
         return load_pem_private_key(data, None)
     except TypeError as error:
@@ -298,18 +305,13 @@ def _private_key(field: str, path: str) -> Any:
         raise LocalError(f"{field}: {path}: the private key in it cannot be read") from error
 
 
-def _read(field: str, path: str, *, secret: bool = False) -> bytes:
+def _read(field: str, path: str) -> tuple[bytes, os.stat_result]:
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading a FIFO would hang, and only work once
+        # Reading a FIFO would hang, and only work once.
+        if not stat.S_ISREG(os.stat(path).st_mode):
             raise LocalError(f"{field}: {path}: is not a regular file")
-        if secret and os.name == "posix" and too_open(status.st_mode, status.st_uid, os.geteuid()):
-            mode = stat.S_IMODE(status.st_mode)
-            raise LocalError(
-                f"{field}: {path}: others can read this key (mode {mode:04o}); chmod 600 it"
-            )
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(), os.fstat(file.fileno())
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise LocalError(f"{field}: {path}: {_why(error)}") from error
 

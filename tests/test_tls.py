@@ -163,6 +163,24 @@ def test_a_certificate_may_be_readable_by_all(certs: Certs, tmp_path: Path) -> N
     TLSSettings(cert=cert, key=certs.client_key).check()
 
 
+def test_a_certificate_without_a_key_beside_it_is_not_blamed_for_its_mode(
+    certs: Certs, tmp_path: Path
+) -> None:
+    cert = write(tmp_path / "client.pem", read(certs.client), 0o644)
+    assert complaint(TLSSettings(cert=cert)) == (
+        f"tls-cert: {cert}: holds no private key in PEM form; tls-key names the file that does"
+    )
+
+
+def test_a_key_that_shares_the_certificates_file_is_blamed_by_that_name(
+    certs: Certs, tmp_path: Path
+) -> None:
+    both = write(tmp_path / "both.pem", read(certs.client) + read(certs.good_key))
+    assert complaint(TLSSettings(cert=both)).startswith(f"tls-cert: {both}: this key does not")
+    Path(both).chmod(0o644)
+    assert complaint(TLSSettings(cert=both)).startswith(f"tls-cert: {both}: others can read")
+
+
 @pytest.mark.parametrize(
     ("mode", "owner", "user", "refused"),
     [
