@@ -5,6 +5,8 @@
     proxy = endpoints.tcp(reactor, "proxy.example", 1080)
     peer = proxies.via_socks5(proxy, "feed.example", 5000)
     secure = endpoints.tls(proxies.via_http_connect(proxy, "feed.example", 443), "feed.example")
+    login = functools.partial(proxies.read_credentials, "/etc/feed/proxy-login")
+    private = proxies.via_socks5(proxy, "feed.example", 5000, login)  # read at each connect
 
 The proxy looks the peer's name up, not this host. A connection counts as made
 when the proxy has said so; from then on the protocol has the transport for
@@ -26,13 +28,14 @@ import base64
 import os
 import stat
 from collections.abc import Callable, Generator
+from functools import partial
 from importlib import import_module
 from typing import Any, cast
 from typing import Protocol as Interface
 
 from attrs import field, frozen
 from twisted.internet.address import HostnameAddress
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectingCancelledError, ConnectionDone, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -67,8 +70,12 @@ class Credentials:
     password: str = field(repr=False)
 
 
+Login = Credentials | Callable[[], Credentials]
+"""A login, or what gives it, asked anew at each connect."""
+
+
 def read_credentials(path: str) -> Credentials:
-    """The login in a file: one line, ``user:password``. Only the password may hold colons.
+    """The login in a file, ``user:password`` on its first line. Only the password may hold colons.
 
     :raises LocalError: it cannot be read, others can read it, or it holds something else.
     """
@@ -87,49 +94,83 @@ def read_credentials(path: str) -> Credentials:
         raise LocalError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the path, or not UTF-8
         raise LocalError(f"{path}: cannot be read ({type(error).__name__})") from error
-    username, colon, password = lines[0].partition(":") if len(lines) == 1 else ("", "", "")
+    username, colon, password = lines[0].partition(":") if lines else ("", "", "")
     if not (username and colon):
-        raise LocalError(f"{path}: is not one line of user:password")
+        raise LocalError(f"{path}: the first line is not user:password")
     return Credentials(username, password)
 
 
 def via_socks5(
-    proxy: IStreamClientEndpoint, host: str, port: int, credentials: Credentials | None = None
+    proxy: IStreamClientEndpoint, host: str, port: int, credentials: Login | None = None
 ) -> IStreamClientEndpoint:
     """An endpoint that connects to a host and port through a SOCKS5 proxy.
 
     :param proxy: where the proxy is; over TCP, a UNIX socket, or TLS.
     :param host: a name, which the proxy looks up, or an IPv4 or IPv6 literal.
     :param port: 1 to 65535.
-    :param credentials: offered beside "no login"; at most 255 bytes each.
+    :param credentials: offered beside "no login"; at most 255 bytes each. What a
+        callable gives is tried at each connect, which fails with what it raises.
     :raises SpecError: an argument is out of its domain.
     :raises LocalError: `socksio` is not installed.
     """
     _need("socksio", "SOCKS5")
     name = _target(host, port)
-    for what in () if credentials is None else (credentials.username, credentials.password):
-        if not 0 < len(what.encode()) <= 255:
-            raise SpecError("SOCKS5 takes a user name and a password of 1 to 255 bytes")
-    return _ProxyEndpoint("socks5", proxy, name, port, lambda: _Socks5(name, port, credentials))
+    return _ProxyEndpoint(
+        "socks5",
+        proxy,
+        name,
+        port,
+        partial(_Socks5, name, port),
+        _login(credentials, _check_socks5),
+    )
 
 
 def via_http_connect(
-    proxy: IStreamClientEndpoint, host: str, port: int, credentials: Credentials | None = None
+    proxy: IStreamClientEndpoint, host: str, port: int, credentials: Login | None = None
 ) -> IStreamClientEndpoint:
     """An endpoint that connects to a host and port through an HTTP proxy.
 
     :param proxy: where the proxy is; over TCP, a UNIX socket, or TLS.
     :param host: a name, which the proxy looks up, or an IPv4 or IPv6 literal.
     :param port: 1 to 65535. Many proxies allow 443 only.
-    :param credentials: sent unasked, as "Basic" (RFC 7617).
+    :param credentials: sent unasked, as "Basic" (RFC 7617); a callable as in `via_socks5`.
     :raises SpecError: an argument is out of its domain.
     :raises LocalError: `h11` is not installed.
     """
     _need("h11", "HTTP CONNECT")
     name = _target(host, port)
-    if credentials is not None and ":" in credentials.username:
+    return _ProxyEndpoint(
+        "http",
+        proxy,
+        name,
+        port,
+        partial(_HTTPConnect, name, port),
+        _login(credentials, _check_http),
+    )
+
+
+def _check_socks5(credentials: Credentials) -> Credentials:
+    for what in (credentials.username, credentials.password):
+        if not 0 < len(what.encode()) <= 255:
+            raise SpecError("SOCKS5 takes a user name and a password of 1 to 255 bytes")
+    return credentials
+
+
+def _check_http(credentials: Credentials) -> Credentials:
+    if ":" in credentials.username:
         raise SpecError("HTTP takes no colon in a user name (RFC 7617)")
-    return _ProxyEndpoint("http", proxy, name, port, lambda: _HTTPConnect(name, port, credentials))
+    return credentials
+
+
+def _login(
+    given: Login | None, check: Callable[[Credentials], Credentials]
+) -> Callable[[], Credentials | None]:
+    """What to ask for the login at each connect; a fixed one is checked now."""
+    if callable(given):
+        return lambda: check(given())
+    if given is not None:
+        check(given)
+    return lambda: given
 
 
 def _need(module: str, what: str) -> Any:
@@ -314,19 +355,25 @@ class _ProxyEndpoint:
         proxy: IStreamClientEndpoint,
         host: str,
         port: int,
-        begin: Callable[[], _Handshake],
+        begin: Callable[[Credentials | None], _Handshake],
+        login: Callable[[], Credentials | None],
     ) -> None:
         self.name = _authority(host, port)
         self._kind = kind
         self._proxy = proxy
         self._address = HostnameAddress(host.encode("ascii"), port)
         self._begin = begin
+        self._login = login
 
     def __repr__(self) -> str:
         return f"<{self._kind} {self.name} via {self._proxy!r}>"
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        tunnels = _TunnelFactory(protocolFactory, self._address, self._begin)
+        try:
+            begin = partial(self._begin, self._login())
+        except Exception:
+            return fail()
+        tunnels = _TunnelFactory(protocolFactory, self._address, begin)
         connecting: Deferred[Any] = self._proxy.connect(cast(IProtocolFactory, tunnels))
         return connecting.addCallbacks(lambda tunnel: tunnel.established, _unreachable)
 

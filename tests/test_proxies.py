@@ -445,6 +445,36 @@ class LinkTests(ProxyCase):
         self.assertTrue(self.peer.aborted)
 
 
+class LoginTests(ProxyCase):
+    """A login that is not fixed: asked for at each connect, before the proxy is bothered."""
+
+    def test_it_is_asked_for_anew_at_each_connect(self) -> None:
+        logins = [Credentials("joe", "old"), Credentials("joe", "new")]
+        endpoint = via_http_connect(self.proxy, "feed", 5000, lambda: logins.pop(0))
+        self.assertEqual(len(logins), 2)
+        for password in (b"old", b"new"):
+            self.dial(endpoint)
+            self.assertIn(base64.b64encode(b"joe:" + password), self.peer.received)
+
+    def test_one_that_cannot_be_had_is_a_failed_attempt(self) -> None:
+        def gone() -> Credentials:
+            raise LocalError("login: no such file")
+
+        done = via_socks5(self.proxy, "feed", 5000, gone).connect(self.maker)
+        self.assertEqual(explain(self.failureResultOf(done)), "login: no such file")
+        self.assertEqual(self.proxy.attempts, [])
+
+    def test_one_that_does_not_fit_is_a_failed_attempt(self) -> None:
+        done = via_socks5(self.proxy, "feed", 5000, lambda: Credentials("joe", "")).connect(
+            self.maker
+        )
+        self.failureResultOf(done, SpecError)
+        done = via_http_connect(self.proxy, "feed", 5000, lambda: Credentials("a:b", "")).connect(
+            self.maker
+        )
+        self.failureResultOf(done, SpecError)
+
+
 class MissingTests(ProxyCase):
     def test_without_the_library_the_extra_is_named(self) -> None:
         for module, via in (("socksio", via_socks5), ("h11", via_http_connect)):
@@ -459,18 +489,19 @@ def private(path: Path, content: bytes) -> str:
     return str(path)
 
 
-def test_credentials_are_one_line_whose_password_may_hold_colons(tmp_path: Path) -> None:
+def test_credentials_are_the_first_line_whose_password_may_hold_colons(tmp_path: Path) -> None:
     assert read_credentials(private(tmp_path / "login", b"joe:s:cret\n")) == LOGIN
     assert read_credentials(private(tmp_path / "open", b"joe:")) == Credentials("joe", "")
+    assert read_credentials(private(tmp_path / "more", b"joe:s:cret\r\n# since May\n")) == LOGIN
 
 
 def test_a_password_does_not_show() -> None:
     assert "cret" not in repr(LOGIN)
 
 
-@pytest.mark.parametrize("content", [b"", b"joe\n", b":x\n", b"joe:x\n\n", b"a:b\nc:d\n"])
+@pytest.mark.parametrize("content", [b"", b"joe\n", b":x\n", b"\njoe:x\n"])
 def test_what_is_no_login_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(LocalError, match="not one line of user:password"):
+    with pytest.raises(LocalError, match="the first line is not user:password"):
         read_credentials(private(tmp_path / "login", content))
 
 
