@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
@@ -216,6 +219,108 @@ def test_a_complaint_names_the_option(words: tuple[str, ...], says: str) -> None
     with pytest.raises(SpecError) as caught:
         make_endpoint(FakeReactor(), shell(*words))
     assert str(caught.value).startswith(says)
+
+
+# -- a proxy ------------------------------------------------------------------------
+
+
+class ProxyTests(SynchronousTestCase):
+    """What is dialled, and said first, when a proxy is asked for."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.proxy = FakeEndpoint(self.reactor)
+        self.asked: list[Any] = []
+        self.patch(module.endpoints, "tcp", self.tcp)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.login = f"{folder.name}/login"
+
+    def tcp(self, reactor: Any, host: str, port: int, **more: Any) -> Any:
+        self.asked.append((host, port, more))
+        return self.proxy
+
+    def write_login(self, text: str) -> None:
+        path = Path(self.login)
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def endpoint(self, *words: str) -> Any:
+        return make_endpoint(self.reactor, shell(*words))
+
+    def dial(self, endpoint: Any) -> tuple[bytes, Deferred[Any]]:
+        """What the proxy hears first."""
+        done: Deferred[Any] = endpoint.connect(Factory.forProtocol(Protocol))
+        self.addCleanup(done.addErrback, lambda failure: None)
+        peer = self.proxy.attempts[-1].accept()
+        self.reactor.turn()
+        return peer.received, done
+
+    def test_the_proxy_is_dialled_as_a_peer_would_be_and_told_the_peers_name(self) -> None:
+        words = ("feed", "5000", "--connect-timeout", "3", "-4", "--bind", "127.0.0.9")
+        endpoint = self.endpoint(*words, "--proxy", "http://gate:3128")
+        more = {"timeout": 3.0, "bind": ("127.0.0.9", 0), "family": "4"}
+        self.assertEqual(self.asked, [("gate", 3128, more)])
+        self.assertTrue(self.dial(endpoint)[0].startswith(b"CONNECT feed:5000 HTTP/1.1\r\n"))
+
+    def test_ipv4_is_for_the_way_to_the_proxy(self) -> None:
+        self.endpoint("::1", "5000", "-4", "--proxy", "socks5://gate:1080")
+
+    def test_the_login_is_read_at_each_connect(self) -> None:
+        self.write_login("joe:old\n")
+        endpoint = self.endpoint(
+            "feed", "5000", "--proxy", "http://gate:3128", "--proxy-auth", self.login
+        )
+        for password in ("old", "new"):
+            self.write_login(f"joe:{password}\n")
+            login = base64.b64encode(f"joe:{password}".encode())
+            self.assertIn(b"Basic " + login + b"\r\n", self.dial(endpoint)[0])
+
+    def test_every_peer_is_reached_through_it(self) -> None:
+        words = ("feed", "5000", "--peer", "spare:5001", "--proxy", "http://gate:3128")
+        link = make_link(shell(*words), DaemonProtocol, framing.lines(), KeptLog(), self.reactor)
+        link.start(self.endpoint(*words), self.reactor)
+        self.proxy.attempts[-1].refuse()
+        self.reactor.advance(1)
+        peer = self.proxy.attempts[-1].accept()
+        self.reactor.turn()
+        self.assertIn(b"CONNECT spare:5001 ", peer.received)
+        self.assertEqual([host for host, *_ in self.asked], ["gate", "gate"])
+        link.stop()
+        self.reactor.advance(30)
+
+    def test_tls_runs_inside_the_tunnel(self) -> None:
+        seen: list[Any] = []
+        self.patch(
+            module.endpoints, "tls", lambda inner, host, *_, **__: seen.append((inner, host))
+        )
+        self.endpoint("feed", "443", "--tls", "--proxy", "http://gate:3128")
+        ((inner, host),) = seen
+        self.assertEqual((inner.name, host), ("feed:443", "feed"))
+
+    def complaint(self, *words: str) -> str:
+        return str(self.assertRaises(LocalError, self.endpoint, *words))
+
+    def test_complaints_name_the_option(self) -> None:
+        socks = ("--proxy", "socks5://gate:1080", "--proxy-auth", self.login)
+        self.assertIn(f"--proxy-auth: {self.login}: No such", self.complaint("h", "1", *socks))
+        self.write_login("joe:")
+        self.assertIn("--proxy-auth: SOCKS5 takes", self.complaint("h", "1", *socks))
+        os.chmod(self.login, 0o644)
+        self.assertIn("others can read this password", self.complaint("h", "1", *socks))
+        self.assertIn("--host: 'a b' is not", self.complaint("a b", "1", *socks[:2]))
+        words = ("h", "1", "--peer", "a b:1", *socks[:2])
+        self.assertIn("--peer: 'a b' is not", self.complaint(*words))
+        self.patch(sys, "modules", {**sys.modules, "socksio": None})
+        self.assertIn("--proxy: SOCKS5 needs socksio", self.complaint("h", "1", *socks[:2]))
+
+    def test_delivered_is_what_was_written(self) -> None:
+        for words, level in (((), "written"), (("--delivery", "written"), "written")):
+            settings = shell("h", "1", "--proxy", "http://gate:3128", *words)
+            link = make_link(settings, DaemonProtocol, framing.lines(), KeptLog(), self.reactor)
+            self.assertEqual(link.delivery, level)
+        link = make_link(shell("h", "1"), DaemonProtocol, framing.lines(), KeptLog(), self.reactor)
+        self.assertEqual(link.delivery, "auto")
 
 
 # -- the link -----------------------------------------------------------------------

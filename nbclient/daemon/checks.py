@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations
 
+from nbclient.daemon import proxy
 from nbclient.daemon.options import SHELL, Given, Settings, misplaced
 from nbclient.daemon.places import ENDLESS, Place
 from nbclient.errors import SpecError
 
-_TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6")
+_TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", "proxy", "proxy-auth")
 _WHERE = (*_TCP, "tls", "unix", "endpoint", "connect-timeout")
 _TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
 _SCRIPT = ("opening", "opening-file", "expect")
@@ -25,10 +26,10 @@ CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("host", ("unix", "endpoint"), "say one place to connect to"),
     ("peer", ("unix", "endpoint"), "say one kind of place to connect to"),
     ("port", ("unix", "endpoint"), "say one place to connect to"),
-    ("unix", ("endpoint", "ipv4", "ipv6", "bind"), "a UNIX socket has none of it"),
+    ("unix", ("endpoint", "ipv4", "ipv6", "bind", "proxy"), "a UNIX socket has none of it"),
     (
         "endpoint",
-        ("ipv4", "ipv6", "bind", "tls", *_TLS),
+        ("ipv4", "ipv6", "bind", "proxy", "tls", *_TLS),
         "the endpoint's own text says how to connect",
     ),
     ("ipv4", ("ipv6",), "leave out both for either"),
@@ -59,6 +60,7 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("tls-key", ("tls-cert",), ""),
     ("wait", ("once",), ""),
     ("failback", ("peer",), ""),
+    ("proxy-auth", ("proxy",), ""),
     ("heartbeat", ("heartbeat-every",), ""),
     ("heartbeat-every", ("heartbeat",), ""),
     ("poll", ("poll-every",), ""),
@@ -87,6 +89,7 @@ def check(settings: Settings, front: str) -> None:
             reason = f" ({why})" if why else ""
             raise SpecError(f"--{name}: needs {_either(needed)}{reason}")
     _check_where(settings)
+    proxy.check(settings)
     _check_data(settings, front)
 
 

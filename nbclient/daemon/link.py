@@ -13,7 +13,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
-from nbclient import endpoints, framing
+from nbclient import endpoints, framing, proxies
 from nbclient.alternatives import alternatives
 from nbclient.backoff import Backoff
 from nbclient.daemon import talk
@@ -197,7 +197,7 @@ def make_endpoint(reactor: Any, settings: Settings) -> Any:
     made = []
     for host, port in peers:
         option = "host" if host == settings.host else "peer"
-        inner = _named(option, partial(_tcp, reactor, settings, host, port))
+        inner = _dialled(reactor, settings, option, host, port)
         made.append(_secured(reactor, settings, inner, host))
     if len(made) == 1:
         return made[0]
@@ -212,6 +212,22 @@ def _secured(reactor: Any, settings: Settings, inner: Any, host: str) -> Any:
     security = _tls_settings(settings)
     _named("tls", security.check)
     return endpoints.tls(inner, host, security, clock=reactor)
+
+
+def _dialled(reactor: Any, settings: Settings, option: str, host: str, port: int) -> Any:
+    """The way to a peer: TCP, or a tunnel through a proxy."""
+    proxy = settings.proxy
+    if proxy is None:
+        return _named(option, partial(_tcp, reactor, settings, host, port))
+    outer = _named("proxy", partial(_tcp, reactor, settings, proxy.host, proxy.port))
+    via = proxies.via_socks5 if proxy.kind == "socks5" else proxies.via_http_connect
+    # A target of no account shows whether the proxy's library is there, and the login fits.
+    _named("proxy", partial(via, outer, "localhost", 1))
+    login = None
+    if settings.proxy_auth is not None:
+        login = partial(proxies.read_credentials, settings.proxy_auth)
+        _named("proxy-auth", lambda: via(outer, "localhost", 1, login()))
+    return _named(option, partial(via, outer, host, port, login))
 
 
 def _tcp(reactor: Any, settings: Settings, host: str, port: int) -> Any:
@@ -269,7 +285,7 @@ def make_link(
         silenceTimeout=settings.silence_timeout,
         frameTimeout=settings.frame_timeout,
         deadAfter=settings.dead_after,
-        delivery=settings.delivery,
+        delivery=_delivery(settings),
         answers=talk.answers(settings),
         heartbeat=talk.heartbeat(settings, chosen),
         poll=talk.poll(settings, chosen),
@@ -301,6 +317,12 @@ def _rejecter(settings: Settings, log: Logger, name: str) -> Callable[[bytes, Pe
             keep(data, error)
 
     return rejected
+
+
+def _delivery(settings: Settings) -> str:
+    """The level to ask for: through a proxy, TCP's acknowledgements are the proxy's."""
+    beyond = settings.proxy is not None and settings.delivery == "auto"
+    return "written" if beyond else settings.delivery
 
 
 def _backoff(settings: Settings) -> Backoff:

@@ -15,6 +15,8 @@ from attrs import field, fields, frozen
 
 from nbclient.daemon import places, values
 from nbclient.daemon.places import Place
+from nbclient.daemon.proxy import Proxy
+from nbclient.daemon.proxy import parse as parse_proxy
 from nbclient.framing.spec import KNOWN, SKIPPING
 
 SHELL = "python -m nbclient"
@@ -143,6 +145,20 @@ class Settings:
     ipv6: bool = _option("where", "IPv6 only", short="6")
     bind: tuple[str, int] | None = _option(
         "where", "the local address to connect from", "ADDR[:PORT]", values.local_address
+    )
+    proxy: Proxy | None = _option(  # noqa: RUF009 (a field, not a default)
+        "where",
+        "reach the peer through this proxy: socks5://H:P, or http://H:P (CONNECT); it looks the"
+        " peer's name up, and --bind, -4 and -6 are for the way to it; delivery is written",
+        "URL",
+        parse_proxy,
+    )
+    proxy_auth: str | None = _option(
+        "where",
+        "the login for the proxy: user:password on the first line of this file, which nobody else"
+        " may read; it is read at each connect",
+        "FILE",
+        values.path,
     )
     tls: bool = _option("where", "TLS, verified, 1.2 or newer")
     tls_ca: str | None = _option(
