@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from nbclient.daemon import twistd
 from nbclient.daemon.options import TWISTD
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.twistd import JobService, TwistdOptions, exit_with, leave, make_service
+from nbclient.errors import LocalError
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog, around, daemon
 
@@ -192,9 +194,31 @@ class MakeServiceTests(SynchronousTestCase):
         return options
 
     def test_it_opens_nothing(self) -> None:
-        service = make_service(self.options("--output", "/nonexistent/x"))
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        service = make_service(self.options("--output", f"{folder}/x"))
         self.assertIsInstance(service, JobService)
         self.assertEqual(self.reactor.attempts, [])
+        self.assertEqual(list(folder.iterdir()), [])
+
+    def test_what_is_bound_to_fail_is_told_while_somebody_reads_it(self) -> None:
+        for words in (("--input", "/nonexistent/x"), ("--output", "/nonexistent/x")):
+            with pytest.raises(SystemExit) as caught:
+                make_service(self.options(*words))
+            self.assertEqual(caught.value.code, 2)
+
+    def test_in_the_background_it_hands_what_fails_back_to_twistd(self) -> None:
+        statuses: list[int] = []
+        self.patch(twistd, "exit_with", statuses.append)
+        for nodaemon in (0, 1):
+            words = ("--output", "/nonexistent/x")
+            service = make_service(self.options(*words, rundir="/srv", nodaemon=nodaemon))
+            if nodaemon:
+                service.startService()
+            else:
+                with pytest.raises(LocalError, match=r"^--output: /nonexistent/x: no such file"):
+                    service.startService()
+        self.assertEqual(statuses, [2, 2])
 
     def test_it_puts_the_reactor_on_the_monotonic_clock_if_it_can(self) -> None:
         warned: list[str] = []

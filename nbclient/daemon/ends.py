@@ -74,7 +74,7 @@ class Ends:
         try:
             source = self._source(place)
         except (OSError, LocalError) as error:
-            raise LocalError(f"--input: {_why(place, error)}") from None
+            raise LocalError(f"--input: {why(place, error)}") from None
         outputs = [self._output(place, shape) for place, shape in self._plan.targets]
         if isinstance(source, Coprocess):
             outputs.append(source)
@@ -132,9 +132,7 @@ class Ends:
         return self._endless(place, tail.read, tail.stop)
 
     def _coprocess(self, place: Place) -> Coprocess:
-        words = command(place.path)
-        if shutil.which(words[0]) is None:
-            raise LocalError(f"exec: {shown(words[0])}: command not found")
+        words = program(place)
         name = f"exec:{shown(words[0])}"  # the arguments are nobody's business
         return Coprocess(
             name,
@@ -152,7 +150,7 @@ class Ends:
         try:
             return self._opened(place, shape)
         except (OSError, LocalError) as error:
-            raise LocalError(f"--output: {_why(place, error)}") from None
+            raise LocalError(f"--output: {why(place, error)}") from None
 
     def _opened(self, place: Place, shape: Format) -> Output:
         if place.kind == "none":
@@ -227,5 +225,17 @@ class Ends:
                 raise LocalError(f"listen: {error}") from None
 
 
-def _why(place: Place, error: Exception) -> str:
+def program(place: Place) -> list[str]:
+    """The words of a command that can be run.
+
+    :raises LocalError: there is no such program.
+    """
+    words = command(place.path)
+    if shutil.which(words[0]) is None:
+        raise LocalError(f"exec: {shown(words[0])}: command not found")
+    return words
+
+
+def why(place: Place, error: Exception) -> str:
+    """What is wrong with a place, in one line."""
     return f"{place.path}: {os_reason(error)}" if isinstance(error, OSError) else str(error)

@@ -12,6 +12,7 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
+from nbclient.daemon.beforehand import look_at
 from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
 from nbclient.daemon.commandline import refuse
@@ -26,6 +27,9 @@ from nbclient.errors import LocalError
 def make_service(options: TwistdOptions) -> IService:
     """The service that these options describe.
 
+    What can be known to fail is said here, where somebody still reads stderr:
+    twistd goes into the background next.
+
     :raises SystemExit: status 2, after one line on stderr.
     """
     from twisted.internet import reactor
@@ -36,9 +40,12 @@ def make_service(options: TwistdOptions) -> IService:
         log.warn("timers are set already, the reactor stays on the time of day")
     try:
         plan = None if _moves(options) else _plan(reactor, settings)
+        if plan is not None:
+            look_at(plan.source, [place for place, _ in plan.targets])
     except LocalError as error:
         refuse(str(error))
-    return JobService(reactor, settings, plan, log)
+    parent: Any = options.parent or {}
+    return JobService(reactor, settings, plan, log, unseen=not parent.get("nodaemon", True))
 
 
 def _moves(options: TwistdOptions) -> bool:
@@ -55,9 +62,20 @@ class JobService(Service):
     """Runs one job; when it ends by itself, so does the process, with its status.
 
     :param plan: None where it can only be made once the service starts.
+    :param unseen: it starts in the background, where the exit status and stderr
+        are no longer the caller's; what a service raises at its start, twistd
+        hands back.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, plan: Plan | None, log: Logger) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        plan: Plan | None,
+        log: Logger,
+        unseen: bool = False,
+    ) -> None:
+        self._unseen = unseen
         self._reactor = reactor
         self._settings = settings
         self._plan = plan
@@ -76,7 +94,10 @@ class JobService(Service):
         )
 
     def startService(self) -> None:
-        """Open everything and begin; nothing was opened before."""
+        """Open everything and begin; nothing was opened before.
+
+        :raises LocalError: that failed, in the background.
+        """
         super().startService()
         try:
             plan = self._plan or _plan(self._reactor, self._settings)
@@ -84,6 +105,8 @@ class JobService(Service):
             over = job.start()
         except LocalError as error:
             self._finished(Outcome(USAGE, str(error)))
+            if self._unseen:
+                raise
             return
         self._job = job
         over.addCallback(self._finished)

@@ -536,14 +536,27 @@ def test_twistd_refuses_a_wrong_usage_in_one_line(twistd: Run, tmp_path: Path) -
     for words, says in [
         (["--host", "h", "--port", "x"], b"nbclient: --port: 'x' is not a port number\n"),
         (["--host", "h", "--port", "1", "--framing", "x"], b"nbclient: --framing: unknown"),
+        (["--host", "h", "--port", "1", "--output", "./no/out"], b"nbclient: --output: ./no/out: "),
     ]:
         program = twistd("-n", "nbclient", *words)
         assert program.end() == 2
         assert program.err.startswith(says)
         assert (program.err.count(b"\n"), program.out) == (1, b"")
-    program = twistd("-n", "nbclient", "--host", "h", "--port", "1", "--output", "./no/out")
+
+
+def test_twistd_in_the_background_says_what_is_wrong_before_it_goes_there(
+    twistd: Run, tmp_path: Path
+) -> None:
+    program = twistd("nbclient", "--host", "h", "--port", "1", "--input", "./no/in")
     assert program.end() == 2
-    assert b"--output: ./no/out: no such file or directory" in program.out
+    assert program.err == b"nbclient: --input: ./no/in: no such file or directory\n"
+    # What only its start can tell, twistd hands back in its own words.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"listen:127.0.0.1:{taken.getsockname()[1]}"
+        program = twistd("nbclient", "--host", "h", "--port", "1", "--output", place)
+        assert program.end() == 1
+    assert b"listen: cannot listen at 127.0.0.1:" in program.err
+    until(lambda: not (tmp_path / "twistd.pid").exists())
 
 
 def test_twistd_in_the_background_stores_what_comes(

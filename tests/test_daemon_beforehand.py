@@ -1,0 +1,99 @@
+"""What is bound to fail is found before a daemon goes where nobody sees it, and nothing is made."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from nbclient.daemon import beforehand, places
+from nbclient.daemon.beforehand import look_at
+from nbclient.daemon.places import Place
+from nbclient.errors import LocalError
+
+NONE = Place("none")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder with a file, a fifo and a socket in it."""
+    (tmp_path / "file").write_bytes(b"kept")
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("none", "none"),
+        ("-", "-"),
+        ("none", "log"),
+        ("file:@/file", "file:@/file"),
+        ("file:/dev/null", "file:/dev/null"),
+        ("tail:@/file", "file:@/new"),
+        ("tail:@/new", "file:@/new/%Y/x"),
+        ("fifo:@/fifo", "fifo:@/fifo"),
+        ("fifo:@/new", "fifo:@/new"),
+        ("listen:@/new", "listen:127.0.0.1:0"),
+        ("exec:sh -c true", "udp:127.0.0.1:9"),
+    ],
+)
+def test_what_can_be_opened_is_let_pass_and_nothing_is_made(
+    here: Path, source: str, target: str
+) -> None:
+    before = sorted(here.iterdir())
+    look_at(
+        places.source(source.replace("@", str(here))),
+        [NONE, places.target(target.replace("@", str(here)))],
+    )
+    assert sorted(here.iterdir()) == before
+    assert (here / "file").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("file:@/no", "@/no: no such file or directory"),
+        ("file:@", "@: is a directory"),
+        ("file:@/fifo", "@/fifo: not a regular file"),
+        ("tail:@", "@: is a directory"),
+        ("fifo:@/file", "@/file: not a fifo"),
+        ("fifo:@/no/fifo", "@/no/fifo: no such file or directory"),
+        ("listen:@/no/socket", "@/no/socket: no such file or directory"),
+        ("exec:no-such-program -x", "exec: no-such-program: command not found"),
+    ],
+)
+def test_an_input_that_cannot_be_opened_is_named(here: Path, source: str, says: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        look_at(places.source(source.replace("@", str(here))), [])
+    assert str(caught.value) == f"--input: {says.replace('@', str(here))}"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("file:@/no/out", "@/no/out: no such file or directory"),
+        ("file:@/file/out", "@/file/out: not a directory"),
+        ("file:@", "@: is a directory"),
+        ("file:@/fifo", "@/fifo: not a regular file"),
+        ("fifo:@/file", "@/file: not a fifo"),
+        ("fifo:@/file/fifo", "@/file/fifo: not a directory"),
+        ("listen:@/file/socket", "@/file/socket: not a directory"),
+    ],
+)
+def test_an_output_that_cannot_be_opened_is_named(here: Path, target: str, says: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        look_at(NONE, [NONE, places.target(target.replace("@", str(here)))])
+    assert str(caught.value) == f"--output: {says.replace('@', str(here))}"
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beforehand.os, "access", lambda path, mode: path != str(here))
+    with pytest.raises(LocalError, match=f"^--output: {here}/new: permission denied$"):
+        look_at(NONE, [Place("file", f"{here}/new")])
