@@ -80,6 +80,53 @@ def test_a_port_says_its_range() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("feed.example", "feed.example"),
+        ("feed.example.", "feed.example."),
+        ("my_service-1", "my_service-1"),
+        ("bücher.example", "bücher.example"),
+        ("127.1", "127.1"),
+        ("a" * 63, "a" * 63),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+    ],
+)
+def test_a_host_is_a_name_or_an_address_and_brackets_are_only_around_it(
+    value: str, host: str
+) -> None:
+    assert values.host(value) == host
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("", "must not be empty"),
+        ("[feed.example]", "'[feed.example]': there is no IPv6 address in the brackets"),
+        ("[127.0.0.1]", "'[127.0.0.1]': there is no IPv6 address in the brackets"),
+        ("[]", "'[]': there is no IPv6 address in the brackets"),
+        ("feed.example:5000", "'feed.example:5000' is no name or address (the port has its own"),
+        ("::1::", "'::1::' is no name or address (the port"),
+        ("tcp://feed.example", "'tcp://feed.example' is no name or address"),
+        ("me@feed.example", "'me@feed.example' is no name or address"),
+        ("a b", "'a b' is no name or address"),
+        ("a\n", "is no name or address"),
+        ("a\x1b[2J", "is no name or address"),
+        ("a..b", "'a..b' is no name or address"),
+        (".", "'.' is no name or address"),
+        ("a" * 64, "is no name or address"),
+        ("a." * 128, "is no name or address"),
+        ("\udcff", "is no name or address"),
+    ],
+)
+def test_what_no_name_server_could_know_is_no_host(value: str, why: str) -> None:
+    """A daemon would ask for it for ever."""
+    assert why in refused(values.host, value)
+
+
+@pytest.mark.parametrize(
     ("value", "address"),
     [
         ("127.0.0.1", ("127.0.0.1", 0)),

@@ -6,12 +6,14 @@ option's name: ``--port: 70000 is out of range (1 to 65535)``.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable
 
 from nbclient.errors import SpecError
 from nbclient.liveness import SHORTEST
+from nbclient.resolver import ascii_name
 from nbclient.talking import Answer
 
 SHOWN = 80
@@ -19,6 +21,9 @@ SHOWN = 80
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _LONGEST = 10 * 366 * 86400.0
+# Systems take more than letters and digits; an address of the web is none, though.
+_LABEL = r"[!-\-0-?A-Z^-~]{1,63}"
+_NAME = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?")
 
 
 def shown(text: str) -> str:
@@ -118,6 +123,37 @@ def port(value: str) -> int:
     if len(value) > 9 or not 1 <= int(value) <= 65535:
         raise SpecError(f"{shown(value)} is out of range (1 to 65535)")
     return int(value)
+
+
+def host(value: str) -> str:
+    """A name or an address to connect to; an IPv6 address may stand in brackets.
+
+    :return: without the brackets.
+    :raises SpecError: no name server and no system could make anything of it.
+    """
+    bracketed = re.fullmatch(r"\[(.*)\]", text(value), re.DOTALL)
+    bare = value if bracketed is None else bracketed[1]
+    if _is_ipv6(bare):
+        return bare
+    if bracketed is not None:
+        raise SpecError(f"{shown(value)!r}: there is no IPv6 address in the brackets")
+    if ":" in value and "/" not in value:
+        raise SpecError(f"{shown(value)!r} is no name or address (the port has its own place)")
+    try:
+        name = ascii_name(value)
+    except UnicodeError:
+        name = ""
+    if len(name) > 254 or not _NAME.fullmatch(name):
+        raise SpecError(f"{shown(value)!r} is no name or address")
+    return value
+
+
+def _is_ipv6(value: str) -> bool:
+    try:
+        ipaddress.IPv6Address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def local_address(value: str) -> tuple[str, int]:
