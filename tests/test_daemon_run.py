@@ -107,6 +107,55 @@ class JobCase(SynchronousTestCase):
         return self.outcome().status
 
 
+class TellingTests(JobCase):
+    """What is in the log unasked."""
+
+    def told(self, words: str) -> list[str]:
+        return [line for line in self.log.lines if words in line]
+
+    def test_the_level_of_delivery_is_told_at_the_first_connection(self) -> None:
+        job = self.start("--retry-initial", "1")
+        self.connect().close()
+        self.assertEqual(len(self.told("h:1: delivery: written (a frame")), 1)
+        self.turn()
+        self.reactor.advance(1)
+        self.connect()
+        self.assertEqual(job.link.stats().readies, 2)
+        self.assertEqual(len(self.told("(a frame counts")), 1)
+        job.stop()
+        self.reactor.advance(30)
+        self.status()
+
+    def test_another_level_is_told_again(self) -> None:
+        """The peer may be another one by then, reached in another way."""
+        job = self.start("--retry-initial", "1")
+        levels = iter(["tcp", "written"])
+        stats = job.link.stats
+        self.patch(job.link, "stats", lambda: evolve(stats(), delivery=next(levels)))
+        self.connect().close()
+        self.turn()
+        self.reactor.advance(1)
+        self.connect()
+        self.assertEqual(len(self.told("delivery: tcp (a frame")), 1)
+        self.assertEqual(len(self.told("delivery: written (a frame")), 1)
+        self.patch(job.link, "stats", stats)
+        job.stop()
+        self.reactor.advance(30)
+        self.status()
+
+    def test_a_link_that_only_receives_and_that_nobody_watches_is_warned_once(self) -> None:
+        job = self.start("--input", "none", "--dead-after", "off", "--retry-initial", "1")
+        self.assertEqual(len(self.told("h:1: a dead peer would not be noticed")), 1)
+        self.connect().close()
+        self.turn()
+        self.reactor.advance(1)
+        self.connect()
+        self.assertEqual(len(self.told("a dead peer")), 1)
+        job.stop()
+        self.reactor.advance(30)
+        self.status()
+
+
 class ProgressTests(JobCase):
     """A file on its way, and somebody who watches."""
 
@@ -474,8 +523,23 @@ class JobTests(JobCase):
         self.reactor.advance(0.5)
         peer.send(b"ok\n")
         self.assertEqual(self.status(), 0)
-        self.assertEqual(self.shown, ["connected: 192.0.2.1:1", "ready: after 0.500 s"])
+        self.assertEqual(
+            self.shown,
+            [
+                "connected: 192.0.2.1:1",
+                "ready: after 0.500 s",
+                "delivery: written (a frame counts as delivered when it was handed to the system)",
+            ],
+        )
         self.assertEqual(len(self.endpoint.attempts), 1)
+
+    def test_a_check_says_through_which_proxy(self) -> None:
+        self.start("--check", "--proxy", "http://gate:3128")
+        self.connect()
+        self.assertEqual(self.status(), 0)
+        through = "through: http://gate:3128, which has connected us to the peer"
+        self.assertEqual(self.shown[1], through)
+        self.assertIn("the proxy acknowledges", self.shown[-1])
 
     def test_a_check_that_fails_is_status_three(self) -> None:
         self.start("--check", "--expect", "ok")

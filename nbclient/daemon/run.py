@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient import endpoints
+from nbclient.daemon import advice
 from nbclient.daemon.demo import INTRODUCTION, DemoFeed
 from nbclient.daemon.ends import Ends
 from nbclient.daemon.inputs import Source
@@ -78,6 +79,7 @@ class Job:
         self._was_up = False  # the link was ready when it was told to stop
         self._unwanted = False  # nobody reads standard output any more
         self._signal = 0
+        self._told = ""  # of delivery, last
 
     # -- the start -------------------------------------------------------------------
 
@@ -113,6 +115,9 @@ class Job:
             source.start()
         if self._progress is not None:
             self._progress.start()
+        missing = advice.unwatched(self._settings, self._plan)
+        if missing:
+            self._log.warn("{link}: {why}", link=link.name, why=missing)
         self._began = self._reactor.seconds()
         # Last: an attempt may fail, and with it the job end, before this returns.
         link.start(self._endpoint(), self._reactor)
@@ -138,6 +143,18 @@ class Job:
             self._log.info("{link}: connecting", link=self.link.name)
         elif new is State.OPENING and self._plan.script:
             self._log.info("{link}: connected", link=self.link.name)
+        elif new is State.READY:
+            self._tell_delivery()
+
+    def _tell_delivery(self) -> None:
+        """The level in force, at the first connection, and when another one has another."""
+        told = self._delivery()
+        if told != self._told:
+            self._told = told
+            self._log.info("{link}: delivery: {told}", link=self.link.name, told=told)
+
+    def _delivery(self) -> str:
+        return advice.delivery(self.link.stats().delivery, self._settings)
 
     def _when(self, event: Deferred[Any], then: Callable[[Any], object]) -> None:
         """Call `then` at an event of the link; where the link ends first, its end says why."""
@@ -175,7 +192,11 @@ class Job:
 
     def _report(self, connection: Any) -> None:
         """--check: the link is ready."""
-        for line in report(connection, self._reactor.seconds() - self._began):
+        where, *lines = report(connection, self._reactor.seconds() - self._began)
+        if self._settings.proxy is not None:
+            lines.insert(0, f"through: {self._settings.proxy}, which has connected us to the peer")
+        lines.append(f"delivery: {self._delivery()}")
+        for line in (where, *lines):
             self._around.show(line)
         self._end(Outcome(FINISHED))
 

@@ -212,7 +212,7 @@ def test_once_sends_its_input_and_prints_the_answer(serve: Serve, run: Run) -> N
     program.type(b"hello\nlast")
     assert program.end() == 0
     assert program.out == b"hello\nlast\n"
-    assert program.err.count(b"\n") == 3
+    assert program.err.count(b"\n") == 4
 
 
 def test_a_file_goes_through_unharmed_in_both_directions(
