@@ -7,14 +7,20 @@ hand from the RFCs, and then the peer takes the very same connection over.
 from __future__ import annotations
 
 import atexit
+import os
 import re
 import shutil
+import socket
+import sys
 import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import ssl
+from twisted.internet.defer import gatherResults
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
@@ -26,6 +32,7 @@ from tests.certs import Certs, make_certs
 from tests.conformance.dialers import DialerConformance, Server, reactor, until
 
 LOGIN = Credentials("joe", "s:cret")
+ROOT = str(Path(__file__).parent.parent.parent)
 
 
 @cache
@@ -92,7 +99,10 @@ class SOCKS5Doorman(Doorman):
             self.say(b"\5\0")
         target = yield re.compile(b"\5\1\0\3.([a-z.]+)(..)", re.DOTALL)
         self.house.asked.append((target[1], int.from_bytes(target[2], "big")))
-        self.say(b"\5" + self.house.verdict + b"\0\1\0\0\0\0\0\0")
+        verdict = b"\4" if target[1] in self.house.unreachable else self.house.verdict
+        self.say(b"\5" + verdict + b"\0\1\0\0\0\0\0\0")
+        if verdict != b"\0":
+            yield re.compile(b"nothing more")
 
 
 class HTTPDoorman(Doorman):
@@ -112,6 +122,7 @@ class House(Factory):
         self.peers = peers
         self.asked: list[tuple[bytes, int]] = []
         self.verdict = b"\0"
+        self.unreachable: set[bytes] = set()
 
     def buildProtocol(self, addr: Any) -> Doorman:
         built = self.doorman()
@@ -256,3 +267,92 @@ class EndToEndTests(TestCase):
         await until(lambda: self.server.last.gone)
         await link.stop()
         await until(lambda: all(peer.gone for peer in first.connections))
+
+
+class CommandLineTests(TestCase):
+    """`python -m nbclient` through a proxy, as people run it."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.server = Server()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def serve(self, doorman: type[Doorman], peers: Any = None) -> tuple[House, str]:
+        """A proxy, and its host and port as in a URL."""
+        house = House(doorman, peers or self.server)
+        port = reactor.listenTCP(0, house, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return house, f"127.0.0.1:{port.getHost().port}"
+
+    def login(self, text: str) -> str:
+        path = Path(self.folder) / text.replace(":", "-")
+        path.write_text(f"{text}\n")
+        path.chmod(0o600)
+        return str(path)
+
+    def run_client(self, *words: str) -> Any:
+        """Its output, its log in lines, and its status."""
+        done: Any = getProcessOutputAndValue(
+            sys.executable,
+            ["-m", "nbclient", *words],
+            env={**os.environ, "PYTHONPATH": ROOT},
+            path=ROOT,
+        )
+        return done.addCallback(lambda ended: (ended[0], ended[1].decode().splitlines(), ended[2]))
+
+    async def test_the_next_peer_is_reached_through_the_proxy_too(self) -> None:
+        house, where = self.serve(SOCKS5Doorman)
+        house.unreachable = {b"feed.example"}
+
+        def greet(peer: Any) -> None:
+            peer.transport.write(b"hello\n")
+            peer.transport.loseConnection()
+
+        self.server.greet = greet
+        words = ["feed.example", "5000", "--peer", "spare.example:5001", "--input", "none"]
+        words += ["--retry-initial", "0.01", "--retries", "1", "--proxy", f"socks5://{where}"]
+        out, log, status = await self.run_client(*words, "--proxy-auth", self.login("joe:s:cret"))
+        self.assertEqual((out[:6], status), (b"hello\n", 3), log)
+        self.assertEqual(house.asked[:2], [(b"feed.example", 5000), (b"spare.example", 5001)])
+        said = "\n".join(log)
+        self.assertIn("the proxy cannot connect to feed.example:5000: host unreachable", said)
+        self.assertIn("delivery: written (handed to the system; what is acknowledged, the", said)
+        self.assertIn("a dead peer would not be noticed, --dead-after ends at the proxy", said)
+
+    async def test_a_check_of_tls_inside_a_tunnel(self) -> None:
+        house, where = self.serve(HTTPDoorman, over_tls(self.server))
+        words = ["localhost", "443", "--tls", "--tls-ca", str(certs().ca), "--check"]
+        out, log, status = await self.run_client(*words, "--proxy", f"http://{where}")
+        self.assertEqual(status, 0, log)
+        self.assertEqual(house.asked, [(b"localhost", 443)])
+        lines = out.decode().splitlines()
+        self.assertEqual(lines[0], f"connected: {where}")
+        self.assertIn(f"through: http://{where}, which has connected us", lines[1])
+        self.assertIn("security: TLSv1.3", lines[2])
+
+    async def test_whatever_a_proxy_does_not_do_is_one_line(self) -> None:
+        house, refusing = self.serve(SOCKS5Doorman)
+        house.verdict = b"\2"
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            dead = f"127.0.0.1:{taken.getsockname()[1]}"
+        wrong = ("--proxy-auth", self.login("joe:wrong!"))
+        cases: dict[tuple[str, ...], str] = {
+            (f"socks5://{refusing}", *wrong): "the proxy refused the login",
+            (f"http://{dead}",): "the proxy cannot be reached: connection refused",
+            (f"socks5://{refusing}",): "the proxy cannot connect to feed.example:5000: connection"
+            " not allowed by ruleset",
+        }
+        runs = [
+            self.run_client("feed.example", "5000", "--input", "none", "--once", "--proxy", *words)
+            for words in cases
+        ]
+        for said, (out, log, status) in zip(cases.values(), await gatherResults(runs), strict=True):
+            self.assertEqual((out, status), (b"", 3), log)
+            self.assertEqual(
+                [line.partition(" ")[2] for line in log if said in line],
+                [f"feed.example:5000: gave up after 1 attempt: {said}"],
+                log,
+            )
