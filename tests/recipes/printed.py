@@ -27,6 +27,8 @@ _MARKED = re.compile(
     r"```\w+\n(?P<text>.*?)^```$",
     re.M | re.S,
 )
+# What SIGTERM ends is the program; the shell waits for it, as an operator's does.
+_SHELL = "trap : TERM; . ./recipe.sh"
 _NEEDS = re.compile(r"^<!-- needs: (?P<name>[a-z0-9]+) (?P<path>\S+) -->$", re.M)
 
 
@@ -96,9 +98,10 @@ class Cook(Child):
             shutil.copy(needed, folder)
         for file, text in recipe.files.items():
             (folder / file).write_text(text, "utf-8")
+        (folder / "recipe.sh").write_text(recipe.command, "utf-8")
         environment = {"PATH": f"{_programs(folder)}:{os.environ['PATH']}", **values}
         assignments = [f"{variable}={value}" for variable, value in environment.items()]
-        super().__init__(["env", *assignments, "sh", "-c", recipe.command], cwd=folder)
+        super().__init__(["env", *assignments, "sh", "-c", _SHELL], cwd=folder)
 
     def kill(self) -> None:
         """All of it, at once."""
@@ -106,11 +109,13 @@ class Cook(Child):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
 
-    def stop(self) -> str:
-        """As an operator does, by SIGTERM to all of it; what was on standard error."""
+    def stop(self) -> int:
+        """By SIGTERM to all of it, as systemd does; the exit status, as the shell says it."""
         os.killpg(self.process.pid, signal.SIGTERM)
-        self.wait()
-        return self.err.end()
+        return self.wait()
+
+    def __enter__(self) -> Cook:
+        return self
 
 
 def _programs(folder: Path) -> Path:
