@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -142,6 +143,17 @@ class Child:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def wait_until(happened: Callable[[], object], timeout: float = PATIENCE) -> None:
+    """Look again and again.
+
+    :raises AssertionError: it has not happened in time.
+    """
+    deadline = time.monotonic() + timeout
+    while not happened():
+        assert time.monotonic() < deadline, "it has not happened"
+        time.sleep(0.02)
 
 
 def python(*arguments: str) -> list[str]:

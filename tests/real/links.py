@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -82,6 +83,14 @@ class RealServerTestCase(TestCase):
         self.addCleanup(link.stop)
         link.start(endpoint, reactor)
         return link
+
+    async def eventually(self, happened: Callable[[], object]) -> None:
+        """Look again and again until it has happened."""
+        for _ in range(round(PATIENCE / 0.02)):
+            if happened():
+                return
+            await deferLater(reactor, 0.02)
+        self.fail("it has not happened")
 
     async def check_carried_on(self, link: Link, losses: int = 1) -> None:
         """The counters after `losses` outages, the link being up again."""

@@ -7,11 +7,13 @@ program nor the attempt's own end can come to sit on it.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +23,35 @@ from unittest import SkipTest
 from tests.certs import Certs
 from tests.real.children import PATIENCE, leash
 
+HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
+SYSTEM_PYTHON = "/usr/bin/python3"
+"""The one that Debian's packages of Python modules are for."""
+
+
+def installed(program: str) -> str:
+    """Its path.
+
+    :raises SkipTest: it is not installed.
+    """
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if path is None:
+        raise SkipTest(f"{program} is not installed")
+    return path
+
+
+@functools.cache
+def python_with(module: str, package: str) -> str:
+    """A Python that has the module: this one, or the system's.
+
+    :param package: where to get it, for the reason of a skip.
+    :raises SkipTest: none has it.
+    """
+    for python in filter(os.path.exists, (sys.executable, SYSTEM_PYTHON)):
+        tried = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return python
+    raise SkipTest(f"no Python has the module {module} ({package})")
 
 
 class Server:
@@ -34,16 +64,20 @@ class Server:
     program: str
 
     def __init__(self, folder: Path) -> None:
-        path = shutil.which(self.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        if path is None:
-            raise SkipTest(f"{self.program} is not installed")
-        self.path = path
+        self.command = self.find()
         self.folder = folder
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind((HOST, 0))
         self.port: int = self._reserved.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
+
+    def find(self) -> Sequence[str]:
+        """The command, without its arguments.
+
+        :raises SkipTest: there is none.
+        """
+        return [installed(self.program)]
 
     def arguments(self) -> Sequence[str]:
         """Of the command line."""
@@ -53,7 +87,7 @@ class Server:
         """Start it, and wait until it listens."""
         with open(self.folder / f"{self.program}.log", "ab") as log:
             self._process = subprocess.Popen(
-                [*leash(), self.path, *self.arguments()],
+                [*leash(), *self.command, *self.arguments()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -134,9 +168,13 @@ class Redis(Server):
 
 
 class Ngircd(Server):
-    """ngircd, an IRC server that asks nobody who its clients are."""
+    """ngircd, an IRC server that asks nobody who its clients are.
+
+    :ivar ping_first: a client is not welcomed before it has answered a PING.
+    """
 
     program = "ngircd"
+    ping_first = False
 
     def arguments(self) -> Sequence[str]:
         config = self.folder / "ngircd.conf"
@@ -146,8 +184,119 @@ class Ngircd(Server):
             f"ServerUID = {os.getuid()}\nServerGID = {os.getgid()}\n"
             "[Limits]\nMaxConnectionsIP = 0\n"
             "[Options]\nDNS = no\nIdent = no\nPAM = no\nSyslogFacility = local1\n"
+            f"RequireAuthPing = {'yes' if self.ping_first else 'no'}\n"
         )
         return ["--nodaemon", "--config", str(config)]
+
+
+class Rsyslogd(Server):
+    """rsyslogd, which takes octet-counted messages and keeps each as a line of `kept`."""
+
+    program = "rsyslogd"
+
+    @property
+    def kept(self) -> Path:
+        """The messages, as they came."""
+        return self.folder / "messages"
+
+    def arguments(self) -> Sequence[str]:
+        config = self.folder / "rsyslog.conf"
+        config.write_text(
+            'module(load="imtcp")\n'
+            'template(name="as it came" type="string" string="%rawmsg%\\n")\n'
+            'ruleset(name="keep") {\n'
+            f'  action(type="omfile" file="{self.kept}" template="as it came")\n'
+            "}\n"
+            f'input(type="imtcp" address="{HOST}" port="{self.port}" ruleset="keep")\n'
+        )
+        return ["-n", "-f", str(config), "-i", str(self.folder / "rsyslogd.pid")]
+
+
+class Gpsd(Server):
+    """gpsd with a receiver that plays track.nmea over and over, 25 epochs a second.
+
+    The receiver is of gpsfake's own parts (`gps.fake`): the program itself comes
+    with a desktop, and would start and end gpsd as it likes. It stays while gpsd
+    is killed and restarted, as a receiver does.
+
+    gpsd leaves shared memory behind when it is killed, and tells whoever reads
+    the system's that it knows the time: so it gets memory of its own.
+    """
+
+    program = "gpsd"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        receiver = [python_with("gps.fake", "python3-gps"), str(HERE / "receiver.py")]
+        self._receiver = subprocess.Popen(
+            [*leash(), *receiver, str(HERE / "track.nmea"), "0.02"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._receiver.stdout is not None
+        self.device = self._receiver.stdout.readline().decode().strip()
+        assert self.device, "the receiver has ended"
+
+    def find(self) -> Sequence[str]:
+        return [*apart(), installed(self.program)]
+
+    def arguments(self) -> Sequence[str]:
+        # Speed and parity are told, since finding them out takes a second.
+        told = ("-s", "4800", "-f", "8N1")
+        return ["-N", "-n", "-p", "-b", *told, "-S", str(self.port), self.device]
+
+    def close(self) -> None:
+        super().close()
+        self._receiver.kill()
+        self._receiver.wait(PATIENCE)
+        assert self._receiver.stdout is not None
+        self._receiver.stdout.close()
+
+
+@functools.cache
+def apart() -> Sequence[str]:
+    """What gives a program System V shared memory of its own, and takes root's rights from it.
+
+    :raises SkipTest: it is not to be had here.
+    """
+    if os.geteuid() == 0:
+        nobody = ("--reuid", "65534", "--regid", "65534", "--clear-groups")
+        command = [installed("unshare"), "--ipc", installed("setpriv"), *nobody, *leash()[1:]]
+    else:
+        command = [installed("unshare"), "--user", "--ipc"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        raise SkipTest("gpsd is to have shared memory of its own, and cannot")
+    return command
+
+
+class MLLPServer(Server):
+    """The server of the module `hl7`; the identifiers of what it accepted are lines of `kept`."""
+
+    program = "serve_mllp.py"
+
+    @property
+    def kept(self) -> Path:
+        """A line for each message: its control identifier."""
+        return self.folder / "accepted"
+
+    def find(self) -> Sequence[str]:
+        return [python_with("hl7.mllp", "python3-hl7"), str(HERE / self.program)]
+
+    def arguments(self) -> Sequence[str]:
+        return [HOST, str(self.port), str(self.kept)]
+
+
+class ModbusServer(Server):
+    """The server of the module `pyModbusTCP`, whose first two registers are 17 and 4711."""
+
+    program = "serve_modbus.py"
+
+    def find(self) -> Sequence[str]:
+        return [python_with("pyModbusTCP.server", "pyModbusTCP"), str(HERE / self.program)]
+
+    def arguments(self) -> Sequence[str]:
+        return [HOST, str(self.port)]
 
 
 class TLSServer(Server):
