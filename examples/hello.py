@@ -5,13 +5,14 @@
 What it teaches: one connection is a subclass of `FrameProtocol`. Nothing here
 waits: `connectionReady` is called when the connection can be written to,
 `frameReceived` when something arrived. With ``retries=0`` the link does not
-dial again, so that it ends with its connection, and `lastReason` says why.
+dial again, so that it gives up with its connection, and `lastReason` says why;
+stopped by us (Ctrl-C), it has not given up.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -25,7 +26,13 @@ from nbclient.terminal import escape
 
 USAGE = "usage: hello.py [HOST PORT]"
 
-say = partial(print, flush=True)
+
+def say(text: str) -> None:
+    """Print a line; without a reader (``| head`` has left), end without a word."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os._exit(0)
 
 
 class Hello(FrameProtocol):
@@ -46,8 +53,11 @@ async def main(reactor: Any, host: str = "localhost", port: str = "12345") -> No
     except SpecError as error:
         say(f"Error: {error}")
         raise SystemExit(1) from None
-    await link.whenStopped()
-    assert link.lastReason is not None
+    reactor.addSystemEventTrigger("before", "shutdown", link.stop)
+    gave_up = await link.whenStopped()
+    if gave_up is None or link.lastReason is None:
+        say("Client stopped.")
+        return
     if not link.lastReason.check(ConnectionDone):
         say(f"Error: {explain(link.lastReason)}")
         raise SystemExit(1)

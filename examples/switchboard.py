@@ -37,6 +37,10 @@ from nbclient.terminal import escape
 USAGE = "usage: switchboard.py HOST:PORT [HOST:PORT ...]"
 
 
+def lines(number: int) -> str:
+    return f"{number} line{'' if number == 1 else 's'}"
+
+
 class Line(FrameProtocol):
     framing = framing.lines()
 
@@ -70,7 +74,7 @@ class Extension(ReconnectingFactory):
     def describe(self) -> None:
         stats = self.stats()
         self.say(
-            f"{stats.name} {stats.state.name} for {stats.since:.0f} s, {stats.frames_in} lines in,"
+            f"{stats.name} {stats.state.name} for {stats.since:.0f} s, {lines(stats.frames_in)} in,"
             f" {stats.frames_out} out, {stats.outbox.waiting} waiting"
         )
 
@@ -128,7 +132,7 @@ class Switchboard(LineOnlyReceiver):
         for link in self.links:
             unsent = link.stats().outbox.abandoned
             if unsent:
-                link.say(f"{unsent} lines were not sent")
+                link.say(f"not sent: {lines(unsent)}")
         self.transport.loseConnection()
         return self.closed
 

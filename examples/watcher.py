@@ -11,6 +11,7 @@ change of a link's state.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from typing import Any
@@ -27,7 +28,13 @@ from nbclient.terminal import escape
 
 USAGE = "usage: watcher.py HOST PORT [HOST PORT ...]"
 
-say = partial(print, flush=True)
+
+def say(text: str) -> None:
+    """Print a line; without a reader (``| head`` has left), end without a word."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os._exit(0)
 
 
 class Watched(FrameProtocol):

@@ -7,8 +7,9 @@ import pty
 import re
 import socket
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,66 @@ def test_hello_says_what_went_wrong_when_the_connection_is_reset(
     assert re.search(r"^Error: the connection was lost", child.out.end(), re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["hello.py", "receive.py"])
+def test_ctrl_c_is_no_error(stack: ExitStack, peer: Peer, name: str) -> None:
+    child = stack.enter_context(Child(example(name, "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    connection.sendall(b"x")
+    child.out.expect("^Received: x$")
+    child.interrupt()
+    assert child.wait() == 0
+    assert "Error" not in child.out.end()
+    assert child.out.text.endswith("Client stopped.\n") is (name == "hello.py")
+    assert child.err.end() == ""
+    while connection.recv(100):  # closed in good order, not reset
+        pass
+
+
+@pytest.mark.parametrize("name", ["hello.py", "receive.py"])
+def test_ctrl_c_while_connecting_is_no_error_either(
+    stack: ExitStack, peer: Peer, name: str
+) -> None:
+    """Nobody accepts: the queue of the listening socket is full, and SYNs are dropped."""
+    peer.listener.listen(0)
+    for _ in range(3):
+        waiting = stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(peer.listener.getsockname())
+    before = connecting(peer.port)
+    child = stack.enter_context(Child(example(name, "127.0.0.1", peer.port)))
+    end = time.monotonic() + PATIENCE
+    while connecting(peer.port) == before and time.monotonic() < end:
+        time.sleep(0.01)
+    child.interrupt()
+    assert child.wait() == 0
+    assert child.err.end() == ""
+    assert "Error" not in child.out.end()
+
+
+def connecting(port: str) -> int:
+    """How many sockets have sent a SYN to the port and heard nothing."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return sum(row[2].endswith(f":{int(port):04X}") and row[3] == "02" for row in rows)
+
+
+@pytest.mark.parametrize("name", ["hello.py", "receive.py", "watcher.py"])
+def test_a_reader_that_has_left_is_no_error(stack: ExitStack, peer: Peer, name: str) -> None:
+    """As with ``| head -1``."""
+    child = stack.enter_context(
+        Child(["sh", "-c", '"$@" | head -1', "sh", *example(name, "127.0.0.1", peer.port)])
+    )
+    connection = peer.accept()
+    connection.sendall(b"one")
+    child.out.expect(".")
+    with suppress(OSError):  # until it has noticed
+        while child.process.poll() is None:
+            connection.sendall(b"more")
+            time.sleep(0.01)
+    assert child.wait() == 0
+    assert child.out.end().count("\n") == 1
+    assert child.err.end() == ""
+
+
 # receive.py
 
 
@@ -147,6 +208,21 @@ def test_receive_says_what_went_wrong(stack: ExitStack, closed_port: str) -> Non
     child = stack.enter_context(Child(example("receive.py", "127.0.0.1", closed_port)))
     assert child.wait() == 1
     assert child.out.end() == "Error: gave up after 1 attempt: connection refused\n"
+
+
+def test_receive_says_what_ended_the_connection_if_it_was_no_end(
+    stack: ExitStack, peer: Peer
+) -> None:
+    child = stack.enter_context(Child(example("receive.py", "127.0.0.1", peer.port)))
+    connection = peer.accept()
+    connection.sendall(b"one")
+    child.out.expect("^Received: one$")
+    reset(connection)
+    assert child.wait() == 1
+    assert child.out.end().splitlines()[1:] == [
+        "Error: the connection was lost (reset, or a write failed)"
+    ]
+    assert child.err.end() == ""
 
 
 # watcher.py
@@ -239,7 +315,7 @@ def test_switchboard_sends_what_is_typed_to_all_or_to_one(stack: ExitStack, peer
     # What the peer has not acknowledged yet still waits, for a moment.
     child.type("?\n")
     child.out.expect(r"^\[1\] .* READY for \d+ s, 0 lines in, 1 out, [01] waiting$")
-    child.out.expect(r"^\[2\] .* READY for \d+ s, 1 lines in, 2 out, [0-2] waiting$")
+    child.out.expect(r"^\[2\] .* READY for \d+ s, 1 line in, 2 out, [0-2] waiting$")
     child.hang_up()
     assert child.wait() == 0
     assert child.err.end() == ""
@@ -280,7 +356,7 @@ def test_switchboard_says_how_much_was_not_sent(stack: ExitStack, closed_port: s
     child.out.expect(r"^\[1\] .*: connection refused; trying again$")
     child.type("one\ntwo\n")
     child.hang_up()
-    child.out.expect(r"^\[1\] 2 lines were not sent$")
+    child.out.expect(r"^\[1\] not sent: 2 lines$")
     assert child.wait() == 0
 
 
