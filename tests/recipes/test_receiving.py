@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from functools import reduce
 
-from tests.recipes.peers import HOST, Bench, Wire, eventually
+from tests.recipes.peers import HOST, Bench, Peer, Wire, eventually
 
 PASSED_OVER = 1
 """The exit status where something was left out, if only noise."""
@@ -52,3 +53,67 @@ def test_ais_reaches_three_programs_and_a_file_whole_and_in_order(bench: Bench) 
     assert cook.stop() == PASSED_OVER
     assert programs[2].rest().replace(ship(0), b"") == good
     assert bench.files("ais-*.nmea").replace(ship(0), b"") == good
+
+
+def beast(kind: bytes, body: bytes) -> bytes:
+    """A message as a Beast sends it."""
+    return b"\x1a" + kind + body.replace(b"\x1a", b"\x1a\x1a")
+
+
+def plane(number: int) -> bytes:
+    """A long message whose time is full of 0x1A."""
+    return beast(
+        b"3", b"\x1a" * 5 + bytes([number, 0x80]) + b"\x8d4840d6202cc371c32ce0"[:13] + b"\x1a"
+    )
+
+
+def test_beast_relays_every_message_though_both_sides_restart(bench: Bench) -> None:
+    """What is damaged or a receiver's own business stays out; nothing else does."""
+    peer, aggregator = bench.peer(), bench.peer()
+    bench.cook("beast", HOST=HOST, PORT=peer.port, TO_HOST=HOST, TO_PORT=aggregator.port)
+    receiver, site = peer.accept(), aggregator.accept()
+
+    def relays(*numbers: int) -> bool:
+        good = b"".join(plane(number) for number in numbers)
+        return site.exactly(len(good)) == good
+
+    receiver.send(plane(1)[5:] + plane(2) + beast(b"4", bytes(21)) + plane(3))
+    assert relays(2, 3)
+    receiver.send(plane(4)[:9])
+    receiver.reset()
+    receiver = peer.accept()
+    receiver.send(plane(5) + plane(6))
+    assert relays(5, 6)
+    site.reset()
+    receiver.send(b"".join(map(plane, range(7, 40))))
+    site = aggregator.accept()
+    assert relays(*range(7, 40))
+
+
+def watched(peer: Peer) -> Wire:
+    """A connection on which gpsd was asked for JSON, and said so."""
+    gpsd = peer.accept()
+    gpsd.send(b'{"class":"VERSION","release":"3.22","proto_major":3,"proto_minor":14}\r\n')
+    # A request ends with a semicolon; gpsd takes the line's end with it.
+    assert gpsd.until(b"\n").rstrip(b"\r") == b'?WATCH={"enable":true,"json":true};'
+    gpsd.send(b'{"class":"DEVICES","devices":[{"path":"/dev/ttyS0"}]}\r\n')
+    gpsd.send(b'{"class":"WATCH","enable":true,"json":true,"nmea":false}\r\n')
+    return gpsd
+
+
+def test_gpsd_reports_into_a_file_and_is_asked_again_after_a_restart(bench: Bench) -> None:
+    peer = bench.peer()
+    cook = bench.cook("gpsd", HOST=HOST, PORT=peer.port)
+
+    def positions() -> list[float]:
+        told = map(json.loads, bench.files("gps-*.json").splitlines())
+        return [report["lat"] for report in told if report["class"] == "TPV"]
+
+    gpsd = watched(peer)
+    gpsd.send(b'{"class":"TPV","mode":3,"lat":46.5}\r\n{"class":"TPV","mode":3,"lat":46.6}\r\n')
+    eventually(lambda: positions() == [46.5, 46.6], "the first positions")
+    gpsd.close()
+    watched(peer).send(b'{"class":"TPV","mode":3,"lat":46.7}\r\n')
+    eventually(lambda: positions() == [46.5, 46.6, 46.7], "the position after the restart")
+    assert cook.stop() == ENDED
+    assert bench.files("gps-*.json").count(b'"WATCH"') == 2
