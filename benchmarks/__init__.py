@@ -1,0 +1,1 @@
+"""How fast nbclient is beside what people would pick instead: ``python -m benchmarks``."""
