@@ -7,6 +7,7 @@ import pty
 import re
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -173,19 +174,27 @@ def connecting(port: str) -> int:
 @pytest.mark.parametrize("name", ["hello.py", "receive.py", "watcher.py"])
 def test_a_reader_that_has_left_is_no_error(stack: ExitStack, peer: Peer, name: str) -> None:
     """As with ``| head -1``."""
-    child = stack.enter_context(
-        Child(["sh", "-c", '"$@" | head -1', "sh", *example(name, "127.0.0.1", peer.port)])
+    process = stack.enter_context(
+        subprocess.Popen(
+            example(name, "127.0.0.1", peer.port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
     )
+    stack.callback(process.kill)
+    assert process.stdout is not None
+    assert process.stderr is not None
     connection = peer.accept()
     connection.sendall(b"one")
-    child.out.expect(".")
+    assert process.stdout.readline()
+    process.stdout.close()
     with suppress(OSError):  # until it has noticed
-        while child.process.poll() is None:
+        while process.poll() is None:
             connection.sendall(b"more")
             time.sleep(0.01)
-    assert child.wait() == 0
-    assert child.out.end().count("\n") == 1
-    assert child.err.end() == ""
+    assert process.wait(PATIENCE) == 0
+    assert process.stderr.read() == b""
 
 
 # receive.py
