@@ -100,6 +100,30 @@ class DeadPath(LinkError):
         self.seconds = seconds
 
 
+class FrameRejected(PeerError):
+    """The peer's application answered that it does not take a frame.
+
+    :ivar answer: what it said, at most the first 80 bytes.
+    """
+
+    SHOWN = 80
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = bytes(answer[: self.SHOWN])
+        super().__init__(f"the peer rejected a frame: {self.answer!r}")
+
+
+class ReplyTimeout(PeerError):
+    """The peer's application did not answer a frame in time.
+
+    :ivar seconds: the limit that passed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the peer did not answer a frame within {seconds:g} s")
+        self.seconds = seconds
+
+
 class OpeningFailed(PeerError):
     """The opening (login, greeting) did not come to its end."""
 
@@ -137,6 +161,22 @@ class GaveUp(LinkError):
         noun = "attempt" if attempts == 1 else "attempts"
         super().__init__(f"gave up after {attempts} {noun}: {reason}")
         self.attempts = attempts
+
+
+class Rejected(GaveUp):
+    """The link was ended because the peer rejected a frame.
+
+    :ivar answer: what the peer said, at most the first 80 bytes.
+    """
+
+    def __init__(self, cause: FrameRejected) -> None:
+        LinkError.__init__(self, str(cause))
+        self.attempts = 0
+        self.answer = cause.answer
+
+
+class LinkDown(LinkError):
+    """There is no connection now, and frames are not to be kept for the next one."""
 
 
 class DeliveryUnavailable(LocalError):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
@@ -31,25 +30,33 @@ from nbclient.acknowledging import Acknowledging
 from nbclient.backoff import Backoff
 from nbclient.deadpath import PathWatch
 from nbclient.delivery.outbox import Outbox, OutboxStats
+from nbclient.delivery.replies import Reply, Says
 from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
     DeadPath,
     DeliveryUnavailable,
+    FrameRejected,
     FrameTimeout,
     GaveUp,
+    LinkDown,
+    LinkError,
     LinkStopped,
     LocalError,
     OpeningFailed,
+    Rejected,
+    ReplyTimeout,
     SilenceTimeout,
 )
 from nbclient.framing import Framing
 from nbclient.liveness import SHORTEST, Watch
 from nbclient.observing import LinkObserver
 from nbclient.protocol import FrameProtocol
-from nbclient.pump import Pump
+from nbclient.pump import Pump, Rules
 from nbclient.reasons import explain
+from nbclient.replying import Replying
+from nbclient.spooling import Cursor
 from nbclient.states import Action, Event, Machine, State
 from nbclient.talker import Talker
 from nbclient.talking import Answer, Heartbeat, Poll, first_answer
@@ -58,8 +65,11 @@ from nbclient.tcpinfo import Settling
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""
 
-LEVELS = ("auto", "written", "tcp")
+LEVELS = ("auto", "written", "tcp", "reply")
 """Levels of delivery, see docs/delivery.md."""
+
+WHEN_DOWN = ("queue", "refuse")
+"""What becomes of frames while the link is not ready."""
 
 ACK_FIRST = 0.01
 ACK_LONGEST = 0.1
@@ -72,6 +82,8 @@ ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
 
 if TYPE_CHECKING:
+    from nbclient.delivery.spool import Spool  # not every Python has SQLite
+
     _ClientFactory = ClientFactory[FrameProtocol]
 else:  # generic at run time only since Twisted 25
     _ClientFactory = ClientFactory
@@ -139,7 +151,20 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     :param delivery: ``written``: a frame counts as delivered when it was handed
         to the transport; ``tcp``: when the peer's kernel acknowledged it, and
         what was not is sent again, whole, in order, on the next connection;
-        ``auto``: ``tcp`` where it can be had, else ``written``.
+        ``auto``: ``tcp`` where it can be had, else ``written``; ``reply``: when
+        the peer's application answered.
+    :param reply: how it answers, for the level ``reply``; by default every
+        frame of the peer is an answer, in turn.
+    :param onReject: what becomes of a frame that the peer's answer rejects:
+        ``stop`` the link, ``retry`` after the back-off, ``set-aside``.
+    :param maxAttempts: a frame is set aside when the connection was lost so
+        often with it the first of those sent, and none acknowledged. None: never.
+    :param maxAge: frames older than this are dropped, seconds. None: never.
+    :param whenFull: what becomes of frames when there is no room: ``wait``
+        (`send` stays unfired), ``refuse`` (it fails), ``drop-oldest``.
+    :param whenDown: while the link is not ready, ``queue`` frames, or ``refuse`` them.
+    :param spool: keeps frames on disk, see `nbclient.spooling.open_spool`;
+        `send` fires when they are stored. The link does not close it.
     :param name: what logs call the link; by default the peer's address.
     :param wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
     :param clock: an `IReactorTime`; by default the connector's reactor, or the
@@ -173,6 +198,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         sendGap: float = 0.0,
         outboxBytes: int = OUTBOX_BYTES,
         delivery: str = "auto",
+        reply: Reply | None = None,
+        onReject: str = "stop",
+        maxAttempts: int | None = None,
+        maxAge: float | None = None,
+        whenFull: str = "wait",
+        whenDown: str = "queue",
+        spool: Spool | None = None,
         name: str | None = None,
         wiretap: Callable[[Literal["in", "out"], bytes], None] | None = None,
         clock: IReactorTime | None = None,
@@ -190,17 +222,25 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if delivery not in LEVELS:
             raise LocalError(f"delivery is one of {', '.join(LEVELS)}, not {delivery!r}")
         self.delivery = delivery
+        if reply is not None and delivery != "reply":
+            raise LocalError(f"reply is of no use at delivery {delivery!r}")
+        self.reply = Reply() if reply is None and delivery == "reply" else reply
+        if whenDown not in WHEN_DOWN:
+            raise LocalError(f"whenDown is one of {', '.join(WHEN_DOWN)}, not {whenDown!r}")
+        self.whenDown = whenDown
+        self.rules = Rules(whenFull, maxAge, maxAttempts, onReject)
         if deadAfter is not None and deadAfter < SHORTEST:
             raise LocalError(f"deadAfter is at least {SHORTEST:g} s, not {deadAfter:g}")
         self.deadAfter = deadAfter
         self.answers = tuple(answers)
         self.heartbeat = heartbeat
         self.poll = poll
-        self._pump = Pump(outboxBytes, sendGap)
         self._random = random
         self._clock: Any = clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
+        self._pump = Pump(outboxBytes, sendGap, self.rules, spool, self._now)
+        self._spooled = spool is not None
         self._machine = Machine(self._perform, self._changed)
         self._since = self._now()
         self._dialer: Dialer | None = None
@@ -211,6 +251,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._pathTimer: IDelayedCall | None = None
         self._acks: Acknowledging | None = None
         self._ackTimer: IDelayedCall | None = None
+        self._replying: Replying | None = None
         self._silence: Watch | None = None
         self._partial: Watch | None = None
         self._attempts = 0
@@ -257,6 +298,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._clock = _globalReactor() if clock is None else clock
         self.name = self.name or _describeEndpoint(endpoint)
         self._dialer = EndpointDialer(endpoint, self)
+        self._pump.begin(self._clock)
         self._machine.handle(Event.START)
 
     def stop(self) -> Deferred[None]:
@@ -308,25 +350,31 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             return fail(self._stopReason())
         return self._pump.drained()
 
-    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+    def send(self, frames: Sequence[bytes], cursor: Cursor | None = None) -> Deferred[None]:
         """Accept frames for the peer: kept while the link is down, in order.
 
-        :return: fires when all of them are in the outbox, which is the moment
-            to offer more. Fails with `FrameError` (a frame the framing cannot
-            carry; none of them was accepted), `OutboxFull` (more waits for
-            room already than the outbox holds) or `LinkStopped`. Cancelling
+        :param cursor: name and value of where their input stands now, stored
+            with them: needs a spool.
+        :return: fires when all of them are in the outbox, and stored where
+            there is a spool, which is the moment to offer more. Fails with
+            `FrameError` (a frame that cannot be carried, or not be answered;
+            none of them was accepted), `OutboxFull` (more waits for room
+            already than the outbox holds, or waiting is not wanted), `SpoolError`
+            (the disk did not take them), `LinkDown` or `LinkStopped`. Cancelling
             withdraws what was not accepted yet.
         """
         try:
             frames = _asFrames(frames)
+            if cursor is not None and not self._spooled:
+                raise LocalError("a cursor needs a spool to be stored in")
         except LocalError:
             return fail(Failure())
         self.outbox.counters.offered += len(frames)
         try:
             self._refuseUnsendable(frames)
-        except (LocalError, LinkStopped):
+        except (LocalError, LinkError):
             return self._pump.refuse(frames, Failure())
-        return self._pump.offer(frames)
+        return self._pump.offer(frames, cursor)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Be told of each change of state: old, new, and why, or None.
@@ -359,7 +407,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             bytes_out=bytesOut,
             skipped=skipped,
             delivery=self._level,
-            outbox=self.outbox.stats(),
+            outbox=self._pump.stats(),
         )
 
     # -- what Twisted calls ------------------------------------------------------
@@ -377,6 +425,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 self._clock = cast(Any, connector).reactor
             self.name = self.name or _describeAddress(connector.getDestination())
             self._dialer = ConnectorDialer(connector, self)
+            self._pump.begin(self._clock)
         self._machine.handle(Event.DIALLED)  # ignored where the machine dialled itself
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -417,7 +466,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     # -- what the connection tells (LinkObserver) ----------------------------------
 
     def transportMade(self, connection: Any) -> None:
-        if connection is self.connection and self.delivery != "written":
+        if connection is self.connection and self.delivery in ("auto", "tcp"):
             try:
                 self._acks = Acknowledging(connection.transport, connection.secure)
             except DeliveryUnavailable as error:
@@ -458,6 +507,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._report(connection, Event.LOST, reason)
 
     def connectionSettled(self, connection: Any) -> None:
+        if connection is self.connection and self._replying is not None:
+            # Only now: among the last that arrived may have been answers.
+            self._replying = None
+            self._pump.rewind(self._endedHere)
         if self._acks is None:
             self._report(connection, Event.SETTLED)
 
@@ -528,12 +581,17 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 self.connection, self.heartbeat, self.poll, self._clock, self._now, self._label()
             )
             self.connection.wrote = self._wrote
-        self._pump.attach(
-            self.connection, None if self._acks is None else self._expectAcks, self._clock
-        )
+        if self.reply is not None:
+            self._replying = Replying(
+                self.reply, self._answered, self._unanswered, self._clock, self._now
+            )
+        tracked = None if self._acks is None else self._expectAcks
+        self._pump.attach(self.connection, tracked, self._replying)
 
     def _retire(self) -> None:
         self._pump.detach()
+        if self._replying is not None:
+            self._replying.stop()
         talker, self._talker = self._talker, None
         if talker is not None:
             talker.stop()
@@ -576,7 +634,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 "{link}: lost; the application still works on what arrived", link=self._label()
             )
         if self._acks is None:
-            self._rewind()
+            if self._replying is None:
+                self._rewind()
         else:
             self._stopLooking()
             limit = 0.0 if self.connection.aborted else self.closeTimeout
@@ -623,6 +682,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         """The level of delivery in force, or asked for while there is no connection."""
         if self.connection is None:
             return self.delivery
+        if self.reply is not None:
+            return "reply"
         return "written" if self._acks is None else "tcp"
 
     def _withoutAcknowledgements(self, connection: Any, error: DeliveryUnavailable) -> None:
@@ -667,9 +728,40 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _rewind(self) -> None:
         """What was not acknowledged is sent again; go on when the application is done, too."""
-        self._pump.rewind()
+        self._pump.rewind(self._endedHere)
         if self.connection is None or self.connection.settled:
             self._machine.handle(Event.SETTLED)
+
+    @property
+    def _endedHere(self) -> bool:
+        """Whether this side wanted the connection to end: no frame can be the reason."""
+        return self._machine.stopping or self._hurry
+
+    # -- answers -------------------------------------------------------------------------
+
+    def _look(self, frame: bytes) -> bytes | None:
+        """See a frame before the application does; what to send by ourselves."""
+        if self._replying is not None:
+            self._replying.heard(frame)
+        return first_answer(self.answers, frame)
+
+    def _answered(self, seq: int, says: Says, answer: bytes) -> None:
+        if says is Says.TAKEN:
+            self._pump.answered(seq)
+        elif not self._pump.rejected(seq, answer):
+            self._rejected(FrameRejected(answer))
+
+    def _rejected(self, why: FrameRejected) -> None:
+        if self.rules.on_reject == "retry":
+            self._drop(why)
+            return
+        self._blame(Failure(why))
+        self._verdict = Rejected(why)
+        self.log.error("{link}: {why}", link=self._label(), why=str(why))
+        self._machine.handle(Event.STOP)
+
+    def _unanswered(self) -> None:
+        self._drop(ReplyTimeout(cast(float, cast(Reply, self.reply).timeout)))
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -678,6 +770,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if self._acks is not None:
             self._acks.probe.close()
             self._acks = None
+        self._replying = None
         self._forget()
         self._stopWatches()
         self._attempts = 0
@@ -805,7 +898,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         framing = self._framing()
         if framing is None:
             raise LocalError(f"{self._label()} has no framing: it cannot send frames")
+        if self.whenDown == "refuse" and self.state is not State.READY:
+            raise LinkDown(f"{self._label()} is not connected: nothing is kept for later")
         framing.check(frames)
+        if self.reply is not None and self.reply.key is not None:
+            for frame in frames:
+                self.reply.check(frame)
 
     def _framing(self) -> Framing | None:
         if self.state is State.READY:  # the opening may have changed it
@@ -837,8 +935,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise LocalError(f"{type(connection).__name__} has no framing: set the class attribute")
         if self.wiretap is not None:
             connection.wiretap = self.wiretap
-        if self.answers:
-            connection.answerBy(partial(first_answer, self.answers))
+        if self.answers or self.reply is not None:
+            connection.answerBy(self._look)
         connection.join(self)
         self.connection = connection
 

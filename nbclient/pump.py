@@ -6,75 +6,169 @@ fills, and the Deferred of `Pump.offer` stays unfired until there is room.
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import define
-from twisted.internet.defer import Deferred, fail, succeed
+from attrs import evolve, field, frozen
+from attrs.validators import ge, gt, in_, optional
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient.delivery.outbox import Outbox
-from nbclient.errors import FrameError, OutboxFull
+from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
+from nbclient.delivery.outbox import Outbox, OutboxStats
+from nbclient.errors import FrameError
+from nbclient.replying import Replying
+from nbclient.spooling import Cursor, Spooling
+from nbclient.terminal import printable
+
+if TYPE_CHECKING:  # not every Python has SQLite, and most links need none
+    from nbclient.delivery.spool import Spool
 
 PUMP_BYTES = 64 * 1024
 """What is handed to a connection at a time: Twisted's own high-water mark."""
 
+POISON = 3
+"""So many times in vain, and a frame is suspected of being the reason."""
 
-@define(eq=False)
-class _Sender:
-    """A batch that waits for room."""
+SHOWN = 80
+"""Most bytes of an answer that are repeated."""
 
-    frames: Sequence[bytes]
-    size: int
-    accepted: Deferred[None]
+INSTANT = 0.001
+"""Less than this is no time left, seconds."""
+
+ON_REJECT = ("stop", "retry", "set-aside")
+"""What becomes of a frame that the peer rejects."""
+
+
+@frozen
+class Rules:
+    """When frames are given up, and what is done for want of room.
+
+    :ivar when_full: ``wait``: `send` stays unfired until there is room;
+        ``refuse``: it fails; ``drop-oldest``: frames not in flight are dropped.
+    :ivar max_age: frames older than this are not sent any more, seconds; None: none is too old.
+    :ivar max_attempts: a frame is set aside after so many times in vain: the
+        connection was lost before the peer acknowledged anything, or it
+        rejected the frame. None: it is tried for ever.
+    :ivar on_reject: ``stop`` ends the link; ``retry`` drops the connection and
+        sends the frame again after the back-off; ``set-aside`` sends it no more.
+    """
+
+    when_full: str = field(default="wait", validator=in_(WHEN_FULL))
+    max_age: float | None = field(default=None, validator=optional(gt(0)))
+    max_attempts: int | None = field(default=None, validator=optional(ge(1)))
+    on_reject: str = field(default="stop", validator=in_(ON_REJECT))
+
+
+RULES = Rules()
 
 
 class Pump:
     """Owns the outbox and everybody who waits for it.
 
-    :param limit: bound of the outbox, bytes; as much again may wait for room.
+    :param limit: bound of the outbox in memory, bytes; as much again may wait for room.
     :param gap: seconds at least between two frames; 0: as fast as they go.
+    :param spool: keeps the frames on disk.
+    :param now: seconds on a monotonic scale.
+    :param wall: the time of day, seconds since the epoch.
     """
 
     log = Logger(namespace="nbclient")
 
-    def __init__(self, limit: int, gap: float = 0.0) -> None:
+    def __init__(
+        self,
+        limit: int,
+        gap: float = 0.0,
+        rules: Rules = RULES,
+        spool: Spool | None = None,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.outbox = Outbox(limit)
+        self._rules = rules
+        self._now = now
+        self._wall = wall
         self._connection: Any = None
         self._tracked: Callable[[], None] | None = None
+        self._replying: Replying | None = None
+        self._progress = False  # something was acknowledged on this connection
         self._busy = False
         self._gap = gap
         self._clock: Any = None
         self._gapTimer: IDelayedCall | None = None
-        # Made when first needed: most links never wait.
-        self._senders: deque[_Sender] | None = None
-        self._sendersSize = 0
+        self._ageTimer: IDelayedCall | None = None
         self._drains: list[Deferred[None]] = []
+        self._spooling: Spooling | None = None
+        if spool is None:
+            self._admission = Admission(self.outbox, rules.when_full, now)
+        else:
+            self._spooling = Spooling(spool, self.outbox, self._stored, now, wall)
+            self._admission = SpoolAdmission(self.outbox, rules.when_full, now, self._spooling)
+
+    # -- the link ------------------------------------------------------------------------
+
+    def begin(self, clock: Any) -> None:
+        """The link runs.
+
+        :param clock: an `IReactorTime`.
+        """
+        self._clock = clock
+        if self._spooling is not None:
+            self._spooling.clock = clock
+        self._watchAge()
+
+    def end(self, reason: Failure) -> None:
+        """The link has stopped: nothing that waits will be sent."""
+        self.detach()
+        self._stopWatchingAge()
+        self._clock = None
+        if self._spooling is None:
+            self.outbox.abandon()
+        else:  # what waits is on the disk; another start goes on with it
+            self.outbox.rewind()
+            self._spooling.stop()
+        self._admission.end(reason)
+        while self._drains:
+            self._drains.pop(0).errback(reason)
+
+    def stats(self) -> OutboxStats:
+        """A snapshot of what waits, on the disk included, and of what became of the rest."""
+        stats = self.outbox.stats(self._now())
+        disk = self._spooling
+        if disk is None or not disk.behind:
+            return stats
+        return evolve(
+            stats,
+            waiting=stats.waiting + disk.behind,
+            waiting_bytes=stats.waiting_bytes + disk.behind_size,
+            oldest=disk.oldest_age if stats.oldest is None else stats.oldest,
+        )
+
+    # -- the connection ------------------------------------------------------------------
 
     def attach(
-        self, connection: Any, tracked: Callable[[], None] | None = None, clock: Any = None
+        self,
+        connection: Any,
+        tracked: Callable[[], None] | None = None,
+        replying: Replying | None = None,
     ) -> None:
         """This connection is ready: send.
 
+        Where there is a gap to be kept, after `begin`.
 
         :param tracked: called after each write, where frames stay in flight
-            until `acknowledged` is called; None: written is delivered.
-        :param clock: an `IReactorTime`, where there is a gap to be kept.
+            until `acknowledged` is called.
+        :param replying: waits for the answers, where frames stay in flight
+            until `answered` is called. With neither, written is delivered.
         """
         self._connection = connection
-        self._clock = clock
         self._tracked = tracked
+        self._replying = replying
+        self._progress = False
         self.run()
-
-    def acknowledged(self, frames: int) -> None:
-        """The oldest `frames` in flight are delivered."""
-        if frames:
-            self.outbox.acknowledge(frames)
-            self._admit()
-            self.run()
 
     def detach(self) -> None:
         """No connection is ready."""
@@ -83,29 +177,94 @@ class Pump:
         if timer is not None:
             timer.cancel()
 
-    def offer(self, frames: Sequence[bytes]) -> Deferred[None]:
+    def acknowledged(self, frames: int) -> None:
+        """The oldest `frames` in flight are delivered."""
+        if frames:
+            self._delivered(frames)
+            self._admission.admit()
+            self.run()
+
+    def answered(self, seq: int) -> None:
+        """The frame of this number is delivered."""
+        if seq == self.outbox.first:
+            self.acknowledged(1)
+            return
+        self._progress = True
+        self.outbox.answered(seq)
+        self._forget([(seq, seq)])
+        self._admission.admit()
+        self.run()
+
+    def rejected(self, seq: int, answer: bytes) -> bool:
+        """The peer did not take the frame of this number.
+
+        :return: whether the link can go on with the next.
+        """
+        self._progress = True  # the peer lives: should the link be lost now, no frame is why
+        why = f"the peer rejected it: {printable(answer, SHOWN)}"
+        if self._rules.on_reject == "set-aside" or (
+            self._rules.on_reject == "retry" and self._inVain(seq)
+        ):
+            self._setAside(seq, why)
+            self._admission.admit()
+            self.run()
+            return True
+        return False
+
+    def rewind(self, blameless: bool = False) -> None:
+        """The connection is gone: what was in flight waits again.
+
+        :param blameless: it was ended by this side; no frame can be the reason.
+        """
+        outbox = self.outbox
+        if outbox.in_flight and not (self._progress or blameless):
+            self._suspect(outbox.first)
+        self._replying = None
+        outbox.rewind()
+        self._expire()
+        self._admission.admit()
+
+    def _suspect(self, seq: int) -> None:
+        """The connection was lost with this frame the first of those not acknowledged."""
+        if self._inVain(seq):
+            times = self._rules.max_attempts
+            self._setAside(seq, f"the link was lost each of the {times} times it was sent")
+
+    def _inVain(self, seq: int) -> bool:
+        """Once more; whether that was the last time it is tried."""
+        times = self.outbox.attempted(seq)
+        if self._spooling is not None:
+            self._spooling.attempted(seq)
+        if times == POISON:
+            self.log.warn(
+                "frame {seq} was sent {times} times in vain; it may be the reason",
+                seq=seq,
+                times=times,
+            )
+        most = self._rules.max_attempts
+        return most is not None and times >= most
+
+    # -- in ------------------------------------------------------------------------------
+
+    def offer(self, frames: Sequence[bytes], cursor: Cursor | None = None) -> Deferred[None]:
         """Accept `frames`, now or as room comes free.
 
-        :return: fires when all of them are in the outbox; fails with
-            `OutboxFull`, and accepts none of them, where what would have to
-            wait for room is more than the outbox holds. Cancelling withdraws
+        :param cursor: of the input they come from; stored with them.
+        :return: fires when all of them are in the outbox, and on the disk where
+            there is a spool; fails with `OutboxFull`, and accepts none of them,
+            where there is no room, and what would have to wait for room is more
+            than the outbox holds, or waiting is not wanted; fails with
+            `SpoolError` where the disk does not take them. Cancelling withdraws
             what was not accepted yet.
         """
-        size = self.outbox.cost(frames)
-        limit = self.outbox.limit
-        room = 0 if self._senders else limit - self.outbox.size
-        if size - room > limit - self._sendersSize:
-            # All or nothing: who offers a refused batch again must not send half of it twice.
-            return self.refuse(frames, Failure(OutboxFull(limit, size)))
-        taken = 0 if self._senders else self.outbox.accept(frames)
-        accepted = self._waitForRoom(frames[taken:]) if taken < len(frames) else succeed(None)
+        accepted = self._admission.offer(frames, cursor)
         self.run()
+        self._watchAge()
         return accepted
 
     def refuse(self, frames: Sequence[bytes], reason: Failure) -> Deferred[None]:
         """Count `frames` as refused."""
-        self.outbox.counters.refused += len(frames)
-        return fail(reason)
+        return self._admission.refuse(frames, reason)
 
     def drained(self) -> Deferred[None]:
         """Fires when nothing is left to deliver; may be cancelled."""
@@ -115,21 +274,7 @@ class Pump:
         self._drains.append(drained)
         return drained
 
-    def rewind(self) -> None:
-        """The connection is gone: what was in flight waits again."""
-        self.outbox.rewind()
-
-    def end(self, reason: Failure) -> None:
-        """The link has stopped: nothing that waits will be sent."""
-        self.detach()
-        self.outbox.abandon()
-        # One after the other: the callback of one may cancel another.
-        while self._senders:
-            sender = self._senders.popleft()
-            self._withdrawn(sender)
-            sender.accepted.errback(reason)
-        while self._drains:
-            self._drains.pop(0).errback(reason)
+    # -- out -----------------------------------------------------------------------------
 
     def run(self) -> None:
         """Send what can be sent."""
@@ -144,17 +289,27 @@ class Pump:
     def _run(self) -> None:
         outbox = self.outbox
         while outbox.sendable and self._ready:
-            self._write(outbox.take(1 if self._gap else PUMP_BYTES))
+            if self._replying is not None:
+                self._ask(self._replying)
+            else:
+                self._write(outbox.take(1 if self._gap else PUMP_BYTES))
             if self._gap:
                 self._gapTimer = self._clock.callLater(self._gap, self._gapOver)
-            self._admit()
+            self._admission.admit()
+        if self._spooling is not None:
+            self._spooling.refill()
         while self._drains and self._idle:
             self._drains.pop(0).callback(None)
 
     @property
     def _ready(self) -> bool:
         connection = self._connection
-        return connection is not None and connection.writable and self._gapTimer is None
+        return (
+            connection is not None
+            and connection.writable
+            and self._gapTimer is None
+            and (self._replying is None or self._replying.takes(self.outbox.next))
+        )
 
     def _gapOver(self) -> None:
         self._gapTimer = None
@@ -162,7 +317,9 @@ class Pump:
 
     @property
     def _idle(self) -> bool:
-        return not (self.outbox or self._senders)
+        return not (self.outbox or self._admission) and (
+            self._spooling is None or self._spooling.idle
+        )
 
     def _write(self, frames: list[bytes]) -> None:
         try:
@@ -179,48 +336,87 @@ class Pump:
         try:
             self._connection.writeFrames(self.outbox.take(1), True)
         except FrameError as error:
-            self.outbox.set_aside()
-            self.log.error("a frame was set aside: {why}", why=str(error))
+            self._cannotSend(error)
         else:
             self._wrote(1)
+
+    def _ask(self, replying: Replying) -> None:
+        """Write one frame that the peer is to answer."""
+        (frame,) = self.outbox.take(1)
+        try:
+            self._connection.framing.check((frame,))
+        except FrameError as error:
+            self._cannotSend(error)
+            return
+        # Before it is written: its answer may be quick.
+        replying.sending(self.outbox.seq_of(self.outbox.in_flight - 1), frame)
+        self._connection.writeFrames((frame,), True)
 
     def _wrote(self, frames: int) -> None:
         if self._tracked is None:
             # Level `written`: handed to the transport is delivered.
-            self.outbox.acknowledge(frames)
+            self._delivered(frames)
         else:
             self._tracked()
 
-    def _waitForRoom(self, frames: Sequence[bytes]) -> Deferred[None]:
-        size = self.outbox.cost(frames)
+    def _delivered(self, frames: int) -> None:
+        self._progress = True
+        upto = self.outbox.acknowledge(frames)
+        if self._spooling is not None:
+            self._spooling.acknowledged(upto)
 
-        def withdraw(_: Deferred[None]) -> None:
-            waiting.remove(sender)
-            self._withdrawn(sender)
-            self._admit()  # one behind it may be smaller
+    def _cannotSend(self, error: FrameError) -> None:
+        """The frame taken last is not in this connection's framing."""
+        self.outbox.not_sent(1)
+        self._setAside(self.outbox.seq_of(self.outbox.in_flight - 1), str(error))
 
-        sender = _Sender(frames, size, Deferred(withdraw))
-        waiting = self._senders = deque() if self._senders is None else self._senders
-        waiting.append(sender)
-        self._sendersSize += size
-        self.outbox.counters.undecided += len(frames)
-        return sender.accepted
+    # -- frames that are given up ----------------------------------------------------------
 
-    def _withdrawn(self, sender: _Sender) -> None:
-        self._sendersSize -= sender.size
-        self.outbox.counters.undecided -= len(sender.frames)
-        self.outbox.counters.refused += len(sender.frames)
+    def _setAside(self, seq: int, why: str) -> None:
+        aside = self.outbox.set_aside(seq, why, self._wall(), keep=self._spooling is None)
+        if self._spooling is not None:
+            self._spooling.set_aside(seq, why)
+        self.log.error(
+            "frame {seq} was set aside: {why}: {frame}",
+            seq=seq,
+            why=why,
+            frame=printable(aside.frame, SHOWN),
+        )
 
-    def _admit(self) -> None:
-        """Room has come free: the batches that wait, in order."""
-        while self._senders:
-            sender = self._senders[0]
-            taken = self.outbox.accept(sender.frames)
-            self.outbox.counters.undecided -= taken
-            self._sendersSize -= self.outbox.cost(sender.frames[:taken])
-            sender.frames = sender.frames[taken:]
-            sender.size = self.outbox.cost(sender.frames)
-            if sender.frames:
-                return
-            self._senders.popleft()
-            sender.accepted.callback(None)
+    def _forget(self, ranges: list[tuple[int, int]]) -> None:
+        if self._spooling is not None:
+            self._spooling.forget(ranges)
+
+    def _stored(self) -> None:
+        """The spool has taken, read or forgotten something."""
+        self._expire()
+        self._admission.admit()
+        self.run()
+
+    def _expire(self) -> None:
+        """Frames that wait and are too old are forgotten."""
+        if self._rules.max_age is not None:
+            # A little early: sums of floats are not exact, and it must not be looked for ever.
+            limit = self._rules.max_age - INSTANT
+            self._forget(self.outbox.expire(self._now() - limit))
+            self._watchAge()
+
+    def _watchAge(self) -> None:
+        """Look again when the oldest frame that waits is too old."""
+        if self._rules.max_age is None or self._clock is None or self._ageTimer is not None:
+            return
+        since = self.outbox.next_since
+        if since is not None:
+            left = max(0.0, since + self._rules.max_age - self._now())
+            self._ageTimer = self._clock.callLater(left, self._tooOld)
+
+    def _tooOld(self) -> None:
+        self._ageTimer = None
+        self._expire()
+        self._admission.admit()
+        self.run()
+
+    def _stopWatchingAge(self) -> None:
+        timer, self._ageTimer = self._ageTimer, None
+        if timer is not None:
+            timer.cancel()

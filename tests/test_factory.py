@@ -1122,7 +1122,7 @@ class DeliveryTests(LinkTestCase):
 
     def test_a_level_that_does_not_exist_is_refused(self) -> None:
         error = self.assertRaises(LocalError, ReconnectingFactory, delivery="surely")
-        self.assertIn("one of auto, written, tcp, not 'surely'", str(error))
+        self.assertIn("one of auto, written, tcp, reply, not 'surely'", str(error))
 
     def test_a_last_word_that_never_comes_holds_up_neither_link_nor_stop(self) -> None:
         """The kernel holds what the peer does not take, and we stop meanwhile."""

@@ -2,75 +2,144 @@
 
 A frame is *waiting*, then *in flight* (handed to a connection), then
 *acknowledged* at whatever level the link promises. What was in flight when a
-connection ended goes back to waiting, in front, whole.
+connection ended goes back to waiting, in front, whole. Each frame has a number,
+ascending in the order of sending.
 
 Conservation holds at any moment, and `OutboxStats.conserved` checks it::
 
     offered  = accepted + refused + undecided
-    accepted = acknowledged + waiting + set aside + abandoned
+    restored + accepted = acknowledged + waiting
+                          + expired + dropped + set aside + abandoned
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import define, frozen
 
 FRAME_COST = 64
 """Bytes charged for each frame beside its content, so that empty frames are bounded too."""
 
+GRAIN = 0.01
+"""Frames accepted within so many seconds share one note of when: ages are that exact."""
+
+Ranges = list[tuple[int, int]]
+"""First and last number of frames that followed each other."""
+
 
 @define
 class Counters:
-    """Frames, by what became of them; `undecided` are those of a send that waits for room."""
+    """Frames, by what became of them.
+
+    :ivar restored: were in the spool when the link began.
+    :ivar undecided: of a send that waits for room, or for the disk.
+    :ivar sent: handed to a connection, each time; `resent`: of these, not for
+        the first time.
+    :ivar expired: were older than allowed; `dropped`: made room for newer ones.
+    :ivar set_aside: are kept, and sent no more; `abandoned`: ended with the link.
+    """
 
     offered: int = 0
     accepted: int = 0
+    restored: int = 0
     refused: int = 0
     undecided: int = 0
-    acknowledged: int = 0
+    sent: int = 0
     resent: int = 0
+    acknowledged: int = 0
+    expired: int = 0
+    dropped: int = 0
     set_aside: int = 0
     abandoned: int = 0
 
 
 @frozen
 class OutboxStats:
-    """A snapshot: `Counters`, and what is waiting now (in flight included)."""
+    """A snapshot: `Counters`, and what is waiting now (in flight included).
+
+    :ivar waiting_bytes: `FRAME_COST` a frame included.
+    :ivar oldest: how long the first of those waiting has waited, seconds; None: none waits.
+    """
 
     offered: int
     accepted: int
+    restored: int
     refused: int
     undecided: int
-    acknowledged: int
+    sent: int
     resent: int
+    acknowledged: int
+    expired: int
+    dropped: int
     set_aside: int
     abandoned: int
     waiting: int
     waiting_bytes: int
+    oldest: float | None
 
     def conserved(self) -> bool:
         """Whether every frame is accounted for (the law above)."""
         settled = self.acknowledged + self.set_aside + self.abandoned
+        settled += self.expired + self.dropped
         return (
             self.offered == self.accepted + self.refused + self.undecided
-            and self.accepted == settled + self.waiting
+            and self.restored + self.accepted == settled + self.waiting
         )
+
+
+@frozen
+class Aside:
+    """A frame that was set aside.
+
+    :ivar seq: its number.
+    :ivar why: in a line.
+    :ivar when: seconds on the scale of the caller of `Outbox.set_aside`.
+    """
+
+    seq: int
+    frame: bytes
+    why: str
+    when: float
+
+
+@define(eq=False)
+class _Span:
+    """Neighbouring frames that were accepted together.
+
+    :ivar first: the number of the first; the others count on from it.
+    :ivar since: when, seconds on the caller's monotonic scale.
+    """
+
+    first: int
+    count: int
+    since: float
 
 
 class Outbox:
     """A bounded queue of frames in memory.
 
+    All times are seconds on one monotonic scale that the caller chooses.
+
     :param limit: the bound in bytes, `FRAME_COST` a frame included.
+
+    :ivar aside: what was set aside and is kept here; counts against the limit.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.counters = Counters()
+        self.aside: list[Aside] = []
         self._waiting: deque[bytes] = deque()
         self._flight: deque[bytes] = deque()
+        self._spans: deque[_Span] = deque()  # of all frames, those in flight first
+        self._attempts: dict[int, int] = {}  # by number; of most frames there is none
         self._size = 0
+        self._aside_size = 0
+        self._last = 0
+        self._again = 0  # the first so many that wait were sent before
+        self._taken_again = 0  # and of those taken last
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._flight)
@@ -81,16 +150,50 @@ class Outbox:
         return bool(self._waiting)
 
     @property
+    def in_flight(self) -> int:
+        """How many frames are in flight."""
+        return len(self._flight)
+
+    @property
     def size(self) -> int:
         """What is charged against the limit now, bytes."""
         return self._size
+
+    @property
+    def next(self) -> bytes:
+        """The oldest frame that waits and is not in flight."""
+        return self._waiting[0]
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest frame."""
+        return self._spans[0].first
+
+    @property
+    def last(self) -> int:
+        """The highest number given to a frame so far, 0 before the first."""
+        return self._last
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest frame was accepted; None: there is none."""
+        return self._spans[0].since if self._spans else None
+
+    @property
+    def next_since(self) -> float | None:
+        """When the oldest frame that is not in flight was accepted; None: there is none."""
+        if not self._waiting:
+            return None
+        return next(since for _, since in self._numbered(len(self._flight)))
 
     @staticmethod
     def cost(frames: Sequence[bytes]) -> int:
         """What `frames` are charged with, bytes."""
         return sum(map(len, frames)) + FRAME_COST * len(frames)
 
-    def accept(self, frames: Sequence[bytes]) -> int:
+    # -- in ------------------------------------------------------------------------------
+
+    def accept(self, frames: Sequence[bytes], now: float = 0.0) -> int:
         """Take as many of `frames`, from the first, as there is room for.
 
         :return: how many were taken. An empty outbox takes at least one, so
@@ -99,10 +202,28 @@ class Outbox:
         room = self.limit - self._size
         cost = self.cost(frames)
         taken = frames if cost <= room or not frames else self._fitting(frames, room)
-        self._waiting.extend(taken)
+        if taken:
+            self._enter(taken, self._last + 1, now)
         self._size += cost if taken is frames else self.cost(taken)
         self.counters.accepted += len(taken)
         return len(taken)
+
+    def add(self, frames: Sequence[bytes], first: int, since: float) -> None:
+        """Add frames that were accepted elsewhere, and are counted there; past the bound, too.
+
+        :param first: the number of the first one, higher than any before.
+        """
+        self._enter(frames, first, since)
+        self._size += self.cost(frames)
+
+    def _enter(self, frames: Sequence[bytes], first: int, since: float) -> None:
+        self._waiting.extend(frames)
+        last = self._spans[-1] if self._spans else None
+        self._last = first + len(frames) - 1
+        if last is not None and last.first + last.count == first and since - last.since < GRAIN:
+            last.count += len(frames)
+        else:
+            self._spans.append(_Span(first, len(frames), since))
 
     def _fitting(self, frames: Sequence[bytes], room: int) -> Sequence[bytes]:
         count = 0
@@ -114,6 +235,8 @@ class Outbox:
             count = 1
         return frames[:count]
 
+    # -- out -----------------------------------------------------------------------------
+
     def take(self, most: int) -> list[bytes]:
         """Put the oldest waiting frames in flight: about `most` bytes, at least one frame."""
         waiting, flight = self._waiting, self._flight
@@ -123,29 +246,79 @@ class Outbox:
             most -= len(frame) + FRAME_COST
             taken.append(frame)
         flight.extend(taken)
+        self.counters.sent += len(taken)
+        if self._again or self._taken_again:
+            self._taken_again = min(self._again, len(taken))
+            self._again -= self._taken_again
+            self.counters.resent += self._taken_again
         return taken
 
-    def acknowledge(self, count: int) -> None:
-        """The oldest `count` frames in flight are delivered."""
-        self.counters.acknowledged += count
+    def give_back(self, count: int) -> None:
+        """What was taken last, `count` frames, was not sent after all: it waits, in front."""
+        for _ in range(count):
+            self._waiting.appendleft(self._flight.pop())
+        self._again += self._taken_again
+        self.not_sent(count)
 
+    def not_sent(self, count: int) -> None:
+        """What was taken last, `count` frames, was not sent after all."""
+        self.counters.sent -= count
+        self.counters.resent -= self._taken_again
+        self._taken_again = 0
+
+    def acknowledge(self, count: int) -> int:
+        """The oldest `count` frames in flight are delivered.
+
+        :return: the number of the last of them.
+        """
+        self.counters.acknowledged += count
         popleft = self._flight.popleft
         for _ in range(count):
             self._size -= len(popleft()) + FRAME_COST
+        return self._advance(count)
 
-    def give_back(self, count: int) -> None:
-        """The `count` frames taken last were not sent after all: they wait, in front."""
-        for _ in range(count):
-            self._waiting.appendleft(self._flight.pop())
+    def _advance(self, count: int) -> int:
+        """Forget the numbers of the oldest `count` frames; the last of them."""
+        spans = self._spans
+        while count >= spans[0].count:
+            span = spans.popleft()
+            count -= span.count
+            if not count:
+                return self._forget_attempts(span.first + span.count - 1)
+        spans[0].first += count
+        spans[0].count -= count
+        return self._forget_attempts(spans[0].first - 1)
 
-    def set_aside(self) -> bytes:
-        """The frame taken last can never be sent as it is.
+    def _forget_attempts(self, upto: int) -> int:
+        if self._attempts:
+            self._attempts = {seq: n for seq, n in self._attempts.items() if seq > upto}
+        return upto
 
-        :return: the frame, which is no more in the outbox.
+    def answered(self, seq: int) -> None:
+        """The frame of this number, which is in flight, is delivered, whatever is before it."""
+        self._remove_from_flight(seq)
+        self.counters.acknowledged += 1
+
+    def set_aside(self, seq: int, why: str, when: float, keep: bool = True) -> Aside:
+        """The frame of this number, which is in flight, is not to be sent again.
+
+        :param keep: keep it in `aside`; else it is kept elsewhere.
         """
-        frame = self._flight.pop()
-        self._size -= len(frame) + FRAME_COST
+        aside = Aside(seq, self._remove_from_flight(seq), why, when)
         self.counters.set_aside += 1
+        if keep:
+            self.aside.append(aside)
+            self._aside_size += len(aside.frame) + FRAME_COST
+            self._size += len(aside.frame) + FRAME_COST
+        return aside
+
+    def _remove_from_flight(self, seq: int) -> bytes:
+        index = next(i for i, (each, _) in enumerate(self._numbered(0)) if each == seq)
+        frame = self._flight[index]
+        del self._flight[index]
+        self._size -= len(frame) + FRAME_COST
+        self._cut(index, 1)
+        self._attempts.pop(seq, None)
         return frame
 
     def rewind(self) -> int:
@@ -156,8 +329,55 @@ class Outbox:
         count = len(self._flight)
         self._waiting.extendleft(reversed(self._flight))
         self._flight.clear()
-        self.counters.resent += count
+        self._again += count
         return count
+
+    # -- frames that will not be delivered -----------------------------------------------
+
+    def attempted(self, seq: int, times: int = 1) -> int:
+        """The frame of this number was sent in vain; how often that was by now."""
+        self._attempts[seq] = self._attempts.get(seq, 0) + times
+        return self._attempts[seq]
+
+    def expire(self, before: float) -> Ranges:
+        """Forget frames accepted at or before this time that are not in flight.
+
+        :return: which.
+        """
+        count = 0
+        for _, since in self._numbered(len(self._flight)):
+            if since > before:
+                break
+            count += 1
+        self.counters.expired += count
+        return self._forget(count)
+
+    def drop_oldest(self, size: int) -> Ranges:
+        """Forget the oldest frames that are not in flight, to free `size` bytes.
+
+        :return: which; all that wait where that is not enough.
+        """
+        count = 0
+        for frame in self._waiting:
+            if size <= 0:
+                break
+            size -= len(frame) + FRAME_COST
+            count += 1
+        self.counters.dropped += count
+        return self._forget(count)
+
+    def _forget(self, count: int) -> Ranges:
+        """The first `count` of those that wait are gone."""
+        if not count:
+            return []
+        for _ in range(count):
+            self._size -= len(self._waiting.popleft()) + FRAME_COST
+        self._again = max(0, self._again - count)
+        ranges = self._cut(len(self._flight), count)
+        for first, last in ranges:
+            for seq in [seq for seq in self._attempts if first <= seq <= last]:
+                del self._attempts[seq]
+        return ranges
 
     def abandon(self) -> int:
         """Drop everything: the link stopped for good.
@@ -167,22 +387,68 @@ class Outbox:
         count = len(self)
         self._waiting.clear()
         self._flight.clear()
-        self._size = 0
+        self._spans.clear()
+        self._attempts.clear()
+        self._again = self._taken_again = 0
+        self._size = self._aside_size
         self.counters.abandoned += count
         return count
 
-    def stats(self) -> OutboxStats:
-        """A snapshot of the counters and of what waits."""
+    # -- numbers -------------------------------------------------------------------------
+
+    def seq_of(self, index: int) -> int:
+        """The number of the frame at `index`, counted from the oldest."""
+        return next(self._numbered(index))[0]
+
+    def _numbered(self, index: int) -> Iterator[tuple[int, float]]:
+        """Number and time of each frame from `index` on."""
+        for span in self._spans:
+            if index < span.count:
+                for seq in range(span.first + index, span.first + span.count):
+                    yield seq, span.since
+            index = max(0, index - span.count)
+
+    def _cut(self, index: int, count: int) -> Ranges:
+        """Take `count` numbers out, from `index` on."""
+        kept: deque[_Span] = deque()
+        cut: Ranges = []
+        for span in self._spans:
+            before = min(index, span.count)
+            taken = min(count, span.count - before)
+            if taken:
+                cut.append((span.first + before, span.first + before + taken - 1))
+            for first, size in (
+                (span.first, before),
+                (span.first + before + taken, span.count - before - taken),
+            ):
+                if size:
+                    kept.append(_Span(first, size, span.since))
+            index -= before
+            count -= taken
+        self._spans = kept
+        return cut
+
+    def stats(self, now: float = 0.0) -> OutboxStats:
+        """A snapshot of the counters and of what waits.
+
+        :param now: for the age of the oldest.
+        """
         c = self.counters
+        oldest = self.oldest
         return OutboxStats(
-            c.offered,
-            c.accepted,
-            c.refused,
-            c.undecided,
-            c.acknowledged,
-            c.resent,
-            c.set_aside,
-            c.abandoned,
-            len(self),
-            self._size,
+            offered=c.offered,
+            accepted=c.accepted,
+            restored=c.restored,
+            refused=c.refused,
+            undecided=c.undecided,
+            sent=c.sent,
+            resent=c.resent,
+            acknowledged=c.acknowledged,
+            expired=c.expired,
+            dropped=c.dropped,
+            set_aside=c.set_aside,
+            abandoned=c.abandoned,
+            waiting=len(self),
+            waiting_bytes=self._size - self._aside_size,
+            oldest=None if oldest is None else now - oldest,
         )
