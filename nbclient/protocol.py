@@ -417,6 +417,10 @@ class FrameProtocol(FrameReceiver):
 
     # -- delivery ----------------------------------------------------------------
 
+    @property
+    def _isOver(self) -> bool:
+        return self._deaf or self.finishing or self._gone is not None
+
     def _holdTransport(self, hold: bool) -> None:
         # Not before the handshake, which needs reading to go on.
         if self.up and self._gone is None and not (self._peerClosed or self._closed):
@@ -432,6 +436,13 @@ class FrameProtocol(FrameReceiver):
         self._uncork()
         if self.writable:
             self._link.connectionWritable(self)
+        if self.finishing or self._gone is not None:
+            self._afterEnd()
+
+    def _afterEnd(self) -> None:
+        """Nothing more comes from the peer: end with the last frame."""
+        if not self._deaf:
+            self._noMoreComes()
         if self._gone is not None:
             if not self.settled and (self._deaf or not self._pending):
                 self._finishLoss()

@@ -88,7 +88,7 @@ class FrameReceiver(Protocol):
     _busy = False  # inside _run
     _deaf = False  # we closed: no more frames for the application
     _pauses = 0
-    _awaiting = False  # for a callback's Deferred
+    _awaiting = 0  # callbacks whose Deferreds are not done: a pause for each
     _takers: deque[Deferred[bytes]] | None = None
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
 
@@ -154,9 +154,9 @@ class FrameReceiver(Protocol):
         What was received behind the last frame taken goes to the new decoder.
         """
         self._halt()
-        untaken = self._rest[self._restNext :] + self._batch[self._next :]
-        self._rest = self._batch = NOTHING
-        self._restNext = self._next = 0
+        untaken = self._untaken()
+        self._batch, self._next = NOTHING, 0
+        self._looked = False
         chunk, self._chunk = self._chunk, b""
         rest = self._decoder.unread(chunk, untaken) if chunk else self._decoder.eof()
         self._skippedBefore = self.skipped
@@ -223,6 +223,11 @@ class FrameReceiver(Protocol):
 
     # -- what the other half provides --------------------------------------------
 
+    @property
+    def _isOver(self) -> bool:
+        """Whether nothing more comes: one of both sides has ended the connection."""
+        return self._deaf
+
     def _afterRun(self) -> None:
         """Nothing more can be handed over now."""
 
@@ -261,8 +266,7 @@ class FrameReceiver(Protocol):
         if self._next < len(self._batch):
             self._handOver()
             return True
-        self._chunk = b""
-        self._batch, self._next = NOTHING, 0
+        self._chunk, self._batch = b"", NOTHING
         if self._decoder.fault is not None:
             self._failed(Failure(self._decoder.fault))
             return False
@@ -270,6 +274,11 @@ class FrameReceiver(Protocol):
             if not self._chunks:
                 return False
             data = self._chunks.popleft()
+        self._decodeChunk(data)
+        return True
+
+    def _decodeChunk(self, data: bytes) -> None:
+        """The frames that this chunk completes are the batch now."""
         decoder = self._decoder
         if self._heard is None:
             frames = decoder.feed(data)
@@ -278,8 +287,7 @@ class FrameReceiver(Protocol):
             frames = decoder.feed(data)
             self._heard(bool(frames) or not begun)
         self.framesIn += len(frames)
-        self._chunk, self._batch = data, frames
-        return True
+        self._chunk, self._batch, self._next = data, frames, 0
 
     def _handOver(self) -> None:
         """The batch to the application, or its next frame where somebody waits for one."""
@@ -288,6 +296,8 @@ class FrameReceiver(Protocol):
             frame = frames[self._next]
             self._next += 1
             if not self._stillDue(frame):
+                if self._looked:
+                    self._putBack(frame)
                 return
             frames = [frame]
         else:
@@ -305,6 +315,9 @@ class FrameReceiver(Protocol):
             self._restNext += 1
             if self._stillDue(frames[start]):
                 self._each([frames[start]], 0)
+            elif self._looked:
+                self._rest = [frames[start], *self._rest[self._restNext :]]
+                self._restNext = 0
         else:
             self._rest, self._restNext = NOTHING, 0
             self._each(frames, start)
@@ -324,19 +337,22 @@ class FrameReceiver(Protocol):
         """Offer a frame to whoever waits for one; whether it is to be handed over now.
 
         Whoever looks at it may close, and then it is dropped, or pause, and then
-        it is held back, not to be looked at again.
+        it is to be held back, not to be looked at again (`_looked`).
         """
         if not self._looked:
             if self._answer is not None:
                 self._prepareAnswer(self._answer(frame))
             if self._taken(frame):
                 return False
-        self._looked = False
-        if self._blocked and not self._deaf:
-            self._rest = [frame, *self._rest[self._restNext :]]
-            self._restNext = 0
-            self._looked = True
+        self._looked = self._blocked and not self._deaf
         return not (self._looked or self._deaf)
+
+    def _putBack(self, frame: bytes) -> None:
+        """Hold back a frame of the batch that was looked at."""
+        if self._next:
+            self._next -= 1
+        else:  # whoever looked has changed the framing: behind this frame
+            self._batch = [frame]
 
     def _taken(self, frame: bytes) -> bool:
         """Offer a frame to `nextFrame`, else to `expect`; whether the former took it."""
@@ -399,14 +415,23 @@ class FrameReceiver(Protocol):
         A callback that awaits `nextFrame` holds back everything but that frame:
         to wait for it *and* hold it back would be a deadlock.
         """
-        return self._pauses > (1 if self._awaiting and self._takers else 0)
+        return self._pauses > (self._awaiting if self._awaiting and self._takers else 0)
 
     def _updateHold(self) -> None:
         """Make the transport follow; what is pending goes first, so after `_run`."""
         if self._blocked is not self.readingHeld:
-            self.readingHeld = not self.readingHeld
-            self._link.readingHeld(self, self.readingHeld)
-            self._holdTransport(self.readingHeld)
+            self._switchHold()
+
+    def _switchHold(self) -> None:
+        self.readingHeld = not self.readingHeld
+        self._link.readingHeld(self, self.readingHeld)
+        self._holdTransport(self.readingHeld)
+
+    def _untaken(self) -> list[bytes]:
+        """The frames behind the last one taken; they are pending no longer."""
+        rest, self._rest = self._rest[self._restNext :], NOTHING
+        self._restNext = 0
+        return rest + self._batch[self._next :]
 
     def _decode(self, framing: Framing) -> None:
         """From here on the bytes are frames of `framing`."""
@@ -427,9 +452,22 @@ class FrameReceiver(Protocol):
         """Whether something received is still on its way to the application."""
         if self._awaiting:
             return True
-        return not self._deaf and bool(
+        return not self._deaf and self._undelivered
+
+    @property
+    def _undelivered(self) -> bool:
+        return bool(
             self._chunks or self._restNext < len(self._rest) or self._next < len(self._batch)
         )
+
+    def _noMoreComes(self) -> None:
+        """The peer has ended: whoever waits for more than is there waits in vain.
+
+        A callback that does would otherwise hold up the end of the connection,
+        and that its waiting.
+        """
+        if self._awaiting and not self._undelivered:
+            self._failWaiters()
 
     def _stopListening(self) -> None:
         """From our close on, no frame: drop what is pending, and end the loop."""
@@ -458,6 +496,15 @@ class FrameReceiver(Protocol):
     def _callbackFailed(self, reason: Failure) -> None:
         self._logFailure("callback", reason)
         self._failed(Failure(CallbackFailed(f"a callback failed: {reason.value!r}")))
+
+    def _resultFailed(self, reason: Failure) -> None:
+        """A callback's Deferred failed."""
+        if self._isOver and reason.check(ConnectionClosed):
+            # It waited for something that the end took away: no fault, and no
+            # reason to keep from the application what else arrived before.
+            self.log.debug("{link}: a callback ended with the connection", link=self._name())
+        else:
+            self._callbackFailed(reason)
 
     def _guarded(self, callback: Callable[..., object], *args: object) -> None:
         try:
@@ -494,17 +541,17 @@ class _Waiting:
 
     def pauseUnlessDone(self) -> None:
         if not self._done:
-            self._protocol._awaiting = True
+            self._protocol._awaiting += 1
             self._token = self._protocol.pauseReading()
 
     def done(self, _: object) -> None:
         self._done = True
         if self._token is not None:
-            self._protocol._awaiting = False
+            self._protocol._awaiting -= 1
             self._token.resume()
 
     def failed(self, reason: Failure) -> None:
-        self._protocol._callbackFailed(reason)
+        self._protocol._resultFailed(reason)
         self.done(None)
 
 

@@ -439,6 +439,121 @@ class WaitingForFramesTests(ConnectionTestCase):
         self.failureResultOf(protocol.nextFrame(), ConnectionClosed)
         self.failureResultOf(protocol.expect(re.compile(b"x")), ConnectionClosed)
 
+    def test_a_callback_that_waits_for_a_frame_when_the_peer_ends_waits_in_vain(self) -> None:
+        """Otherwise the end would wait for the callback, and the callback for the end."""
+
+        class Pairing(Recorder):
+            async def frameReceived(self, frame: bytes) -> None:  # type: ignore[override]
+                self.events.append((frame, await self.nextFrame()))
+
+        for end in ("close", "reset"):
+            protocol = Pairing()
+            peer = self.connect(protocol)
+            self.feed(peer, b"a\nb\nc\n")
+            getattr(peer, end)()
+            self.reactor.turn()
+            self.assertEqual(protocol.events[1], (b"a", b"b"))
+            self.assertEqual(protocol.events[2][0], "lost")
+            self.assertTrue(protocol.settled)
+            self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_frames_behind_a_callback_that_waited_in_vain_are_still_delivered(self) -> None:
+        waiting: list[Deferred[None]] = []
+
+        class Waiting(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                waiting.append(Deferred())
+                return waiting[-1]
+
+        protocol = Waiting()
+        peer = self.connect(protocol)
+        self.feed(peer, b"a\nb\nc\n")
+        peer.reset()
+        protocol.sendFrame(b"x")
+        self.reactor.turn()
+        waiting[0].errback(ConnectionClosed("over"))
+        waiting[1].callback(None)
+        self.assertEqual(protocol.frames, [b"a", b"b", b"c"])
+        waiting[2].callback(None)
+        self.assertEqual(protocol.events[-1], ("lost", ConnectionLost))
+
+    def test_on_a_connection_that_lives_the_same_failure_is_a_fault(self) -> None:
+        class Failing(Recorder):
+            async def frameReceived(self, frame: bytes) -> None:  # type: ignore[override]
+                raise ConnectionClosed("of another connection")
+
+        peer = self.connect(Failing())
+        self.feed(peer, b"a\nb\n")
+        self.assertTrue(peer.aborted)
+        self.flushed(ConnectionClosed)
+
+    def test_the_next_frame_comes_through_however_many_callbacks_are_waited_for(self) -> None:
+        first: Deferred[None] = Deferred()
+
+        class Twice(Recorder):
+            def framesReceived(self, frames: list[bytes]) -> Any:
+                super().framesReceived(frames)
+                return first
+
+            async def frameReceived(self, frame: bytes) -> None:  # type: ignore[override]
+                self.events.append((frame, await self.nextFrame()))
+
+        protocol = Twice()
+        peer = self.connect(protocol)
+        self.feed(peer, b"a\nb\n")
+        self.assertEqual(protocol.events, ["ready", (b"a", b"b")])
+        self.assertTrue(protocol.readingHeld)
+        first.callback(None)
+        self.assertFalse(protocol.readingHeld)
+
+    def test_a_frame_held_back_by_whoever_looked_at_it_is_of_a_batch_still(self) -> None:
+        class Batches(Recorder):
+            def framesReceived(self, frames: list[bytes]) -> Any:
+                self.events.extend(frames)
+
+        protocol = Batches()
+        peer = self.connect(protocol)
+        tokens: list[PauseToken] = []
+        protocol.expect(re.compile(b"b")).addCallback(
+            lambda _: tokens.append(protocol.pauseReading())
+        )
+        self.feed(peer, b"a\nb\nc\n")
+        self.assertEqual(protocol.frames, [b"a"])
+        tokens[0].resume()
+        self.assertEqual(protocol.frames, [b"a", b"b", b"c"])
+
+    def test_a_frame_held_back_by_one_who_was_asked_for_in_a_callback_comes_once(self) -> None:
+        tokens: list[PauseToken] = []
+
+        class Looking(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"a":
+                    found = self.expect(re.compile(b"b"))
+                    found.addCallback(lambda _: tokens.append(self.pauseReading()))
+
+        protocol = Looking()
+        self.feed(self.connect(protocol), b"a\nb\nc\n")
+        self.assertEqual(protocol.frames, [b"a"])
+        tokens[0].resume()
+        self.assertEqual(protocol.frames, [b"a", b"b", b"c"])
+
+    def test_whoever_looks_may_change_the_framing_behind_the_frame_and_pause(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        tokens: list[PauseToken] = []
+
+        def upgrade(_: object) -> None:
+            protocol.setFraming(framing.netstring())
+            tokens.append(protocol.pauseReading())
+
+        protocol.expect(re.compile(b"go")).addCallback(upgrade)
+        self.feed(peer, b"a\ngo\n1:b,1:c,")
+        self.assertEqual(protocol.frames, [b"a"])
+        tokens[0].resume()
+        self.assertEqual(protocol.frames, [b"a", b"go", b"b", b"c"])
+
 
 class FramingChangeTests(ConnectionTestCase):
     """`setFraming` hands over exactly what is behind the last frame taken."""
