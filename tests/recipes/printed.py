@@ -114,6 +114,11 @@ class Cook(Child):
         os.killpg(self.process.pid, signal.SIGTERM)
         return self.wait()
 
+    def close(self) -> None:
+        """End it, and let pytest show what it said if the test fails."""
+        super().close()
+        print(self.err.text, end="")
+
     def __enter__(self) -> Cook:
         return self
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import struct
+import time
 from functools import reduce
 
 from tests.recipes.peers import HOST, Bench, Peer, Wire, eventually
@@ -117,3 +120,59 @@ def test_gpsd_reports_into_a_file_and_is_asked_again_after_a_restart(bench: Benc
     eventually(lambda: positions() == [46.5, 46.6, 46.7], "the position after the restart")
     assert cook.stop() == ENDED
     assert bench.files("gps-*.json").count(b'"WATCH"') == 2
+
+
+def polled(meter: Wire, *registers: int) -> None:
+    """Answer one request to read them, which has to be right to the byte."""
+    transaction, protocol, size, unit, function, first, count = struct.unpack(
+        ">HHHBBHH", meter.exactly(12)
+    )
+    assert (protocol, size, unit, function, first, count) == (0, 6, 1, 3, 0, len(registers))
+    answer = struct.pack(f">BB{count}H", function, 2 * count, *registers)
+    meter.send(struct.pack(">HHHB", transaction, 0, 1 + len(answer), unit) + answer)
+
+
+def test_modbus_is_polled_each_second_and_after_a_power_cut_too(bench: Bench) -> None:
+    peer = bench.peer()
+    started = time.monotonic()
+    cook = bench.cook("modbus", HOST=HOST, PORT=peer.port)
+    meter = peer.accept()
+    polled(meter, 231, 500)
+    polled(meter, 232, 501)
+    # However busy the machine, the second comes a second after the first.
+    assert time.monotonic() - started > 1
+    meter.reset()
+    polled(peer.accept(), 233, 65535)
+    eventually(lambda: bench.files("modbus.log").count(b"\n") == 3, "three answers")
+    assert cook.stop() == ENDED
+    lines = bench.files("modbus.log").decode().splitlines()
+    times, answers = zip(*(line.rsplit(" ", 1) for line in lines), strict=True)
+    assert all(re.match(r"\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d", when) for when in times)
+    assert [answer[-12:] for answer in answers] == ["030400e701f4", "030400e801f5", "030400e9ffff"]
+
+
+def weight(text: bytes) -> bytes:
+    """As the scale sends it."""
+    return b"\x02%s\x03%02X" % (text, reduce(int.__xor__, text + b"\x03"))
+
+
+def test_scale_gives_every_good_weight_and_keeps_the_bad_ones(bench: Bench) -> None:
+    """The serial line garbles one weight, and the serial server cuts where it likes."""
+    peer = bench.peer()
+    cook = bench.cook("scale", HOST=HOST, PORT=peer.port)
+
+    def weights() -> list[str]:
+        lines = bench.files("weights-*.jsonl").splitlines()
+        return [json.loads(line)["data"] for line in lines]
+
+    scale = peer.accept()
+    scale.send(b"7 kg\x0312" + weight(b"ST,  12.50 kg")[:4])
+    scale.send(weight(b"ST,  12.50 kg")[4:] + weight(b"US,  12.75 kg").replace(b"7", b"9"))
+    scale.send(weight(b"ST,  12.80 kg"))
+    eventually(lambda: weights() == ["ST,  12.50 kg", "ST,  12.80 kg"], "two weights")
+    scale.send(weight(b"ST,  13.00 kg")[:7])
+    scale.reset()
+    peer.accept().send(weight(b"ST,  13.10 kg"))
+    eventually(lambda: weights()[2:] == ["ST,  13.10 kg"], "a weight after the restart")
+    assert cook.stop() == PASSED_OVER
+    assert b"US,  12.95 kg" in bench.files("bad/*")
