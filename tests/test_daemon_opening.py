@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -13,8 +16,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import framing
 from nbclient.daemon import opening
 from nbclient.daemon.opening import Expect, File, Text, parse_script, read_file, run_script
-from nbclient.errors import LocalError, SpecError
+from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing.base import Framing
+from nbclient.states import State
+from tests.conformance.daemon import KeptLog
 
 LINES = framing.lines()
 
@@ -102,6 +107,14 @@ def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         read_file(str(path))
 
 
+def test_what_can_be_read_only_once_is_no_file(tmp_path: Path) -> None:
+    """A shell's <(command), or a FIFO, on which the reactor would wait for a writer."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with pytest.raises(LocalError, match="fifo: not a regular file, and it is read at each conn"):
+        read_file(str(path))
+
+
 def test_a_script_is_tried_before_anything_begins(tmp_path: Path) -> None:
     path = tmp_path / "opening"
     path.write_bytes(b"x\n")
@@ -121,6 +134,8 @@ class Connection:
     framing: Framing = LINES
 
     def __init__(self) -> None:
+        self.factory: Any = SimpleNamespace(name="h:1", state=State.OPENING)
+        self.log = KeptLog()
         self.sent: list[bytes] = []
         self.expected: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] = []
 
@@ -146,3 +161,49 @@ class ScriptTests(SynchronousTestCase):
         seen.callback(match)
         self.assertEqual(connection.sent, [b"a", b"b"])
         self.successResultOf(done)
+        self.assertEqual(connection.log.lines, [])
+
+    def wait_in_vain(
+        self, steps: list[tuple[str, Any]], *frames: bytes, state: State = State.SETTLING
+    ) -> list[str]:
+        """The log, after frames that are not what was expected and the connection's end."""
+        connection = Connection()
+        done = Deferred.fromCoroutine(run_script(parse_script(steps), connection))
+        pattern, seen = connection.expected.pop()
+        for frame in frames:
+            self.assertIsNone(pattern.search(frame))
+        connection.factory.state = state
+        seen.errback(ConnectionClosed("the connection ended"))
+        self.failureResultOf(done, ConnectionClosed)
+        return connection.log.lines
+
+    def test_what_was_waited_for_in_vain_is_told_with_what_came_last(self) -> None:
+        vain = "h:1: the opening waited in vain for /^ok$/, "
+        steps = [("opening", "a"), ("expect", re.compile(b"^ok$"))]
+        self.assertEqual(self.wait_in_vain(steps), [f"{vain}and no frame came"])
+        self.assertEqual(
+            self.wait_in_vain(steps, b"hello", b"no\x1b[2J\xff"),
+            [rf"{vain}the last frame was: b'no\x1b[2J\xff'"],
+        )
+        (line,) = self.wait_in_vain(steps, b"x" * 1000)
+        self.assertLess(len(line), 200)
+
+    def test_neither_pattern_nor_frame_breaks_or_floods_the_log(self) -> None:
+        (line,) = self.wait_in_vain([("expect", re.compile(b"\n\xff" + b"y" * 500))])
+        self.assertIn(r"for /\n\\xffyyy", line)
+        self.assertLess(len(line), 200)
+
+    def test_our_own_end_is_nothing_to_complain_about(self) -> None:
+        steps = [("expect", re.compile(b"ok"))]
+        self.assertEqual(self.wait_in_vain(steps, b"no", state=State.CLOSING), [])
+
+    def test_an_echo_of_a_secret_is_not_logged(self) -> None:
+        secret = Path(self.mktemp())
+        secret.write_bytes(b"hunter2 of\n")
+        expect = ("expect", re.compile(b"ok"))
+        for step in (("opening", f"PASS ${{file:{secret}}}"), ("opening-file", str(secret))):
+            for echo in (b"PASS hunter2 of", b"bad password hunter2!"):
+                (line,) = self.wait_in_vain([step, expect], echo)
+                self.assertIn("the last frame repeats what is not to be logged", line)
+            (line,) = self.wait_in_vain([step, expect], b"the end of it")
+            self.assertIn("the last frame was: b'the end of it'", line)

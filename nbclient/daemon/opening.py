@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Protocol, cast
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -18,11 +19,16 @@ from twisted.internet.defer import Deferred
 from nbclient.daemon.formats import is_raw
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.values import shown
-from nbclient.errors import LocalError, SpecError
+from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing.base import Framing
+from nbclient.states import State
+from nbclient.terminal import printable
 
 MOST = 1024 * 1024
 """The longest file that an opening reads, bytes."""
+
+SHOWN = 80
+"""Most bytes of a frame that the log repeats."""
 
 _SPECIAL = re.compile(
     rb"\\(?P<code>x[0-9A-Fa-f]{2}|.|$)|\$\{(?P<name>[^}]*)(?P<end>\}?)", re.DOTALL
@@ -31,9 +37,11 @@ _PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b"$"
 
 
 class Speaker(Protocol):
-    """What a script needs of a connection: three of the methods of `FrameProtocol`."""
+    """What a script needs of a connection, a `FrameProtocol` of a link."""
 
     framing: Framing
+    factory: Any
+    log: Any
 
     def sendFrames(self, frames: Sequence[bytes], /) -> None:
         """Send frames on this connection."""
@@ -74,6 +82,11 @@ class Text:
         """
         return b"".join(part if isinstance(part, bytes) else part() for part in self.parts)
 
+    @property
+    def private(self) -> bool:
+        """Whether some of it is not on the command line."""
+        return not all(isinstance(part, bytes) for part in self.parts)
+
     def frames(self, framing: Framing) -> list[bytes]:
         """See `render`."""
         return [self.render()]
@@ -84,6 +97,7 @@ class File:
     """A file of --opening-file: each line a frame, or all of it where there are no frames."""
 
     path: str
+    private: ClassVar[bool] = True
 
     def frames(self, framing: Framing) -> list[bytes]:
         """The frames.
@@ -133,22 +147,67 @@ def _parse_step(name: str, value: Any) -> Step:
 async def run_script(script: Sequence[Step], speaker: Speaker) -> None:
     """Say and wait, in order.
 
+    What was waited for in vain is logged, with the last frame that came.
+
     :raises LocalError: a file or variable is no longer there; a frame cannot be carried.
     :raises ConnectionClosed: the connection ended first.
     """
+    private: set[bytes] = set()
     for step in script:
         if isinstance(step, Expect):
-            await speaker.expect(step.pattern)
-        else:
-            speaker.sendFrames(step.frames(speaker.framing))
+            await _wait_for(step.pattern, speaker, private)
+            continue
+        frames = step.frames(speaker.framing)
+        if step.private:
+            private.update(word for frame in frames for word in frame.split() if len(word) > 2)
+        speaker.sendFrames(frames)
+
+
+async def _wait_for(pattern: re.Pattern[bytes], speaker: Speaker, private: set[bytes]) -> None:
+    looking = _Looking(pattern)
+    try:
+        await speaker.expect(cast("re.Pattern[bytes]", looking))
+    except ConnectionClosed:
+        if speaker.factory.state is not State.CLOSING:  # else it is no failure
+            speaker.log.warn(
+                "{link}: the opening waited in vain for /{pattern}/, {seen}",
+                link=speaker.factory.name,
+                pattern=shown(pattern.pattern.decode("utf-8", "backslashreplace")),
+                seen=_seen(looking.last, private),
+            )
+        raise
+
+
+class _Looking:
+    """A pattern that remembers what it was last looked for in."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.last: bytes | None = None
+
+    def search(self, frame: bytes) -> re.Match[bytes] | None:
+        self.last = frame
+        return self._pattern.search(frame)
+
+
+def _seen(frame: bytes | None, private: Iterable[bytes]) -> str:
+    if frame is None:
+        return "and no frame came"
+    if any(word in frame for word in private):  # an echo, say
+        return "the last frame repeats what is not to be logged"
+    return f"the last frame was: {printable(frame, SHOWN)}"
 
 
 def read_file(path: str) -> bytes:
     """A small file.
 
-    :raises LocalError: it cannot be read, or is longer than `MOST`.
+    :raises LocalError: it cannot be read, is longer than `MOST`, or can be read
+        only once (a pipe), while it is wanted at each connection.
     """
     try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise LocalError(f"{path}: not a regular file, and it is read at each connection")
         with open(path, "rb") as file:
             data = file.read(MOST + 1)
     except OSError as error:

@@ -423,6 +423,8 @@ def test_a_login_that_fails_is_a_failed_attempt(serve: Serve, run: Run) -> None:
                   "--opening-timeout", "0.1")  # fmt: skip
     assert program.end() == 3
     assert b"the opening was not done within 0.1 s" in program.err
+    waited = b": the opening waited in vain for /yes/, the last frame was: b'no'\n"
+    assert waited in program.err
 
 
 def test_the_time_is_over_with_status_four(serve: Serve, run: Run) -> None:
