@@ -89,6 +89,17 @@ class SilenceTimeout(PeerError):
         self.seconds = seconds
 
 
+class RequestTimeout(PeerError):
+    """A request was not answered in time.
+
+    :ivar seconds: the limit that passed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the peer did not answer a request within {seconds:g} s")
+        self.seconds = seconds
+
+
 class DeadPath(LinkError):
     """The peer's host answers nothing any more, not even its kernel.
 
@@ -197,3 +208,14 @@ class OutboxFull(LocalError):
         super().__init__(f"{size} bytes do not fit: the outbox is bounded at {limit} bytes")
         self.limit = limit
         self.size = size
+
+
+class RequestsFull(LocalError):
+    """More requests wait to be sent than may.
+
+    :ivar limit: the bound, bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"requests that wait to be sent are bounded at {limit} bytes")
+        self.limit = limit

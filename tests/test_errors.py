@@ -23,13 +23,22 @@ from nbclient.errors import (
     OpeningFailed,
     OutboxFull,
     PeerError,
+    RequestsFull,
+    RequestTimeout,
     SilenceTimeout,
     SpecError,
 )
 
 WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
-    LocalError: {SpecError, FrameError, OutboxFull, DeliveryUnavailable},
-    PeerError: {FrameTooLong, BadFrame, FrameTimeout, SilenceTimeout, OpeningFailed},
+    LocalError: {SpecError, FrameError, OutboxFull, RequestsFull, DeliveryUnavailable},
+    PeerError: {
+        FrameTooLong,
+        BadFrame,
+        FrameTimeout,
+        SilenceTimeout,
+        RequestTimeout,
+        OpeningFailed,
+    },
     LinkError: {ConnectTimeout, CallbackFailed, ConnectionClosed, DeadPath, LinkStopped, GaveUp},
 }
 
@@ -45,6 +54,8 @@ ONE_OF_EACH = [
     (DeadPath(60.0), "the path is dead: the peer's host answered nothing for 60 s"),
     (DeliveryUnavailable("no Linux"), "delivery level tcp is not to be had: no Linux"),
     (OutboxFull(64, 100), "100 bytes do not fit: the outbox is bounded at 64 bytes"),
+    (RequestTimeout(30.0), "the peer did not answer a request within 30 s"),
+    (RequestsFull(64), "requests that wait to be sent are bounded at 64 bytes"),
 ]
 
 

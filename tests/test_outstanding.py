@@ -225,6 +225,58 @@ def test_keys_waiting_for_late_answers_are_bounded(monkeypatch: pytest.MonkeyPat
     assert [requests.usable(key) for key in (b"a", b"b", b"c")] == [True, False, False]
 
 
+# -- what arrived before
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_what_had_arrived_when_a_request_left_is_no_answer_to_it(keyed: bool) -> None:
+    requests = by_key() if keyed else in_turn()
+    requests.sent("a", now=0, key=b"a", mark=3)
+    for arrival in (0, 2, 3):
+        assert requests.matched(b"a:1", arrival) is None
+    assert len(requests) == 1
+    assert requests.matched(b"a:1", 4) == Request("a", b"a", 0, 3)
+
+
+def test_who_numbers_no_arrivals_is_answered_by_whatever_comes() -> None:
+    requests = by_key()
+    requests.sent("a", now=0, key=b"a", mark=3)
+    assert requests.first([b"a:1"], 0) == 0
+    assert answered(requests, b"a:1") == "a"
+
+
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_in_turn_the_first_answer_is_the_very_next_frame_or_none(start: int) -> None:
+    requests = in_turn()
+    frames = [b"x", b"y"]
+    assert requests.first(frames, start, 5) == 2
+    requests.sent("a", now=0, mark=4)
+    assert requests.first(frames, start, 4) == 2
+    assert requests.first(frames, start, 5) == start
+    assert len(requests) == 1
+
+
+def test_by_key_the_first_answer_is_the_first_frame_whose_key_is_asked_for() -> None:
+    requests = by_key()
+    requests.sent("a", now=0, key=b"a", mark=1)
+    requests.sent("b", now=0, key=b"b", mark=2)
+    frames = [b"a:", b"news", b"c:", b"b:", b"a:"]
+    assert [requests.first(frames, start, 3) for start in range(6)] == [0, 3, 3, 3, 4, 5]
+    assert requests.first(frames, 1, 2) == 4  # "b" left after that
+    assert requests.first([b"news", b"c:"], 0, 3) == 2
+    assert len(requests) == 2
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_request_that_did_not_leave_after_all_is_the_last_one(keyed: bool) -> None:
+    requests = by_key() if keyed else in_turn()
+    for item in "ab":
+        requests.sent(item, now=0, key=item.encode())
+    requests.unsent()
+    assert requests.usable(b"b") is True
+    assert items(requests.lost()) == ["a"]
+
+
 def test_what_is_lost_comes_back_in_the_order_it_was_sent() -> None:
     requests = by_key()
     for item in "cab":

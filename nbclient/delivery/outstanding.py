@@ -14,15 +14,17 @@ How an answer finds its request:
   timeout the connection can stay. A late answer finds no request and is
   ignored; its key is not used again until it has come, or for the
   `RETIRED` keys that time out after it (`usable`).
+
+What had arrived when a request left is no answer to it. A caller that numbers
+what arrives (`Request.mark`, and `arrival` of `matched`) is held to that, where
+frames wait a while between their arrival and their match.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
-
-from attrs import frozen
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from nbclient.errors import LocalError
 
@@ -32,18 +34,19 @@ RETIRED = 10_000
 """Keys of overdue requests remembered, at most: a bound on memory."""
 
 
-@frozen
-class Request(Generic[T]):
+class Request(NamedTuple, Generic[T]):
     """A request that was sent.
 
     :ivar item: what the caller gave.
     :ivar key: what its answer will carry; in turn: None.
     :ivar sent: when, seconds on the caller's monotonic scale.
+    :ivar mark: the number of the last arrival before it.
     """
 
     item: T
     key: Hashable
     sent: float
+    mark: int = 0
 
 
 class Outstanding(Generic[T]):
@@ -90,10 +93,11 @@ class Outstanding(Generic[T]):
         """Whether a request may carry `key`: nothing of that key is owed."""
         return key not in self._flight and key not in self._retired
 
-    def sent(self, item: T, now: float, key: Hashable | None = None) -> None:
+    def sent(self, item: T, now: float, key: Hashable | None = None, mark: int = 0) -> None:
         """A request leaves now. To be called before it is written: its answer may be quick.
 
         :param key: what its answer will carry; needed by key, meaningless in turn.
+        :param mark: the number of the last arrival, never less than before.
         :raises LocalError: there is no `room`, or the key is not `usable`.
         """
         if self.room <= 0:
@@ -106,19 +110,51 @@ class Outstanding(Generic[T]):
             raise LocalError(f"the key {key!r} cannot be used: an answer to it is still owed")
         else:
             place = key
-        self._flight[place] = Request(item, key, now)
+        self._flight[place] = Request(item, key, now, mark)
 
-    def matched(self, frame: bytes) -> Request[T] | None:
-        """The request that `frame` answers, which is then no longer in flight; or None."""
+    def unsent(self) -> None:
+        """The last request of `sent` did not leave after all."""
+        self._flight.popitem()
+
+    def matched(self, frame: bytes, arrival: int | None = None) -> Request[T] | None:
+        """The request that `frame` answers, which is then no longer in flight; or None.
+
+        :param arrival: the number of the arrival that completed the frame: it
+            answers nothing that left afterwards. None: it answers whatever it can.
+        """
         if self._key is None:
-            if self.broken or not self._flight:
+            if not self._takes(arrival):
                 return None
             return self._flight.popitem(last=False)[1]
         key = self._key(frame)
         if key is None:
             return None
-        self._retired.pop(key, None)
-        return self._flight.pop(key, None)
+        request = self._flight.get(key)
+        if request is None:
+            self._retired.pop(key, None)
+        elif arrival is None or request.mark < arrival:
+            return self._flight.pop(key)
+        return None
+
+    def first(self, frames: Sequence[bytes], start: int, arrival: int | None = None) -> int:
+        """The place of the first answer in `frames` from `start` on, or their number.
+
+        Changes nothing; see `matched`.
+        """
+        if self._key is None:
+            return start if self._takes(arrival) else len(frames)
+        for place in range(start, len(frames)):
+            key = self._key(frames[place])
+            request = None if key is None else self._flight.get(key)
+            if request is not None and (arrival is None or request.mark < arrival):
+                return place
+        return len(frames)
+
+    def _takes(self, arrival: int | None) -> bool:
+        """In turn: whether the next frame is an answer."""
+        if self.broken or not self._flight:
+            return False
+        return arrival is None or next(iter(self._flight.values())).mark < arrival
 
     def remaining(self, now: float) -> float | None:
         """Seconds until the first request is overdue; None: none will be."""
