@@ -114,7 +114,8 @@ class InputTests(InputCase):
         self.runner.steps()
         self.assertEqual(self.sent, [b"a"])
         self.assertEqual(source.refused, 1)
-        self.assertIn("more than the limit of 10", self.log.lines[0])
+        says = "input stdin has a fault: the frame has reached 20 bytes, more than the limit of 10"
+        self.assertEqual(self.log.lines, [says])
         self.successResultOf(source.ended)
 
     def test_a_fault_ahead_of_any_frame_ends_the_input(self) -> None:

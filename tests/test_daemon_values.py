@@ -55,7 +55,8 @@ def test_a_factor_is_at_least_one() -> None:
 
 def test_a_count_is_a_whole_number() -> None:
     assert values.count("0") == 0
-    assert "not a whole number" in refused(values.count, "1.5")
+    assert refused(values.count, "1.5") == "'1.5' is not a whole number (0 or more)"
+    assert refused(values.count, "-1") == "'-1' is not a whole number (0 or more)"
     assert "out of range" in refused(values.count, "1000000001")
     assert "out of range" in refused(values.count, "9" * 5000)
 

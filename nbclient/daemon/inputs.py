@@ -227,7 +227,7 @@ class Stream:
             return False
         if decoder.fault is not None:
             self.faulty = True
-            intake.refuse("fault", str(decoder.fault))
+            intake.refuse("fault", f"has a fault: {decoder.fault}")
         return not self.faulty
 
     async def end(self) -> None:

@@ -93,7 +93,7 @@ def count(value: str) -> int:
     :raises SpecError: anything else, or more than a billion.
     """
     if not re.fullmatch(r"[0-9]+", value, re.ASCII):
-        raise SpecError(f"{shown(value)!r} is not a whole number")
+        raise SpecError(f"{shown(value)!r} is not a whole number (0 or more)")
     if len(value) > 10 or int(value) > 10**9:
         raise SpecError(f"{shown(value)} is out of range (0 to 1000000000)")
     return int(value)
