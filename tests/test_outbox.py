@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import attrs
 import pytest
 from attrs.exceptions import FrozenInstanceError
 from hypothesis import settings
@@ -14,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import ReconnectingFactory, framing
-from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
+from nbclient.delivery.outbox import FRAME_COST, GRAIN, Aside, Outbox, OutboxStats, Ranges
 from nbclient.errors import OutboxFull
 
 ROOMY = 1_000_000
@@ -125,7 +126,7 @@ def test_a_frame_set_aside_is_neither_delivered_nor_in_the_way() -> None:
     outbox = filled(*ABC)
     outbox.take(ROOMY)
     outbox.acknowledge(1)
-    assert outbox.set_aside() == b"c"
+    assert outbox.set_aside(3, "why", 7.0) == Aside(3, b"c", "why", 7.0)
     outbox.rewind()
     assert outbox.take(ROOMY) == [b"b"]
     stats = outbox.stats()
@@ -152,40 +153,31 @@ def test_more_than_is_in_flight_cannot_be_acknowledged() -> None:
 
 def snapshot(**counts: int) -> OutboxStats:
     """A snapshot with zeros for what is not named."""
-    return OutboxStats(
-        **{
-            "offered": 0,
-            "accepted": 0,
-            "refused": 0,
-            "undecided": 0,
-            "acknowledged": 0,
-            "resent": 0,
-            "set_aside": 0,
-            "abandoned": 0,
-            "waiting": 0,
-            "waiting_bytes": 0,
-        }
-        | counts
-    )
+    zeros = {field.name: 0 for field in attrs.fields(OutboxStats)}
+    return OutboxStats(**zeros | counts)  # type: ignore[arg-type]
+
+
+PLACES = ["acknowledged", "waiting", "expired", "dropped", "set_aside", "abandoned"]
 
 
 def test_the_law_holds_when_each_frame_is_in_one_place() -> None:
     assert snapshot(
-        offered=14,
-        accepted=8,
+        offered=13,
+        accepted=7,
         refused=2,
         undecided=4,
-        acknowledged=1,
-        set_aside=2,
-        abandoned=2,
-        waiting=3,
+        restored=5,
+        **dict.fromkeys(PLACES, 2),
+        sent=9,
     ).conserved()
 
 
-@pytest.mark.parametrize("place", ["acknowledged", "set_aside", "abandoned", "waiting"])
-def test_the_law_notices_a_frame_too_many_in_any_place(place: str) -> None:
-    assert snapshot(offered=1, accepted=1, **{place: 1}).conserved()
-    assert not snapshot(offered=1, accepted=1, **{place: 2}).conserved()
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("origin", [{"offered": 1, "accepted": 1}, {"restored": 1}])
+def test_the_law_notices_a_frame_too_many_in_any_place(place: str, origin: dict[str, int]) -> None:
+    assert snapshot(**origin, **{place: 1}).conserved()
+    assert not snapshot(**origin, **{place: 2}).conserved()
+    assert not snapshot(**origin).conserved()
 
 
 @pytest.mark.parametrize("answer", ["refused", "undecided"])
@@ -208,6 +200,17 @@ def test_a_snapshot_stays_what_it_was() -> None:
 FRAMES = st.lists(st.binary(max_size=120), max_size=8)
 
 
+@attrs.define
+class Frame:
+    """What the model knows of a frame."""
+
+    seq: int
+    content: bytes
+    since: float
+    sent: int = 0
+    attempts: int = 0
+
+
 class Life(RuleBasedStateMachine):
     """An outbox under every order of events, beside a model of plain lists."""
 
@@ -216,56 +219,98 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.outbox = Outbox(self.LIMIT)
-        self.waiting: deque[bytes] = deque()
-        self.flight: deque[bytes] = deque()
+        self.waiting: deque[Frame] = deque()
+        self.flight: deque[Frame] = deque()
+        self.aside: list[Frame] = []
         self.settled = 0
         self.accepted = 0
+        self.sent = 0
+        self.resent = 0
+        self.now = 0.0
+        self.last = 0
+
+    @rule(seconds=st.sampled_from([0.001, 1.0, 60.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
 
     @rule(frames=FRAMES, kind=st.sampled_from([list, tuple]))
     def offer(self, frames: list[bytes], kind: type[Sequence[bytes]]) -> None:
         """As a link does it whose waiting room is full: what is not taken is refused."""
-        taken = self.outbox.accept(kind(frames))  # type: ignore[call-arg]
+        taken = self.outbox.accept(kind(frames), self.now)  # type: ignore[call-arg]
         self.outbox.counters.offered += len(frames)
         self.outbox.counters.refused += len(frames) - taken
-        was_empty = not (self.waiting or self.flight)
-        self.waiting.extend(frames[:taken])
+        was_empty = not self.all
+        size = self.outbox.size
+        self.enter(frames[:taken])
         self.accepted += taken
         if taken < len(frames):
-            size = Outbox.cost([*self.waiting, *self.flight, frames[taken]])
-            assert size > self.LIMIT, "refused although there was room"
+            assert size + Outbox.cost(frames[taken : taken + 1]) > self.LIMIT, "there was room"
             assert taken or not was_empty, "an empty outbox takes at least one"
+
+    def enter(self, frames: list[bytes]) -> None:
+        for content in frames:
+            self.last += 1
+            self.waiting.append(Frame(self.last, content, self.now))
+
+    @rule(frames=FRAMES.filter(bool), gap=st.integers(0, 3))
+    def added_from_the_spool(self, frames: list[bytes], gap: int) -> None:
+        """Their numbers ascend, with gaps; one that is past the limit comes in all the same."""
+        if self.outbox.size + Outbox.cost(frames) > self.LIMIT:
+            return
+        self.last += gap
+        self.outbox.add(frames, self.last + 1, self.now)
+        self.outbox.counters.restored += len(frames)
+        self.enter(frames)
 
     @rule(most=st.integers(1, 500))
     def take(self, most: int) -> None:
         taken = self.outbox.take(most)
-        assert taken == [self.waiting.popleft() for _ in taken]
-        self.flight.extend(taken)
+        frames = [self.waiting.popleft() for _ in taken]
+        assert taken == [frame.content for frame in frames]
+        for frame in frames:
+            self.sent += 1
+            self.resent += frame.sent > 0
+            frame.sent += 1
+        self.flight.extend(frames)
         assert taken or not self.waiting
         assert Outbox.cost(taken[:-1]) < most, "the last frame was one too many"
         assert Outbox.cost(taken) >= most or not self.waiting, "one more would have been due"
 
+    @rule(most=st.integers(1, 500))
+    def cannot_be_sent_after_all(self, most: int) -> None:
+        """Taken, and given back whole: as if nothing had been."""
+        count = len(self.outbox.take(most))
+        self.outbox.give_back(count)
+
     @precondition(lambda self: self.flight)
     @rule(data=st.data())
     def acknowledge(self, data: st.DataObject) -> None:
-        count = data.draw(st.integers(0, len(self.flight)))
-        self.outbox.acknowledge(count)
+        count = data.draw(st.integers(1, len(self.flight)))
+        upto = self.outbox.acknowledge(count)
+        assert upto == self.flight[count - 1].seq
         for _ in range(count):
             self.flight.popleft()
         self.settled += count
 
     @precondition(lambda self: self.flight)
-    @rule()
-    def set_aside(self) -> None:
-        assert self.outbox.set_aside() == self.flight.pop()
+    @rule(data=st.data())
+    def answered_out_of_turn(self, data: st.DataObject) -> None:
+        index = data.draw(st.integers(0, len(self.flight) - 1))
+        self.outbox.answered(self.flight[index].seq)
+        del self.flight[index]
         self.settled += 1
 
     @precondition(lambda self: self.flight)
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        count = data.draw(st.integers(0, len(self.flight)))
-        self.outbox.give_back(count)
-        for _ in range(count):
-            self.waiting.appendleft(self.flight.pop())
+    @rule(data=st.data(), keep=st.booleans())
+    def set_aside(self, data: st.DataObject, keep: bool) -> None:
+        index = data.draw(st.integers(0, len(self.flight) - 1))
+        frame = self.flight[index]
+        aside = self.outbox.set_aside(frame.seq, "why", self.now, keep)
+        assert aside == Aside(frame.seq, frame.content, "why", self.now)
+        del self.flight[index]
+        if keep:
+            self.aside.append(frame)
+        self.settled += 1
 
     @rule()
     def lose(self) -> None:
@@ -273,34 +318,101 @@ class Life(RuleBasedStateMachine):
         self.waiting.extendleft(reversed(self.flight))
         self.flight.clear()
 
+    @precondition(lambda self: self.all)
+    @rule(data=st.data())
+    def sent_in_vain(self, data: st.DataObject) -> None:
+        frame = data.draw(st.sampled_from(self.all))
+        frame.attempts += 1
+        assert self.outbox.attempted(frame.seq) == frame.attempts
+
+    @rule(age=st.sampled_from([0.0, 1.0, 61.0]))
+    def expire(self, age: float) -> None:
+        ranges = self.outbox.expire(self.now - age)
+        gone = self.forget(lambda frame: frame.since <= self.now - age)
+        # Frames accepted within GRAIN share a time, so a few more may go, never fewer.
+        count = sum(last - first + 1 for first, last in ranges)
+        more = [self.waiting.popleft() for _ in range(count - len(gone))]
+        assert all(frame.since <= self.now - age + GRAIN for frame in more)
+        assert numbers(ranges) == [frame.seq for frame in [*gone, *more]]
+        self.settled += count
+
+    @rule(size=st.integers(-10, 700))
+    def drop_oldest(self, size: int) -> None:
+        ranges = self.outbox.drop_oldest(size)
+        freed = 0
+        gone = []
+        while freed < size and self.waiting:
+            gone.append(self.waiting.popleft())
+            freed += len(gone[-1].content) + FRAME_COST
+        assert numbers(ranges) == [frame.seq for frame in gone]
+        self.settled += len(gone)
+
+    def forget(self, old: Callable[[Frame], bool]) -> list[Frame]:
+        gone = []
+        while self.waiting and old(self.waiting[0]):
+            gone.append(self.waiting.popleft())
+        return gone
+
     @rule()
     def abandon(self) -> None:
-        count = len(self.waiting) + len(self.flight)
+        count = len(self.all)
         assert self.outbox.abandon() == count
         self.settled += count
         self.waiting.clear()
         self.flight.clear()
 
+    @property
+    def all(self) -> list[Frame]:
+        return [*self.flight, *self.waiting]
+
     @invariant()
     def every_frame_is_accounted_for(self) -> None:
-        stats = self.outbox.stats()
+        stats = self.outbox.stats(self.now)
         assert stats.conserved()
         assert stats.accepted == self.accepted
-        assert stats.waiting == len(self.waiting) + len(self.flight)
-        assert stats.acknowledged + stats.set_aside + stats.abandoned == self.settled
+        assert stats.waiting == len(self.all)
+        assert (stats.sent, stats.resent) == (self.sent, self.resent)
+        settled = stats.acknowledged + stats.set_aside + stats.abandoned
+        assert settled + stats.expired + stats.dropped == self.settled
+
+    @invariant()
+    def every_frame_keeps_its_number_and_its_age(self) -> None:
+        frames = self.all
+        assert [self.outbox.seq_of(n) for n in range(len(frames))] == [f.seq for f in frames]
+        if frames:
+            assert self.outbox.first == frames[0].seq
+            self.assertAge(self.outbox.oldest, frames[0])
+        else:
+            assert self.outbox.oldest is None
+        if self.waiting:
+            assert self.outbox.next == self.waiting[0].content
+            self.assertAge(self.outbox.next_since, self.waiting[0])
+        else:
+            assert self.outbox.next_since is None
+
+    def assertAge(self, since: float | None, frame: Frame) -> None:
+        assert since is not None
+        assert frame.since - GRAIN <= since <= frame.since
 
     @invariant()
     def the_size_is_that_of_the_frames_and_bounded(self) -> None:
-        frames = [*self.waiting, *self.flight]
-        assert self.outbox.size == self.outbox.stats().waiting_bytes == Outbox.cost(frames)
-        assert self.outbox.size <= self.LIMIT or len(frames) == 1
+        frames = [frame.content for frame in self.all]
+        aside = Outbox.cost([frame.content for frame in self.aside])
+        assert self.outbox.stats().waiting_bytes == Outbox.cost(frames)
+        assert self.outbox.size == Outbox.cost(frames) + aside
+        assert self.outbox.size <= self.LIMIT or len(frames) <= 1
         assert self.outbox.sendable == bool(self.waiting)
-        assert len(self.outbox) == len(frames)
+        assert (len(self.outbox), self.outbox.in_flight) == (len(frames), len(self.flight))
 
     def teardown(self) -> None:
         """What is left comes out in the order it went in."""
         self.outbox.rewind()
-        assert self.outbox.take(ROOMY) == [*self.flight, *self.waiting]
+        assert self.outbox.take(ROOMY) == [frame.content for frame in self.all]
+
+
+def numbers(ranges: Ranges) -> list[int]:
+    """Each number in them."""
+    return [seq for first, last in ranges for seq in range(first, last + 1)]
 
 
 TestLife = Life.TestCase

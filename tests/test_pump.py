@@ -135,8 +135,10 @@ class SendingTests(PumpTestCase):
         self.offer([b"one", b"two", b"three"])
         self.pump.outbox.take(FRAME_COST + 4)  # as under a stricter level of delivery
         self.pump.rewind()
-        self.assertEqual(self.pump.outbox.counters.resent, 2)
+        self.assertEqual(self.pump.outbox.counters.resent, 0)  # not yet: only when it leaves
         self.assertEqual(self.attached().written, [b"one", b"two", b"three"])
+        counters = self.pump.outbox.counters
+        self.assertEqual((counters.sent, counters.resent), (5, 2))
 
     def test_a_frame_that_this_connection_cannot_carry_is_set_aside_alone(self) -> None:
         """Checked when accepted; but a protocol may change its framing afterwards."""

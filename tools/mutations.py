@@ -703,7 +703,7 @@ MUTATIONS = (
     ),
     Mutation(
         "forget-who-sends",
-        "nbclient/pump.py",
+        "nbclient/admission.py",
         "Deferred(withdraw))",
         "Deferred())",
         (
@@ -817,16 +817,16 @@ MUTATIONS = (
     # Sending: all or nothing, in order.
     Mutation(
         "accept-all-or-nothing",
-        "nbclient/pump.py",
-        "        if size - room > limit - self._sendersSize:\n",
-        "        if self._senders and size - room > limit - self._sendersSize:\n",
+        "nbclient/admission.py",
+        "        return size - room > self.limit - self.size\n",
+        "        return bool(self._senders) and size - room > self.limit - self.size\n",
         (f"{PUMP}AcceptingTests::test_more_than_may_wait_is_refused_whole",),
     ),
     Mutation(
         "waiting-is-bounded",
-        "nbclient/pump.py",
-        "        if size - room > limit - self._sendersSize:\n",
-        "        if False:\n",
+        "nbclient/admission.py",
+        "        return size - room > self.limit - self.size\n",
+        "        return False\n",
         (
             f"{PUMP}AcceptingTests::test_more_than_may_wait_is_refused_whole",
             f"{PUMP}AcceptingTests::"
@@ -836,9 +836,9 @@ MUTATIONS = (
     ),
     Mutation(
         "nobody-overtakes",
-        "nbclient/pump.py",
-        "        taken = 0 if self._senders else self.outbox.accept(frames)\n",
-        "        taken = self.outbox.accept(frames)\n",
+        "nbclient/admission.py",
+        "        taken = 0 if self._senders else self._outbox.accept(frames, self._now())\n",
+        "        taken = self._outbox.accept(frames, self._now())\n",
         (f"{PUMP}AcceptingTests::test_nobody_overtakes_a_batch_that_waits",),
     ),
     Mutation(
