@@ -17,6 +17,7 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
@@ -239,7 +240,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._clock: Any = clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
-        self._pump = Pump(outboxBytes, sendGap, self.rules, spool, self._now)
+        self._makePump = partial(Pump, outboxBytes, sendGap, self.rules, now=self._now)
+        self._pump = self._makePump(spool=spool)
         self._spooled = spool is not None
         self._machine = Machine(self._perform, self._changed)
         self._since = self._now()
@@ -283,6 +285,18 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def state(self) -> State:
         """Where the link is."""
         return self._machine.state
+
+    def useSpool(self, spool: Spool) -> None:
+        """Keep frames in this spool, where it could not be opened before the link was made.
+
+        :raises LocalError: the link runs, or was given frames already.
+        """
+        if self._running:
+            raise self._runningAlready()
+        if self._spooled or self.outbox.counters.offered:
+            raise LocalError(f"{self._label()}: a spool comes before the first frame")
+        self._pump = self._makePump(spool=spool)
+        self._spooled = True
 
     def start(self, endpoint: Any, clock: IReactorTime | None = None) -> None:
         """Dial an endpoint, and stay connected. `LinkService` calls this.
