@@ -22,7 +22,7 @@ class Wire:
     def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(PATIENCE)
         self._socket = connection
-        self._rest = b""
+        self._rest = bytearray()
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -34,20 +34,24 @@ class Wire:
         """
         while len(self._rest) < size:
             self._receive()
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+        return self._take(size, 0)
 
     def until(self, end: bytes) -> bytes:
         """What comes before `end`, which is taken too."""
         while end not in self._rest:
             self._receive()
-        taken, _, self._rest = self._rest.partition(end)
+        return self._take(self._rest.index(end), len(end))
+
+    def _take(self, size: int, more: int) -> bytes:
+        """The first bytes; `more` behind them go as well."""
+        taken = bytes(self._rest[:size])
+        del self._rest[: size + more]
         return taken
 
     def _receive(self) -> None:
         data = self._socket.recv(65536)
         if not data:
-            raise EOFError(self._rest)
+            raise EOFError(bytes(self._rest[-200:]))
         self._rest += data
 
     def hears(self, patience: float) -> bool:
@@ -60,7 +64,7 @@ class Wire:
             while True:
                 self._receive()
         except EOFError:
-            return self._rest
+            return self._take(len(self._rest), 0)
 
     def finish(self) -> None:
         """Close our side, and read on."""
@@ -76,13 +80,22 @@ class Wire:
 
 
 class Peer:
-    """Listens on loopback."""
+    """A place on loopback that refuses until it listens.
 
-    def __init__(self, stack: ExitStack) -> None:
+    :param room: bytes that the kernel may take for it beforehand; default: its own.
+    """
+
+    def __init__(self, stack: ExitStack, room: int | None = None) -> None:
         self._stack = stack
-        self._listener = stack.enter_context(socket.create_server((HOST, 0)))
+        self._listener = stack.enter_context(socket.socket())
+        if room is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self._listener.bind((HOST, 0))
         self._listener.settimeout(PATIENCE)
         self.port: int = self._listener.getsockname()[1]
+
+    def listen(self) -> None:
+        self._listener.listen()
 
     def accept(self) -> Wire:
         """The next connection."""
@@ -100,7 +113,14 @@ class Bench:
         self.folder = folder
 
     def peer(self) -> Peer:
-        return Peer(self._stack)
+        """One that listens."""
+        peer = self.absent_peer()
+        peer.listen()
+        return peer
+
+    def absent_peer(self, room: int | None = None) -> Peer:
+        """One that does not listen yet."""
+        return Peer(self._stack, room)
 
     def cook(self, name: str, **values: object) -> Cook:
         """Start a recipe."""

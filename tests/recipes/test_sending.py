@@ -1,0 +1,120 @@
+"""The recipes of docs/recipes.md in which what is sent must arrive."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+from tests.recipes.peers import HOST, Bench, Wire
+
+ENDED = 128 + signal.SIGTERM
+
+
+def message(collector: Wire) -> str:
+    """The next one of RFC 6587's octet counting; the content of RFC 5424."""
+    digits = collector.until(b" ")
+    assert re.fullmatch(rb"[1-9]\d*", digits)
+    text = collector.exactly(int(digits)).decode()
+    head = re.match(rf"<134>1 - {re.escape(os.uname().nodename)} app - - - ", text)
+    assert head, text
+    return text[head.end() :]
+
+
+def test_syslog_gets_each_line_of_the_log_though_the_collector_restarts(bench: Bench) -> None:
+    """The log is rotated in the meantime."""
+    log = bench.folder / "app.log"
+    log.write_text("an old line\n")
+    peer = bench.peer()
+    bench.cook("syslog", HOST=HOST, PORT=peer.port)
+    collector = peer.accept()
+    while not collector.hears(0.02):
+        with log.open("a") as file:
+            file.write("first\n")
+
+    def write(*numbers: int) -> None:
+        with log.open("a") as file:
+            file.writelines(f"line {number}: ∆ 12 <134>1\n" for number in numbers)
+
+    def read(*numbers: int) -> bool:
+        texts: list[str] = []
+        while len(texts) < len(numbers):
+            texts += [text for text in [message(collector)] if text != "first"]
+        return texts == [f"line {number}: ∆ 12 <134>1" for number in numbers]
+
+    write(1, 2)
+    assert read(1, 2)
+    collector.reset()
+    write(*range(3, 100))
+    collector = peer.accept()
+    assert read(*range(3, 100))
+    log.rename(bench.folder / "app.log.1")
+    write(100)
+    assert read(100)
+
+
+def test_graphite_gets_every_metric_of_many_writers_unbroken(bench: Bench) -> None:
+    """Carbon never says a word, is away for a while, and takes each line by itself."""
+    peer = bench.peer()
+    cook = bench.cook("graphite", HOST=HOST, PORT=peer.port, LISTEN=f"{HOST}:0")
+    address = cook.err.expect(r"listening at (\S+:\d+)")[1]
+    carbon = peer.accept()
+    writers = [bench.program(address) for _ in range(8)]
+
+    def write(start: int, stop: int) -> None:
+        for number in range(start, stop):
+            for which, writer in enumerate(writers):
+                writer.send(b"hosts.w%d.load %d" % (which, number))
+                writer.send(b".5 1700000000\n")
+
+    def read(start: int, stop: int) -> None:
+        """Each writer's own come in order."""
+        expected = dict.fromkeys(range(len(writers)), start)
+        while set(expected.values()) != {stop}:
+            line = carbon.until(b"\n")
+            found = re.fullmatch(rb"hosts\.w(\d)\.load (\d+)\.5 1700000000", line)
+            assert found, line
+            which, number = map(int, found.groups())
+            assert number == expected[which]
+            expected[which] += 1
+
+    write(0, 20)
+    read(0, 20)
+    carbon.reset()
+    write(20, 200)
+    carbon = peer.accept()
+    read(20, 200)
+    assert cook.stop() == ENDED
+    assert carbon.rest() == b""
+
+
+def test_batch_is_delivered_once_whole_although_the_server_restarts(bench: Bench) -> None:
+    """The server is not there yet, and leaves in the middle, in good order."""
+    batch = b"".join(b"%06d a line of the night\n" % number for number in range(200_000))
+    (bench.folder / "batch.txt").write_bytes(batch)
+    peer = bench.absent_peer(room=65536)
+    cook = bench.cook("batch", HOST=HOST, PORT=peer.port)
+    cook.err.expect("connection refused")
+    peer.listen()
+    server = peer.accept()
+    begun = server.exactly(100)
+    server.finish()
+    first, end, _ = (begun + server.rest()).rpartition(b"\n")
+    server.close()
+    second = peer.accept().rest()
+    assert cook.wait() == 0
+    assert second, "nothing was left for the second connection"
+    # A line that the first connection's end cut came again, whole.
+    assert first + end + second == batch
+    assert bench.files("sent-*.txt") == batch
+    assert not (bench.folder / "batch.txt").exists()
+
+
+def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench) -> None:
+    batch = bench.folder / "batch.txt"
+    batch.write_text("one\ntwo\n")
+    cook = bench.cook("batch", HOST=HOST, PORT=bench.absent_peer().port)
+    cook.err.expect("connection refused")
+    assert cook.stop() == 1
+    assert "2 frames not sent" in cook.err.end()
+    assert batch.exists()
