@@ -21,7 +21,7 @@ from typing import Any
 
 from attrs import Factory, asdict, define, field, frozen
 
-from benchmarks.tools import Tools
+from benchmarks.tools import HERE, Tools
 
 LIMIT = 60.0
 """Most seconds that one measurement may take."""
@@ -103,11 +103,15 @@ class Process:
     def __init__(
         self, command: Sequence[str], stdin: Any = subprocess.DEVNULL, stdout: Any = None
     ) -> None:
-        self._errors = tempfile.TemporaryFile()
-        self._out = None if stdout is not None else tempfile.TemporaryFile()
+        self._errors: Any = tempfile.TemporaryFile()  # noqa: SIM115
+        self._out: Any = None if stdout is not None else tempfile.TemporaryFile()  # noqa: SIM115
         self._began = time.monotonic()
         self.child = subprocess.Popen(
-            list(command), stdin=stdin, stdout=stdout or self._out, stderr=self._errors
+            list(command),
+            stdin=stdin,
+            stdout=stdout or self._out,
+            stderr=self._errors,
+            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
         )
         self.wall = self.user = self.system = 0.0
 

@@ -10,6 +10,8 @@ import sys
 LINE = b"x" * 99 + b"\n"
 REQUEST = b"q" * 63 + b"\n"
 
+HEADER = struct.Struct("!I")
+
 
 class Base(asyncio.Protocol):
     frames = 0
@@ -43,7 +45,8 @@ class CrlfLines(Lines):
 
 
 class Length(Base):
-    def data_received(self, data, unpack=struct.Struct("!I").unpack_from):
+    def data_received(self, data):
+        unpack = HEADER.unpack_from
         data = self.rest + data
         at, end = 0, len(data)
         while at + 4 <= end:

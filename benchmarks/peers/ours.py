@@ -103,7 +103,7 @@ async def sending(host, port, protocol, count):
 
 async def offering(host, port, count, batch, **options):
     """Through the outbox: waits for room, and at the end until all is delivered."""
-    factory = ReconnectingFactory.forProtocol(Sender, **options)
+    factory = ReconnectingFactory.forProtocol(FrameProtocol, framing=FRAMINGS["lines"], **options)
     reactor.connectTCP(host, port, factory)
     await factory.whenReady()
     for _ in range(0, count, len(batch)):

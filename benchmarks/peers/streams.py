@@ -4,6 +4,7 @@ python streams.py LOOP ROLE HOST PORT COUNT [CONNECTIONS]
 """
 
 import asyncio
+import contextlib
 import sys
 
 LINE = b"x" * 99 + b"\n"
@@ -41,10 +42,8 @@ async def octet_in(reader, writer, counter):
 
 async def counting(how, reader, writer):
     counter = Counter()
-    try:
+    with contextlib.suppress(asyncio.IncompleteReadError):
         await how(reader, writer, counter)
-    except asyncio.IncompleteReadError:
-        pass
     print(counter.frames)
     writer.close()
 

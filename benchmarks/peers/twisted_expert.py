@@ -8,6 +8,8 @@ import sys
 
 from twisted.internet import protocol, reactor
 
+HEADER = struct.Struct("!I")
+
 
 class Lines(protocol.Protocol):
     frames = 0
@@ -32,7 +34,8 @@ class CrlfLines(Lines):
 
 
 class Length(Lines):
-    def dataReceived(self, data, unpack=struct.Struct("!I").unpack_from):
+    def dataReceived(self, data):
+        unpack = HEADER.unpack_from
         data = self.rest + data
         at, end = 0, len(data)
         while at + 4 <= end:
