@@ -13,11 +13,15 @@ from nbclient.delivery.ledger import CipherMap, Ledger
 from nbclient.errors import DeliveryUnavailable
 from nbclient.tcpinfo import Probe, Settling, supported, tcp_socket
 
+_KNOWN = ("twisted.protocols.policies", "twisted.protocols.tls", "nbclient.")
+"""Where layers come from that write what they are given, and nothing else."""
+
 
 class Acknowledging:
     """Counts what is written on a connection and what of it was acknowledged.
 
     :param transport: as given to the protocol, before anything is written.
+    :param secure: it speaks TLS, at some layer.
     :raises DeliveryUnavailable: the level is not to be had on this connection,
         and why.
     """
@@ -29,13 +33,11 @@ class Acknowledging:
         self.ledger = Ledger()
         self._secure: Any = None
         self._map: CipherMap | None = None
-        raw = transport
-        if secure:
-            self._secure = transport.getHandle()
-            raw = transport.transport
+        if secure:  # wrappers hand it through, at least Twisted's do
+            self._secure = getattr(transport, "getHandle", lambda: None)()
             if not hasattr(self._secure, "count"):
                 raise DeliveryUnavailable("TLS was not made by nbclient.endpoints")
-        handle = tcp_socket(raw)
+        handle = tcp_socket(_below(transport))
         if handle is None:
             raise DeliveryUnavailable("the connection is not TCP")
         try:
@@ -62,3 +64,17 @@ class Acknowledging:
         After the peer's FIN the kernel goes on delivering; after our own abort it does not.
         """
         return Settling(self.probe, now, limit)
+
+
+def _below(transport: Any) -> Any:
+    """The transport with the socket, below TLS and any wrapper.
+
+    :raises DeliveryUnavailable: what a layer on the way may write besides, or
+        instead, would be counted as frames.
+    """
+    while hasattr(transport, "wrappedProtocol"):
+        kind = type(transport)
+        if not kind.__module__.startswith(_KNOWN):
+            raise DeliveryUnavailable(f"{kind.__name__} is in between, and may change what is sent")
+        transport = transport.transport
+    return transport

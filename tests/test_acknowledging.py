@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nbclient import acknowledging
@@ -19,3 +21,33 @@ def test_a_kernel_that_does_not_tell_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_a_transport_without_a_socket_is_no_tcp() -> None:
     with pytest.raises(DeliveryUnavailable, match="not TCP"):
         Acknowledging(object(), False)
+
+
+class Stranger:
+    """A layer of somebody else, which may compress, or put a header in front."""
+
+    wrappedProtocol = None
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+
+
+class Known(Stranger):
+    __module__ = "twisted.protocols.policies"
+
+
+def test_a_layer_that_may_write_something_else_is_not_trusted() -> None:
+    """Its bytes would pass for frames, delivered before they are."""
+    for transport in (Stranger(object()), Known(Stranger(Known(object())))):
+        with pytest.raises(DeliveryUnavailable, match="Stranger is in between, and may change"):
+            Acknowledging(transport, False)
+
+
+def test_a_layer_that_is_known_to_be_harmless_is_looked_through() -> None:
+    with pytest.raises(DeliveryUnavailable, match="not TCP"):
+        Acknowledging(Known(Known(object())), False)
+
+
+def test_tls_that_cannot_be_reached_is_none_of_ours() -> None:
+    with pytest.raises(DeliveryUnavailable, match="TLS was not made by nbclient"):
+        Acknowledging(Stranger(object()), True)
