@@ -50,7 +50,7 @@ class Recipe:
     def used(self) -> set[str]:
         """The variables that the command and the files expect to be set."""
         text = "\n".join([self.command, *self.files.values()])
-        return set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)\b", text))
+        return set(re.findall(r"\$(?:\{(?:env:)?)?([A-Z][A-Z0-9_]*)\b", text))
 
 
 def recipes(page: str | None = None) -> dict[str, Recipe]:

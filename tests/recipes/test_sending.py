@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Sequence
 
-from tests.recipes.peers import HOST, Bench, Wire
+from tests.real.servers import Ngircd
+from tests.recipes.peers import HOST, Bench, Wire, eventually
 
 ENDED = 128 + signal.SIGTERM
 
@@ -118,3 +120,58 @@ def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench)
     assert cook.stop() == 1
     assert "2 frames not sent" in cook.err.end()
     assert batch.exists()
+
+
+class Irc(Ngircd):
+    """Asks for a password, and welcomes nobody who has not answered a PING."""
+
+    ping_first = True
+
+    def arguments(self) -> Sequence[str]:
+        arguments = super().arguments()
+        config = self.folder / "ngircd.conf"
+        config.write_text(config.read_text().replace("[Global]", "[Global]\nPassword = swordfish"))
+        return arguments
+
+
+def joined(bench: Bench, server: Irc) -> Wire:
+    """Somebody else in the channel."""
+    human = bench.program(f"{HOST}:{server.port}")
+    human.send(b"PASS swordfish\r\nNICK human\r\nUSER human 0 * :human\r\n")
+    while b" 001 " not in (line := human.until(b"\r\n")):
+        if line.startswith(b"PING "):
+            human.send(b"PONG " + line[5:] + b"\r\n")
+    human.send(b"JOIN #ops\r\n")
+    while b" 366 " not in human.until(b"\r\n"):
+        pass
+    return human
+
+
+def heard(human: Wire, text: bytes) -> bool:
+    """Wait until the bot says so in the channel."""
+    while b" PRIVMSG " not in (line := human.until(b"\r\n")):
+        pass
+    return re.fullmatch(rb":logbot!\S+ PRIVMSG #ops :" + text, line) is not None
+
+
+def test_irc_logs_the_channel_and_speaks_after_a_restart_too(bench: Bench) -> None:
+    folder = bench.folder / "server"
+    folder.mkdir()
+    with Irc(folder) as server:
+        server.start()
+        cook = bench.cook("irc", HOST=HOST, PORT=server.port)
+        cook.err.expect(": ready")
+        human = joined(bench, server)
+        say = bench.folder / "say"
+        say.write_text("PRIVMSG #ops :the backup is done\n")
+        assert heard(human, b"the backup is done")
+        human.send(b"PRIVMSG #ops :thank you\r\n")
+        eventually(lambda: b"#ops :thank you\n" in bench.files("irc-*.log"), "the thanks")
+        server.kill()
+        cook.err.expect("connection refused")
+        # To itself, since nobody else is sure to be back before it.
+        say.write_text("PRIVMSG logbot :and back\n")
+        server.start()
+        eventually(lambda: b" logbot :and back\n" in bench.files("irc-*.log"), "the return")
+        assert cook.stop() == ENDED
+        assert "swordfish" not in cook.err.text
