@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -160,8 +161,8 @@ def test_irc_logs_the_channel_and_speaks_after_a_restart_too(bench: Bench) -> No
     with Irc(folder) as server:
         server.start()
         cook = bench.cook("irc", HOST=HOST, PORT=server.port)
-        cook.err.expect(": ready")
         human = joined(bench, server)
+        cook.err.expect(": ready")
         say = bench.folder / "say"
         say.write_text("PRIVMSG #ops :the backup is done\n")
         assert heard(human, b"the backup is done")
@@ -175,3 +176,41 @@ def test_irc_logs_the_channel_and_speaks_after_a_restart_too(bench: Bench) -> No
         eventually(lambda: b" logbot :and back\n" in bench.files("irc-*.log"), "the return")
         assert cook.stop() == ENDED
         assert "swordfish" not in cook.err.text
+
+
+def fix(body: str) -> bytes:
+    """A message of FIX, its fields between bars."""
+    data = body.replace("|", "\x01").encode()
+    message = b"8=FIX.4.4\x019=%d\x01%b" % (len(data), data)
+    return message + b"10=%03d\x01" % (sum(message) % 256)
+
+
+def test_fix_logs_on_answers_and_comes_back(bench: Bench) -> None:
+    """The venue counts: each message has the right length and checksum, or it is another one."""
+    peer = bench.peer()
+    cook = bench.cook("fix", HOST=HOST, PORT=peer.port, FIX_PASSWORD="a=b$c")
+
+    def venue() -> Wire:
+        wire = peer.accept()
+        logon = fix("35=A|49=ME|56=VENUE|108=10|554=a=b$c|")
+        assert wire.exactly(len(logon)) == logon
+        # A venue may want to know at once, before it says yes.
+        wire.send(fix("35=1|49=VENUE|56=ME|112=first|"))
+        answer = fix("35=0|49=ME|56=VENUE|112=first|")
+        assert wire.exactly(len(answer)) == answer
+        wire.send(fix("35=A|49=VENUE|56=ME|108=10|"))
+        return wire
+
+    def reports() -> int:
+        records = map(json.loads, bench.files("fix-*.jsonl").splitlines())
+        return sum(record["data"].startswith("35=8\x01") for record in records)
+
+    wire = venue()
+    wire.send(fix("35=8|49=VENUE|56=ME|55=XYZ|58=10=000|") * 2)
+    eventually(lambda: reports() == 2, "two reports")
+    wire.reset()
+    wire = venue()
+    wire.send(fix("35=8|49=VENUE|56=ME|55=XYZ|"))
+    eventually(lambda: reports() == 3, "a report after the new logon")
+    assert cook.stop() == ENDED
+    assert "a=b$c" not in cook.err.text
