@@ -203,9 +203,9 @@ class Rsyslogd(Server):
         config = self.folder / "rsyslog.conf"
         config.write_text(
             'module(load="imtcp")\n'
-            'template(name="as it came" type="string" string="%rawmsg%\\n")\n'
+            'template(name="asItCame" type="string" string="%rawmsg%\\n")\n'
             'ruleset(name="keep") {\n'
-            f'  action(type="omfile" file="{self.kept}" template="as it came")\n'
+            f'  action(type="omfile" file="{self.kept}" template="asItCame")\n'
             "}\n"
             f'input(type="imtcp" address="{HOST}" port="{self.port}" ruleset="keep")\n'
         )
