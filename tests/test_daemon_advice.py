@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
+from nbclient.daemon import advice
 from nbclient.daemon.advice import delivery, unwatched
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.plan import make_plan
+from nbclient.factory import LEVELS
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import around, shell
 
@@ -72,3 +74,9 @@ def test_the_level_is_told_with_what_it_means() -> None:
     assert delivery("written", plain).startswith("written (a frame counts as delivered when it was")
     assert delivery("tcp", plain).startswith("tcp (a frame counts as delivered when the peer's")
     assert "the proxy acknowledges" in delivery("written", proxied)
+    for settings in (plain, proxied):  # an answer comes from behind the proxy
+        assert delivery("reply", settings).startswith("reply (a frame counts as delivered when")
+
+
+def test_every_level_has_its_words() -> None:
+    assert {*LEVELS} - {"auto"} == {*advice._DELIVERED}

@@ -9,6 +9,8 @@ from nbclient.daemon.plan import Plan
 _DELIVERED = {
     "written": "a frame counts as delivered when it was handed to the system",
     "tcp": "a frame counts as delivered when the peer's kernel has acknowledged it",
+    "reply": "a frame counts as delivered when the peer has answered it",
+    "reply": "a frame counts as delivered when the peer has answered it",
 }
 
 
@@ -17,7 +19,7 @@ def delivery(level: str, settings: Settings) -> str:
 
     :param level: as in `LinkStats.delivery`.
     """
-    if settings.proxy is not None:
+    if settings.proxy is not None and level == "written":
         return f"{level} (handed to the system; what is acknowledged, the proxy acknowledges)"
     return f"{level} ({_DELIVERED[level]})"
 
