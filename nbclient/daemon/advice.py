@@ -10,7 +10,6 @@ _DELIVERED = {
     "written": "a frame counts as delivered when it was handed to the system",
     "tcp": "a frame counts as delivered when the peer's kernel has acknowledged it",
     "reply": "a frame counts as delivered when the peer has answered it",
-    "reply": "a frame counts as delivered when the peer has answered it",
 }
 
 
