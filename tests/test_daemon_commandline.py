@@ -63,7 +63,7 @@ def test_a_long_name_may_be_cut_short() -> None:
     [
         (("h", "70000"), "--port: 70000 is out of range (1 to 65535)"),
         (("h", "1", "--hots", "x"), "--hots: there is no such option; did you mean --host?"),
-        (("h", "1", "--spool", "x"), "--spool: there is no such option; did you mean --poll?"),
+        (("h", "1", "--spol", "x"), "--spol: there is no such option; did you mean --spool?"),
         (("h", "1", "-z"), "-z: there is no such option; --help lists them"),
         (("h", "1", "--\x1bx"), "--\\x1bx: there is no such option; --help lists them"),
         (("h", "1", "--re", "1"), "--re: could be more than one option"),

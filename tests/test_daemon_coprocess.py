@@ -84,7 +84,7 @@ class CoprocessTests(SynchronousTestCase):
         self.found: str | None = "/bin/bot"
         self.patch(coprocess.shutil, "which", lambda name: self.found)
 
-    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+    def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
 

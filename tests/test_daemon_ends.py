@@ -21,6 +21,8 @@ from nbclient.daemon.listening import ListenInput, ListenOutput
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs import LogOutput, NoOutput, Output
 from nbclient.daemon.plan import make_plan
+from nbclient.daemon.sending import Sending
+from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import StreamOutput
 from nbclient.daemon.udp import DatagramOutput
 from nbclient.errors import LocalError
@@ -77,12 +79,17 @@ class EndsTests(SynchronousTestCase):
         link: Link = make_link(settings, plan.protocol, plan.framing, self.log, self.reactor)
         self.sent: list[bytes] = []
 
-        def send(frames: Any) -> Deferred[None]:
+        def send(frames: Any, cursor: object = None) -> Deferred[None]:
             self.sent += frames
             return succeed(None)
 
         link.send = send  # type: ignore[method-assign]
-        ends = Ends(self.reactor, plan, process, link, self.log, restarts, lambda: None)
+        sending = Sending(link, self.reactor, self.log)
+        sending.begin()
+        spool = JobSpool(self.reactor, plan.spool, self.log)
+        ends = Ends(
+            self.reactor, plan, process, link, self.log, restarts, lambda: None, sending, spool
+        )
         return ends.open()
 
     def test_the_plain_ones(self) -> None:

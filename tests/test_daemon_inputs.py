@@ -35,7 +35,7 @@ class InputCase(SynchronousTestCase):
             raise chunk
         return chunk
 
-    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+    def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
 

@@ -213,7 +213,7 @@ class ListenInputTests(DoorCase):
         self.sent: list[bytes] = []
         self.answer: Deferred[None] | None = None
 
-    def send(self, frames: Sequence[bytes]) -> Deferred[None]:
+    def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
 

@@ -51,7 +51,7 @@ def test_every_default_of_a_number_is_the_setting() -> None:
     for option in table():
         value = getattr(settings, option.field)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            assert float(option.default) == value
+            assert option.parse(option.default) == value
 
 
 def test_verbosity_is_one_number() -> None:

@@ -20,6 +20,8 @@ _SCRIPT = ("opening", "opening-file", "expect")
 _RETRY = ("retry-initial", "retry-maximum", "retry-factor", "retries", "stable-after")
 _DATA = ("input", "input-framing", "output", "output-framing")
 _FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames")
+_REPLY = ("reply-match", "reply-reject", "reply-key", "reply-window", "reply-timeout", "on-reject")
+_OUT = ("spool", "max-attempts", "outbox-bytes", "when-full", "when-down", "max-age")
 _TALK = ("answer", "heartbeat", "poll", "send-gap")
 
 CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -46,7 +48,7 @@ CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("once", "drain", "wait", *_RETRY, *_DATA, "silence-timeout", "demo"),
         "--check only connects, opens and leaves",
     ),
-    ("check", _TALK, "--check only connects, opens and leaves"),
+    ("check", (*_TALK, *_REPLY, *_OUT), "--check only connects, opens and leaves"),
     ("quiet", ("verbose",), "say less or more, not both"),
     ("quiet", ("hexdump",), "the hexdump is in the log"),
     ("demo", (*_WHERE, *_TLS, *_FRAMES, "raw", *_SCRIPT, "protocol"), "the demo brings its own"),
@@ -66,6 +68,9 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("poll", ("poll-every",), ""),
     ("poll-every", ("poll",), ""),
     ("input-framing", ("input",), ""),
+    ("spool-bytes", ("spool",), ""),
+    ("spool-adopt", ("spool",), ""),
+    ("max-attempts", ("spool",), "that is where frames are set aside"),
     ("opening-timeout", (*_SCRIPT, "protocol"), "there is nothing to wait for"),
 )
 """An option, the options of which it needs one, and why."""
@@ -91,6 +96,7 @@ def check(settings: Settings, front: str) -> None:
     _check_where(settings)
     proxy.check(settings)
     _check_data(settings, front)
+    _check_delivery(settings)
 
 
 def _either(names: Iterable[str]) -> str:
@@ -136,6 +142,19 @@ def _check_data(settings: Settings, front: str) -> None:
         if framing is not None and place.kind in ("log", "none"):
             raise SpecError(f"--output-framing: --output {place} has no framing")
         _refuse_circle(settings.input, place)
+
+
+def _check_delivery(settings: Settings) -> None:
+    if settings.delivery != "reply":
+        for name in _REPLY:
+            if name in settings.given:
+                raise SpecError(f"--{name}: needs --delivery reply")
+    if "on-reject" in settings.given and settings.reply_reject is None:
+        raise SpecError("--on-reject: needs --reply-reject")
+    if settings.on_reject == "set-aside" and settings.spool is None:
+        raise SpecError("--on-reject set-aside: needs --spool, that is where frames are set aside")
+    if "max-attempts" in settings.given and settings.delivery == "written":
+        raise SpecError("--max-attempts and --delivery written: nothing is ever sent again")
 
 
 def _refuse_circle(source: Place | None, target: Place) -> None:

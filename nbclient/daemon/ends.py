@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
@@ -11,9 +12,10 @@ from twisted.logger import Logger
 from nbclient import resolver
 from nbclient.daemon import inputs, listening
 from nbclient.daemon.coprocess import BACKOFF, Coprocess
+from nbclient.daemon.cursors import BatchCursor, Cursor, TailPlace
 from nbclient.daemon.fifo import FifoReader, FifoWriter, make_fifo
 from nbclient.daemon.formats import Format
-from nbclient.daemon.inputs import Input, Intake, Source
+from nbclient.daemon.inputs import Input, Intake, Resume, Source
 from nbclient.daemon.link import Link
 from nbclient.daemon.listening import Door, ListenInput, ListenOutput
 from nbclient.daemon.outputs import LogOutput, NoOutput, Output
@@ -21,10 +23,13 @@ from nbclient.daemon.places import Place, address, command, host_port
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress, Screen, make_progress
 from nbclient.daemon.rotation import KEEP, RotatingWriter
+from nbclient.daemon.sending import Sending
+from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import Full, StreamOutput, os_reason
-from nbclient.daemon.tailing import Tail
+from nbclient.daemon.tailing import Tail, TailCursor
 from nbclient.daemon.udp import DatagramOutput
 from nbclient.daemon.values import shown
+from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import DescriptorWriter, Writer
 from nbclient.errors import LocalError
 
@@ -41,6 +46,8 @@ class Ends:
     :param log: where they log.
     :param restarts: whether a coprocess is started again when it ends.
     :param nobody_reads: called when the reader of standard output is gone.
+    :param sending: takes the input's frames to the link.
+    :param spool: knows where inputs stopped being read.
 
     :ivar progress: the bar of the input, where it has one.
     """
@@ -54,6 +61,8 @@ class Ends:
         log: Logger,
         restarts: bool,
         nobody_reads: Callable[[], None],
+        sending: Sending,
+        spool: JobSpool,
     ) -> None:
         self._reactor = reactor
         self._plan = plan
@@ -62,6 +71,8 @@ class Ends:
         self._log = log
         self._restarts = restarts
         self._nobody_reads = nobody_reads
+        self._sending = sending
+        self._spool = spool
         self._doors: dict[str, Door] = {}
         self.progress: Progress | None = None
 
@@ -106,7 +117,23 @@ class Ends:
         if self._around.screen is not None:
             self.progress = self._progress(name, descriptor, self._around.screen)
             intake.taken = None if self.progress is None else self.progress.taken
-        return Input(intake, lambda: inputs.read_chunk(descriptor), runner)
+        cursor = BatchCursor(place.path) if self._spool.wanted and place.kind == "file" else None
+        resume = None if cursor is None else partial(self._resume, cursor, descriptor)
+        return Input(
+            intake, lambda: inputs.read_chunk(descriptor), runner, cursor=cursor, resume=resume
+        )
+
+    async def _resume(self, cursor: BatchCursor, descriptor: int, runner: Runner) -> None:
+        """Pass over what was sent before."""
+        await self._spool.opened()
+        stored = self._spool.cursor(cursor.name)
+        passed = await runner.run(lambda: cursor.resume(descriptor, stored))
+        if passed:
+            self._log.info(
+                "input {name}: the first {passed} bytes were taken before, going on behind them",
+                name=cursor.name,
+                passed=passed,
+            )
 
     def _progress(self, name: str, descriptor: int, screen: Screen) -> Progress | None:
         standard = any(place == Place("-") for place, _ in self._plan.targets)
@@ -115,21 +142,44 @@ class Ends:
         return make_progress(descriptor, counts, screen, self._reactor, name, stdout=out)
 
     def _intake(self, name: str) -> Intake:
-        plan, link = self._plan, self._link
-        return Intake(name, plan.source_framing, plan.framing.check, link.send, self._log)
+        framing = self._plan.source_framing
+        return Intake(name, framing, self._check, self._sending.send, self._log)
+
+    def _check(self, frames: Sequence[bytes]) -> None:
+        """Raises FrameError for frames that the link cannot carry, or tell the answers to."""
+        self._plan.framing.check(frames)
+        reply = self._link.reply
+        if reply is not None and reply.key is not None:
+            for frame in frames:
+                reply.check(frame)
 
     def _endless(
-        self, place: Place, read: Callable[[], bytes], interrupt: Callable[[], None]
+        self,
+        place: Place,
+        read: Callable[[], bytes],
+        interrupt: Callable[[], None],
+        cursor: Cursor | None = None,
+        resume: Resume | None = None,
     ) -> Input:
         runner = self._around.runner(f"input {place.path}")
-        return Input(self._intake(place.path), read, runner, True, interrupt)
+        intake = self._intake(place.path)
+        return Input(intake, read, runner, True, interrupt, cursor, resume)
 
     def _tail(self, place: Place) -> Input:
         framing = self._plan.source_framing
         terminator = framing.encode([b""])[0] if framing.line_like else b""
         tail = Tail(place.path, place.option("from") == "start", terminator, self._log)
         tail.begin()
-        return self._endless(place, tail.read, tail.stop)
+        if not self._spool.wanted:
+            return self._endless(place, tail.read, tail.stop)
+        cursor = TailCursor(place.path, tail)
+
+        async def resume(runner: Runner) -> None:
+            await self._spool.opened()
+            stored = TailPlace.parse(self._spool.cursor(cursor.name))
+            await runner.run(lambda: tail.resume(stored))
+
+        return self._endless(place, tail.read, tail.stop, cursor, resume)
 
     def _coprocess(self, place: Place) -> Coprocess:
         words = program(place)

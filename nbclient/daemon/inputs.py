@@ -11,12 +11,13 @@ import select
 import stat
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from nbclient.daemon.cursors import Cursor
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.worker import Runner
 from nbclient.errors import FrameError, LocalError, NBClientError
@@ -84,13 +85,16 @@ class Source(ABC):
         """Read no more. `ended` need not fire: a read may hang for ever."""
 
 
+Send = Callable[[Sequence[bytes], "tuple[str, str] | None"], Awaitable[None]]
+
+
 class Intake:
     """Hands the frames of one input to the link, and counts those it cannot.
 
     :param name: what logs call the input.
     :param framing: how the input separates frames.
     :param check: raises FrameError for frames that the link cannot carry.
-    :param send: takes frames over; the Deferred fires when it has.
+    :param send: takes frames over, and the cursor behind them; done when it has.
     :param log: told of what could not be sent, once for each cause.
 
     :ivar refused: see `Source.refused`.
@@ -104,7 +108,7 @@ class Intake:
         name: str,
         framing: Framing,
         check: Callable[[Sequence[bytes]], None],
-        send: Callable[[Sequence[bytes]], Deferred[None]],
+        send: Send,
         log: Logger,
     ) -> None:
         self.refused = 0
@@ -119,14 +123,17 @@ class Intake:
         # Many streams take turns: what waits for the link is one chunk's frames.
         self._turns = Turns()
 
-    def stream(self) -> Stream:
+    def stream(self, cursor: Cursor | None = None) -> Stream:
         """For bytes that belong together, from a new frame on."""
-        return Stream(self)
+        return Stream(self, cursor)
 
-    async def offer(self, frames: list[bytes], size: int = 0) -> bool:
+    async def offer(
+        self, frames: list[bytes], size: int = 0, cursor: tuple[str, str] | None = None
+    ) -> bool:
         """Whether the link is still there to take more.
 
         :param size: what `taken` is told.
+        :param cursor: name and value of the place behind them.
         """
         frames = self._carried(frames)
         if self.taken is not None:
@@ -134,7 +141,7 @@ class Intake:
         await self._turns.take()
         try:
             if not self.stopped:
-                await self._send(frames)
+                await self._send(frames, cursor)
         except NBClientError as error:  # the link counts what it refuses
             if not self.stopped:
                 self.complain("stops", f"stops: {error}")
@@ -206,9 +213,10 @@ class Stream:
     :ivar faulty: no frame can be told apart any more.
     """
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, cursor: Cursor | None = None) -> None:
         self.faulty = False
         self._intake = intake
+        self._cursor = cursor
         self._decoder = intake.framing.decoder()
         self._skipped = 0
 
@@ -223,7 +231,8 @@ class Stream:
             count, self._skipped = decoder.skipped - self._skipped, decoder.skipped
             intake.refuse("skipped", "has frames over the limit, they are left out", count)
         size = 0 if intake.taken is None else before + len(data) - len(decoder.eof())
-        if frames and not await intake.offer(frames, size):
+        place = None if self._cursor is None else self._place(data, len(decoder.eof()))
+        if frames and not await intake.offer(frames, size, place):
             return False
         if decoder.fault is not None:
             self.faulty = True
@@ -234,10 +243,19 @@ class Stream:
         """A last line may lack its end; a last frame of any other framing may not."""
         tail = b"" if self.faulty else self._decoder.eof()
         if tail and self._intake.framing.line_like:
-            await self._intake.offer([tail.removesuffix(b"\r")], len(tail))
+            place = self._place(b"", 0)
+            await self._intake.offer([tail.removesuffix(b"\r")], len(tail), place)
         elif tail:
             what = f"ends inside a frame, {len(tail)} bytes of it are not sent"
             self._intake.refuse("tail", what)
+
+    def _place(self, data: bytes, held: int) -> tuple[str, str] | None:
+        """The cursor behind the frames that were whole, for an input that has one."""
+        cursor = self._cursor
+        return None if cursor is None else (cursor.name, cursor.mark(data, held))
+
+
+Resume = Callable[[Runner], Awaitable[object]]
 
 
 class Input(Source):
@@ -249,6 +267,9 @@ class Input(Source):
     :param endless: b"" is not the end of everything, only of what belongs
         together: a writer has left, another file has begun.
     :param interrupt: has `read` end soon, from any thread.
+    :param cursor: notes what was read.
+    :param resume: goes on where a run before stopped; called once, before the
+        first read.
     """
 
     def __init__(
@@ -258,6 +279,8 @@ class Input(Source):
         runner: Runner,
         endless: bool = False,
         interrupt: Callable[[], object] | None = None,
+        cursor: Cursor | None = None,
+        resume: Resume | None = None,
     ) -> None:
         self.ended = Deferred()
         self._intake = intake
@@ -265,6 +288,8 @@ class Input(Source):
         self._runner = runner
         self._endless = endless
         self._interrupt = interrupt
+        self._cursor = cursor
+        self._resume = resume
 
     @property
     def refused(self) -> int:
@@ -283,9 +308,12 @@ class Input(Source):
         self._runner.stop()
 
     async def _run(self) -> None:
-        stream = self._intake.stream()
+        stream = self._intake.stream(self._cursor)
         while True:
             try:
+                if self._resume is not None:
+                    resume, self._resume = self._resume, None
+                    await resume(self._runner)
                 data = await self._runner.run(self._read)
             except OSError as error:
                 self._intake.complain("unreadable", f"cannot be read ({os_reason(error)})")
@@ -299,7 +327,7 @@ class Input(Source):
                 await stream.end()
                 if not self._endless:
                     return
-                stream = self._intake.stream()
+                stream = self._intake.stream(self._cursor)
 
     def _end(self, result: object) -> None:
         self._runner.stop()

@@ -22,6 +22,7 @@ from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
 from nbclient.daemon.values import shown
+from nbclient.delivery.replies import Reply
 from nbclient.errors import LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import Framing
@@ -165,6 +166,11 @@ def input_framing(settings: Settings) -> Framing:
 
 def describe(settings: Settings) -> str:
     """What logs call the link."""
+    return settings.name or describe_peer(settings)
+
+
+def describe_peer(settings: Settings) -> str:
+    """Where the link goes, as text."""
     if settings.unix is not None:
         return settings.unix
     if settings.endpoint is not None:
@@ -290,6 +296,13 @@ def make_link(
         heartbeat=talk.heartbeat(settings, chosen),
         poll=talk.poll(settings, chosen),
         sendGap=settings.send_gap or 0.0,
+        reply=_reply(settings),
+        onReject=settings.on_reject,
+        maxAttempts=settings.max_attempts,
+        maxAge=settings.max_age,
+        whenFull=settings.when_full,
+        whenDown=settings.when_down,
+        outboxBytes=settings.outbox_bytes,
         name=describe(settings),
         wiretap=hexdumper(log, describe(settings)) if settings.hexdump else None,
         clock=clock,
@@ -300,6 +313,18 @@ def make_link(
     if settings.on_bad_frame == "skip" or settings.bad_frames is not None:
         link.rejected = _rejecter(settings, log, link.name)
     return link
+
+
+def _reply(settings: Settings) -> Reply | None:
+    if settings.delivery != "reply":
+        return None
+    return Reply(
+        settings.reply_match,
+        settings.reply_reject,
+        settings.reply_key,
+        settings.reply_window,
+        settings.reply_timeout,
+    )
 
 
 def _rejecter(settings: Settings, log: Logger, name: str) -> Callable[[bytes, PeerError], object]:

@@ -368,10 +368,112 @@ class Settings:
     delivery: str = _option(
         "delivery",
         "written: handed to the transport; tcp: the peer's kernel has it, else it is sent again;"
-        " auto: tcp where it can be had",
-        "auto|written|tcp",
-        values.choice("auto", "written", "tcp"),
+        " reply: the peer's application answered it; auto: tcp where it can be had, else written",
+        "auto|written|tcp|reply",
+        values.choice("auto", "written", "tcp", "reply"),
         default="auto",
+    )
+    reply_match: Any = _option(  # noqa: RUF009 (a field, not a default)
+        "delivery",
+        "a frame in which this is found is an answer",
+        "REGEX",
+        values.regex,
+        says="every frame is one",
+    )
+    reply_reject: Any = _option(  # noqa: RUF009 (a field, not a default)
+        "delivery",
+        "an answer in which this is found says that the frame was not taken",
+        "REGEX",
+        values.regex,
+        says="none does",
+    )
+    reply_key: Any = _option(  # noqa: RUF009 (a field, not a default)
+        "delivery",
+        "what a frame and its answer have in common: the first group, found in both",
+        "REGEX",
+        values.regex,
+        says="answers come in the order of the frames",
+    )
+    reply_window: int = _option(
+        "delivery",
+        "so many frames may wait for their answers; 1: one after the other",
+        "N",
+        values.positive,
+        default=1,
+    )
+    reply_timeout: float = _option(
+        "delivery",
+        "redial when a frame is not answered for this long, and send it again",
+        "S",
+        values.seconds,
+        default=30.0,
+        unit="seconds",
+    )
+    on_reject: str = _option(
+        "delivery",
+        "a frame that the peer rejects: stop ends with status 3, retry sends it again on another"
+        " connection, after the back-off, set-aside keeps it in the spool and goes on",
+        "stop|retry|set-aside",
+        values.choice("stop", "retry", "set-aside"),
+        default="stop",
+    )
+    max_attempts: int | None = _option(
+        "delivery",
+        "set a frame aside in the spool after it was sent so often in vain: the connection was"
+        " lost before the peer acknowledged anything, or it rejected the frame",
+        "N",
+        values.positive,
+        says="never",
+    )
+    spool: str | None = _option(
+        "delivery",
+        "keep frames that are not delivered in this folder: a restart goes on with them; an input"
+        " file is then not sent twice",
+        "DIR",
+        values.path,
+        says="in memory",
+    )
+    spool_bytes: int = _option(
+        "delivery",
+        "how much the spool holds, 64 bytes a frame included",
+        "SIZE",
+        values.big_size,
+        default=1024**3,
+        says="1GiB",
+    )
+    spool_adopt: bool = _option(
+        "delivery", "send what the spool holds for another peer to this one"
+    )
+    outbox_bytes: int = _option(
+        "delivery",
+        "how much waits in memory, 64 bytes a frame included",
+        "SIZE",
+        values.size,
+        default=64 * 1024**2,
+        says="64MiB",
+    )
+    when_full: str = _option(
+        "delivery",
+        "when there is no more room: wait reads no more input, refuse drops what comes,"
+        " drop-oldest what has waited longest; what is dropped is counted",
+        "wait|refuse|drop-oldest",
+        values.choice("wait", "refuse", "drop-oldest"),
+        default="wait",
+    )
+    when_down: str = _option(
+        "delivery",
+        "while there is no connection: queue frames, or refuse drops and counts them",
+        "queue|refuse",
+        values.choice("queue", "refuse"),
+        default="queue",
+    )
+    max_age: float | None = _option(
+        "delivery",
+        "a frame that has waited longer is not sent, and counted",
+        "S",
+        values.seconds,
+        says="off",
+        unit="seconds",
     )
 
     once: bool = _option(
@@ -417,6 +519,13 @@ class Settings:
         "running",
         "your own subclass of FrameProtocol, in place of the outputs",
         "package.module:Class",
+    )
+    name: str | None = _option(
+        "running",
+        "what the log calls the link; the name of its folder in --spool",
+        "NAME",
+        values.name,
+        says="the peer's address; in --spool: link",
     )
     demo: bool = _option(
         "running", "talk to a server in this process that sends lines and has outages"

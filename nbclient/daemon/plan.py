@@ -15,6 +15,7 @@ from nbclient.daemon import formats
 from nbclient.daemon.link import (
     DaemonProtocol,
     describe,
+    describe_peer,
     input_framing,
     link_framing,
     load_protocol,
@@ -24,6 +25,7 @@ from nbclient.daemon.opening import Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.places import ENDLESS, Place
 from nbclient.daemon.progress import Screen
+from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.daemon.worker import Runner, Worker
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing import named
@@ -78,6 +80,7 @@ class Plan:
     """A job, ready to begin.
 
     :ivar endpoint: None for the demo, whose port is not known yet.
+    :ivar spool: where frames are kept; None: in memory.
     :ivar targets: where frames go, and in which form.
     :ivar coprocess_shape: the form in which ``exec:`` has them.
     """
@@ -90,6 +93,7 @@ class Plan:
     targets: tuple[tuple[Place, formats.Format], ...]
     coprocess_shape: formats.Format
     script: tuple[Step, ...]
+    spool: SpoolPlan | None = None
 
 
 def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings) -> Plan:
@@ -119,6 +123,19 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
         ),
         coprocess_shape=formats.framed(source_framing),
         script=parse_script(settings.script),
+        spool=_spool(settings),
+    )
+
+
+def _spool(settings: Settings) -> SpoolPlan | None:
+    if settings.spool is None:
+        return None
+    return SpoolPlan(
+        settings.spool,
+        settings.name or LINK,
+        describe_peer(settings),
+        settings.spool_bytes,
+        settings.spool_adopt,
     )
 
 

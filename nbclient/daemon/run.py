@@ -23,7 +23,9 @@ from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress
 from nbclient.daemon.report import report
-from nbclient.errors import GaveUp, LinkError
+from nbclient.daemon.sending import Sending
+from nbclient.daemon.spools import JobSpool
+from nbclient.errors import GaveUp, LinkError, NBClientError
 from nbclient.reasons import explain
 from nbclient.states import State
 
@@ -70,6 +72,8 @@ class Job:
         self.link.script = plan.script
         self._outputs = Outputs(())
         self._input: Source | None = None
+        self._sending = Sending(self.link, reactor, log)
+        self._spool = JobSpool(reactor, plan.spool, log)
         self._demo: DemoFeed | None = None
         self._progress: Progress | None = None
         self._timers: list[IDelayedCall] = []
@@ -97,6 +101,8 @@ class Job:
             self._log,
             not (self._settings.once or self._settings.drain),
             self._nobody_reads,
+            self._sending,
+            self._spool,
         )
         source, outputs = ends.open()
         self._progress = ends.progress
@@ -113,15 +119,33 @@ class Job:
             self._input = source
             source.ended.addCallback(self._input_ended)
             source.start()
+        if self._spool.wanted:
+            self._spool.open().addCallbacks(self._spool_opened, self._no_spool)
+        else:
+            self._begin()
+        return self._over
+
+    def _spool_opened(self, spool: Any) -> None:
+        if self.link.state is State.IDLE:
+            self.link.useSpool(spool)
+            self._begin()
+
+    def _no_spool(self, failure: Failure) -> None:
+        if failure.check(NBClientError):  # else the end came first
+            self._verdict = Outcome(USAGE, f"--spool: {failure.value}")
+            self.link.stop()
+
+    def _begin(self) -> None:
+        """Let the input's frames in, and dial."""
+        self._sending.begin()
         if self._progress is not None:
             self._progress.start()
         missing = advice.unwatched(self._settings, self._plan)
         if missing:
-            self._log.warn("{link}: {why}", link=link.name, why=missing)
+            self._log.warn("{link}: {why}", link=self.link.name, why=missing)
         self._began = self._reactor.seconds()
         # Last: an attempt may fail, and with it the job end, before this returns.
-        link.start(self._endpoint(), self._reactor)
-        return self._over
+        self.link.start(self._endpoint(), self._reactor)
 
     def _endpoint(self) -> Any:
         if not self._settings.demo:
@@ -255,6 +279,7 @@ class Job:
         self._was_up = self._was_up or self.link.state is State.READY
         if self._input is not None:
             self._input.stop()
+        self._sending.stop()
         self.link.stop()
 
     # -- the end -----------------------------------------------------------------------
@@ -264,7 +289,10 @@ class Job:
             self._verdict = self._judge(gave_up)
         if self._input is not None:
             self._input.stop()
-        self._outputs.close().addCallback(lambda _: self._finish())
+        self._sending.stop()
+        self._outputs.close().addCallback(lambda _: self._spool.close()).addCallback(
+            lambda _: self._finish()
+        )
 
     def _judge(self, gave_up: GaveUp | None) -> Outcome:
         """The link stopped by itself."""
@@ -293,20 +321,35 @@ class Job:
     def _settled(self, verdict: Outcome) -> Outcome:
         """The outcome, now that it is known what was delivered."""
         undelivered = [] if self._unwanted else self._undelivered()
-        if not undelivered:
-            return verdict
-        known = verdict.status in (GAVE_UP, OUT_OF_TIME)
         said = [verdict.message] if verdict.message else []
-        return Outcome(verdict.status if known else UNDELIVERED, "; ".join([*said, *undelivered]))
+        status = verdict.status
+        if undelivered and status not in (USAGE, GAVE_UP, OUT_OF_TIME):
+            status = UNDELIVERED
+        return Outcome(status, "; ".join([*said, *undelivered, *self._kept()]))
+
+    def _kept(self) -> list[str]:
+        """What was not delivered and is not lost, in words."""
+        waiting = self.link.stats().outbox.waiting
+        if not (self._spool.wanted and waiting):
+            return []
+        return [f"{_frames(waiting)} {_waits(waiting)} in the spool {self._spool.directory}"]
 
     def _undelivered(self) -> list[str]:
         """What did not get to where it should, in words."""
         outbox = self.link.stats().outbox
-        unsent = outbox.refused + outbox.set_aside + outbox.abandoned + outbox.waiting
-        unsent += 0 if self._input is None else self._input.refused
         words = []
+        unsent = outbox.refused - self._sending.again + outbox.abandoned + outbox.undecided
+        unsent += 0 if self._spool.wanted else outbox.waiting + outbox.set_aside
+        unsent += 0 if self._input is None else self._input.refused
         if unsent:
             words.append(f"{_frames(unsent)} not sent")
+        for count, what in (
+            (outbox.expired, "too old, and not sent"),
+            (outbox.dropped, "dropped to make room"),
+            (outbox.set_aside if self._spool.wanted else 0, "set aside in the spool"),
+        ):
+            if count:
+                words.append(f"{_frames(count)} {what}")
         skipped = self.link.stats().skipped
         if skipped:
             words.append(f"{skipped} of the peer's frames were bad and passed over")
@@ -322,3 +365,7 @@ class Job:
 
 def _frames(number: int) -> str:
     return f"{number} frame{'' if number == 1 else 's'}"
+
+
+def _waits(number: int) -> str:
+    return "waits" if number == 1 else "wait"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
+from nbclient.daemon.cursors import Cursor, TailPlace
 from nbclient.daemon.inputs import CHUNK
 from nbclient.daemon.streams import os_reason
 
@@ -46,6 +47,7 @@ class Tail:
         self._position = 0
         self._missed = False  # it was told that there is no file
         self._stopped = False
+        self._ended: TailPlace | None = None  # the end of the file before this one
 
     def begin(self) -> None:
         """Open the file, if it is there.
@@ -59,6 +61,35 @@ class Tail:
         else:
             if not self._from_start:
                 self._position = self._last_begun()
+
+    def resume(self, place: TailPlace | None) -> None:
+        """Go on at this place, wherever its file is now; None: where `begin` would. Blocks.
+
+        A file that is gone, or was cut short, is told: what nobody had read of
+        it is lost, and the file that has the name now is read from its start.
+        """
+        if place is None:
+            return
+        found = place.find(self._path)
+        if found is None:
+            self._log.warn(
+                "input {path}: the file that was read before is gone, and what was appended to it"
+                " since; beginning at the start of the one that is there",
+                path=self._path,
+            )
+            self._position = 0
+            return
+        self._close()
+        self._file, self._position = found, place.offset
+
+    def place(self, held: int) -> TailPlace | None:
+        """Where reading stands, `held` bytes before the last that was read.
+
+        Not while `read` runs. None: nothing was read yet.
+        """
+        if self._file is None:
+            return self._ended
+        return TailPlace.of(self._file, self._position - held)
 
     def stop(self) -> None:
         """Have `read` end, from any thread."""
@@ -137,5 +168,19 @@ class Tail:
         # What was written between the last read and the rename:
         if os.fstat(file).st_size > self._position:
             return False
+        self._ended = TailPlace.of(file, self._position)
         self._close()
         return True
+
+
+class TailCursor(Cursor):
+    """See `nbclient.daemon.cursors`."""
+
+    def __init__(self, path: str, tail: Tail) -> None:
+        self.name = f"tail:{os.path.abspath(path)}"
+        self._tail = tail
+
+    def mark(self, data: bytes, held: int) -> str:
+        """See `Cursor.mark`."""
+        place = self._tail.place(held)
+        return "" if place is None else place.text

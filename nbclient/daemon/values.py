@@ -19,7 +19,7 @@ from nbclient.talking import Answer
 SHOWN = 80
 """How much of a value an error message repeats, characters."""
 
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _LONGEST = 10 * 366 * 86400.0
 # Systems take more than letters and digits; an address of the web is none, though.
 _LABEL = r"[!-\-0-?A-Z^-~]{1,63}"
@@ -99,18 +99,47 @@ def count(value: str) -> int:
     return int(value)
 
 
-def size(value: str) -> int:
-    """A number of bytes, with an optional KiB, MiB or GiB (or K, M, G: the same).
+def positive(value: str) -> int:
+    """A whole number, 1 or more.
 
-    :raises SpecError: anything else, or outside 1 byte to 1 GiB.
+    :raises SpecError: anything else, or more than a billion.
     """
-    found = re.fullmatch(r"([0-9]{1,12}) ?(?:([KMG])(?:iB)?)?", value, re.ASCII)
+    number = count(value)
+    if not number:
+        raise SpecError("0 is out of range (1 to 1000000000)")
+    return number
+
+
+def name(value: str) -> str:
+    """A name for the log and for people.
+
+    :raises SpecError: empty, longer than 200 characters, or not printable.
+    """
+    if not value.strip() or len(value) > 200 or not value.isprintable():
+        raise SpecError(f"{shown(value)!r} is not a name (1 to 200 printable characters)")
+    return value
+
+
+def size(value: str, most: int = 1024**3) -> int:
+    """A number of bytes, with an optional KiB, MiB, GiB or TiB (or K, M, G, T: the same).
+
+    :raises SpecError: anything else, or outside 1 byte to `most`.
+    """
+    found = re.fullmatch(r"([0-9]{1,15}) ?(?:([KMGT])(?:iB)?)?", value, re.ASCII)
     if found is None:
         raise SpecError(f"{shown(value)!r} is not a number of bytes (such as 4096 or 16MiB)")
     number = int(found[1]) * _UNITS[found[2] or ""]
-    if not 1 <= number <= 1024**3:
-        raise SpecError(f"{shown(value)} is out of range (1 to 1GiB)")
+    if not 1 <= number <= most:
+        raise SpecError(f"{shown(value)} is out of range (1 to {most // 1024**3}GiB)")
     return number
+
+
+def big_size(value: str) -> int:
+    """As `size`, up to 1 TiB: of what is on a disk.
+
+    :raises SpecError: as `size`.
+    """
+    return size(value, 1024**4)
 
 
 def port(value: str) -> int:
