@@ -60,9 +60,9 @@ class DatagramOutputTests(SynchronousTestCase):
         self.sockets.append(Socket(family, kind))
         return self.sockets[-1]
 
-    def output(self, shape: Format | None = None) -> DatagramOutput:
+    def output(self, shape: Format | None = None, host: str = "h") -> DatagramOutput:
         made = DatagramOutput(
-            "udp:h:9", "h", 9, shape or Chunks(), self.lookup, self.clock, self.log, self.socket
+            "udp:h:9", host, 9, shape or Chunks(), self.lookup, self.clock, self.log, self.socket
         )
         made.start()
         return made
@@ -70,6 +70,21 @@ class DatagramOutputTests(SynchronousTestCase):
     def found(self, address: str = "192.0.2.1") -> None:
         kind = IPv6Address if ":" in address else IPv4Address
         self.lookups[-1].callback([kind("TCP", address, 9)])
+
+    def test_an_address_is_known_from_the_start(self) -> None:
+        """More than may be held comes before any thread could have answered."""
+        for host, family in (("192.0.2.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6)):
+            output = self.output(host=host)
+            output.write([b"a", b"x" * HELD, b"b"])
+            made = self.sockets[-1]
+            self.assertEqual([data[:1] for data, _ in made.sent], [b"a", b"x", b"b"])
+            self.assertEqual((made.family, made.sent[0][1]), (family, (host, 9)))
+            self.clock.advance(REFRESH)
+            output.write([b"c"])
+            self.assertEqual((made.sent[-1][0], self.sockets[-1], output.lost), (b"c", made, 0))
+            output.abandon()
+            self.assertTrue(made.closed)
+        self.assertEqual(self.asked, [])
 
     def test_each_frame_is_a_datagram(self) -> None:
         output = self.output()

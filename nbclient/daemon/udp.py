@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -71,9 +73,17 @@ class DatagramOutput(ShapedOutput):
         self._closed = False
 
     def start(self) -> None:
-        """Look the name up; what comes in the meantime is held, up to `HELD` bytes."""
+        """Look the name up; what comes in the meantime is held, up to `HELD` bytes.
+
+        An address needs no looking up: nothing is held, and nothing lost for it.
+        """
+        host, port = self._where
+        if isIPAddress(host) or isIPv6Address(host):
+            kind = IPv6Address if ":" in host else IPv4Address
+            self._found([kind("UDP", host, port)])
+            return
         self._next_look = self._clock.seconds() + RETRY
-        looking = self._looking = self._lookup(*self._where)
+        looking = self._looking = self._lookup(host, port)
         looking.addCallbacks(self._found, self._not_found)
 
     def _found(self, addresses: list[Address]) -> None:
