@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbclient.backoff import Backoff as Backoff
     from nbclient.factory import ReconnectingFactory as ReconnectingFactory
     from nbclient.protocol import FrameProtocol as FrameProtocol
+    from nbclient.requests import RequestProtocol as RequestProtocol
     from nbclient.service import LinkService as LinkService
     from nbclient.states import State as State
 
@@ -25,6 +26,7 @@ _HOMES = {
     "FrameProtocol": "nbclient.protocol",
     "LinkService": "nbclient.service",
     "ReconnectingFactory": "nbclient.factory",
+    "RequestProtocol": "nbclient.requests",
     "State": "nbclient.states",
 }
 

@@ -258,8 +258,8 @@ class FrameReceiver(Protocol):
         """One step of `_run`: the oldest of what is pending. False: nothing more now."""
         if self._deaf or self._blocked:
             return False
-        while self._due:
-            self._sendAnswer(self._due.popleft())
+        if self._due:
+            self._sendDue()
         if self._restNext < len(self._rest):
             self._handRest()
             return True
@@ -276,6 +276,10 @@ class FrameReceiver(Protocol):
             data = self._chunks.popleft()
         self._decodeChunk(data)
         return True
+
+    def _sendDue(self) -> None:
+        while self._due:
+            self._sendAnswer(self._due.popleft())
 
     def _decodeChunk(self, data: bytes) -> None:
         """The frames that this chunk completes are the batch now."""

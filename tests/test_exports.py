@@ -19,6 +19,7 @@ HOMES = {
     "FrameProtocol": "nbclient.protocol",
     "LinkService": "nbclient.service",
     "ReconnectingFactory": "nbclient.factory",
+    "RequestProtocol": "nbclient.requests",
     "State": "nbclient.states",
 }
 

@@ -1,0 +1,405 @@
+"""Ask, and get a Deferred of the answer.
+
+`RequestProtocol` is a `FrameProtocol` with `RequestProtocol.request`. Which
+answer is whose is decided by `nbclient.delivery.outstanding`; here are the
+timer, the requests that wait for their turn, and the part that keeps
+``await self.request(...)`` inside a callback from being a deadlock: while a
+callback is waited for and requests are outstanding, reading goes on. Answers
+are matched at once, and every other frame waits in order (`_sift`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from typing import Any, ClassVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from nbclient.delivery.outbox import FRAME_COST
+from nbclient.delivery.outstanding import Outstanding, Request
+from nbclient.errors import ConnectionClosed, RequestsFull, RequestTimeout
+from nbclient.protocol import FrameProtocol
+
+HELD_BYTES = 16 * 1024 * 1024
+"""Most bytes of frames held back behind a callback that is waited for while
+requests are outstanding, `FRAME_COST` a frame included, a security limit: a peer
+that floods and does not answer must not fill our memory. It may be exceeded by
+one read. As much again may be left of what was held back before."""
+
+
+REQUEST_COST = 1024
+"""Bytes charged for each request that waits for its turn, beside its frame."""
+
+
+@frozen
+class _Waiting:
+    """A request that waits for its turn."""
+
+    frame: bytes
+    key: Hashable | None
+
+    @property
+    def cost(self) -> int:
+        return len(self.frame) + REQUEST_COST
+
+
+class RequestProtocol(FrameProtocol):
+    """A connection on which one asks and is answered.
+
+    Answers come in turn, the n-th for the n-th request, unless `answerKey` is
+    overridden. Frames that answer nothing go to `frameReceived`, as usual.
+
+    :cvar requestWindow: how many requests may be on their way at once. 1: each
+        waits for the answer before. More: they are pipelined.
+    :cvar requestTimeout: seconds from a request's leaving to its answer; None:
+        for ever. In turn a timeout drops the connection, since nobody could say
+        whose the next answer is; by key only the request fails.
+    :cvar requestBytes: bound of the requests that wait for their turn, bytes,
+        `REQUEST_COST` for each included.
+    :cvar clock: an `IReactorTime`, for tests; None: that of the link if one was
+        given to it, else the reactor.
+    """
+
+    requestWindow: ClassVar[int] = 1
+    requestTimeout: ClassVar[float | None] = 30.0
+    requestBytes: ClassVar[int] = 64 * 1024 * 1024
+    clock: IReactorTime | None = None
+
+    # Class attributes until they differ, as in `FrameReceiver`.
+    _outstanding: Outstanding[Deferred[bytes]] | None = None
+    _queue: OrderedDict[Deferred[bytes], _Waiting] | None = None
+    _queueBytes = 0
+    _requestTimer: IDelayedCall | None = None
+    _timers: Any = None
+    _now: Callable[[], float]
+
+    _arrivals = 0  # chunks received: requests and frames are told apart by it
+    _kept: deque[bytes] | None = None  # behind `_rest`, before `_batch`
+    _keptBytes = 0
+    _ahead = False  # frames behind those that wait were looked at
+    _fresh = False  # the frame being offered was not offered before
+    _interrupted = False
+
+    # -- what applications override ------------------------------------------
+
+    def answerKey(self, frame: bytes) -> Hashable | None:
+        """Override for answers by key: what an answer has in common with its request.
+
+        :return: None: `frame` answers nothing.
+        """
+        return None
+
+    def requestKey(self, frame: bytes) -> Hashable | None:
+        """By key: the same, found in a request; by default in the same way."""
+        return self.answerKey(frame)
+
+    # -- what applications call ------------------------------------------------
+
+    def request(self, frame: bytes) -> Deferred[bytes]:
+        """Send a frame on this connection and wait for its answer; it is never sent again.
+
+        May be awaited anywhere: in `opening` and in `frameReceived`, too.
+
+        :return: the frame that answers. Fails with `FrameError` (the framing
+            cannot carry it), `LocalError` (by key: no key, or an answer to that
+            key is still owed), `RequestsFull`, `RequestTimeout`, or
+            `ConnectionClosed`. Cancelling withdraws a request that waits; the
+            answer to one that has left is awaited and thrown away.
+        """
+        if not self.connected or self._writeClosed or self._isOver:
+            return fail(ConnectionClosed("there is no connection: nobody would answer"))
+        answered: Deferred[bytes] = Deferred(self._withdraw)
+        try:
+            outstanding = self._outstanding
+            if outstanding is None:
+                outstanding = self._prepare()
+            key = self.requestKey(frame) if self._keyed else None
+            if self._queue or outstanding.room <= 0:
+                self._wait(answered, frame, key)
+            else:
+                self._ask(answered, frame, key)
+        except Exception:
+            return fail()
+        if self._awaiting:
+            self._run()
+        return answered
+
+    # -- asking ----------------------------------------------------------------
+
+    @property
+    def _keyed(self) -> bool:
+        return type(self).answerKey is not RequestProtocol.answerKey
+
+    def _prepare(self) -> Outstanding[Deferred[bytes]]:
+        self._outstanding = Outstanding(
+            self.requestWindow, self.requestTimeout, self.answerKey if self._keyed else None
+        )
+        self._timers = self.clock or getattr(self._link, "clock", None)
+        # Ages are monotonic whatever the reactor's clock is; tests inject both.
+        self._now = time.monotonic if self._timers is None else self._timers.seconds
+        return self._outstanding
+
+    def _ask(self, answered: Deferred[bytes], frame: bytes, key: Hashable | None) -> None:
+        outstanding: Any = self._outstanding
+        outstanding.sent(answered, self._now(), key, self._arrivals)
+        try:
+            # Not `sendFrame`, which stops reading when much is written to a peer
+            # that does not read: that peer may wait for us to read its answers.
+            # What is written here is bounded by the window.
+            self.writeFrames((frame,))
+        except Exception:
+            outstanding.unsent()
+            raise
+        if self._requestTimer is None:
+            self._watchRequests()
+
+    def _wait(self, answered: Deferred[bytes], frame: bytes, key: Hashable | None) -> None:
+        self.framing.check((frame,))
+        waiting = _Waiting(frame, key)
+        if self._queueBytes + waiting.cost > self.requestBytes:
+            raise RequestsFull(self.requestBytes)
+        if self._queue is None:
+            self._queue = OrderedDict()
+        self._queue[answered] = waiting
+        self._queueBytes += waiting.cost
+
+    def _withdraw(self, answered: Deferred[bytes]) -> None:
+        """Cancelled: a request that has left stays, for its answer will come."""
+        if self._queue and answered in self._queue:
+            self._queueBytes -= self._queue.pop(answered).cost
+
+    def _askWaiting(self) -> None:
+        """There may be room: the requests that wait, in order."""
+        while self._queue and self._outstanding is not None and self._outstanding.room > 0:
+            answered, waiting = self._queue.popitem(last=False)
+            self._queueBytes -= waiting.cost
+            try:
+                self._ask(answered, waiting.frame, waiting.key)
+            except Exception:
+                answered.errback()
+
+    def _fulfil(self, request: Request[Deferred[bytes]], frame: bytes) -> None:
+        if self._queue:
+            self._askWaiting()
+        if not request.item.called:  # cancelled
+            request.item.callback(frame)
+
+    # -- deadlines ---------------------------------------------------------------
+
+    def _watchRequests(self) -> None:
+        """Wake up when the oldest request will be overdue, if it is still there then."""
+        left = None if self._outstanding is None else self._outstanding.remaining(self._now())
+        if left is not None and self._requestTimer is None:
+            clock = self._timers or _globalReactor()
+            self._requestTimer = clock.callLater(max(0.0, left), self._requestsDue)
+
+    def _requestsDue(self) -> None:
+        self._requestTimer = None
+        outstanding: Any = self._outstanding
+        late = Failure(RequestTimeout(outstanding.timeout))
+        for request in outstanding.expired(self._now()):
+            if not request.item.called:
+                request.item.errback(late)
+        if outstanding.broken and self._isOver:
+            self._failRequests()
+        elif outstanding.broken:
+            self._failed(late)
+            return
+        self._askWaiting()
+        self._watchRequests()
+        if self._awaiting:
+            self._run()
+
+    # -- the end -----------------------------------------------------------------
+
+    def _failRequests(self) -> None:
+        timer, self._requestTimer = self._requestTimer, None
+        if timer is not None:
+            timer.cancel()
+        outstanding, self._outstanding = self._outstanding, None
+        queue, self._queue = self._queue, None
+        self._queueBytes = 0
+        lost = [] if outstanding is None else [each.item for each in outstanding.lost()]
+        closed = Failure(ConnectionClosed("the connection ended before the answer came"))
+        for answered in [*lost, *(queue or ())]:
+            if not answered.called:  # the callback of one may cancel another
+                answered.errback(closed)
+
+    def _failWaiters(self) -> None:
+        super()._failWaiters()
+        self._failRequests()
+
+    def _noMoreComes(self) -> None:
+        # What waits behind an awaited callback was looked at; no answer is there.
+        if not self._chunks and self._next >= len(self._batch):
+            self._failRequests()
+        super()._noMoreComes()
+
+    def _stopListening(self) -> None:
+        super()._stopListening()
+        self._kept = None
+        self._failRequests()
+
+    # -- answers among what arrives ----------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self._arrivals += 1
+        super().dataReceived(data)
+        if self._chunks and self._matching:
+            self._run()
+
+    @property
+    def _matching(self) -> bool:
+        """Whether answers are looked for behind a callback that is waited for."""
+        return bool(self._outstanding) and 0 < self._awaiting == self._pauses
+
+    @property
+    def _roomToKeep(self) -> bool:
+        # After the end what there is lies in memory anyway.
+        return self._keptBytes < HELD_BYTES or self._isOver
+
+    def _updateHold(self) -> None:
+        held = self._blocked and not (self._matching and self._roomToKeep)
+        if held is not self.readingHeld:
+            self._switchHold()
+
+    @property
+    def _undelivered(self) -> bool:
+        return bool(self._kept) or super()._undelivered
+
+    def _untaken(self) -> list[bytes]:
+        # What waits came before an answer that was taken: it is of the old framing.
+        return self._batch[self._next :] if self._ahead else super()._untaken()
+
+    def _halt(self) -> None:
+        self._interrupted = True
+        super()._halt()
+
+    def _tokenReturned(self) -> None:
+        self._interrupted = True
+        super()._tokenReturned()
+
+    def _deliverSome(self, data: bytes | None) -> bool:
+        if not (self._pauses or self._kept) or self._deaf:
+            return super()._deliverSome(data)
+        if self._blocked:
+            return self._matching and self._sift()
+        if self._kept and self._restNext >= len(self._rest):
+            self._sendDue()
+            self._handKept()
+            return True
+        return super()._deliverSome(data)
+
+    def _sift(self) -> bool:
+        """Match the answers in the next of what was received; keep every other frame."""
+        if self._next >= len(self._batch):
+            if self._decoder.fault is not None:
+                self._failRequests()  # the stream ends here
+                return True
+            if not (self._chunks and self._roomToKeep):
+                return False
+            self._decodeChunk(self._chunks.popleft())
+        outstanding: Any = self._outstanding
+        frames, arrival, looking = self._batch, self._arrival, self._singly
+        self._ahead = True
+        self._interrupted = False
+        while self._next < len(frames) and not self._interrupted:
+            frame = frames[self._next]
+            self._next += 1
+            if looking and outstanding.first((frame,), 0, arrival) == 0:
+                self._look(frame)
+            request = outstanding.matched(frame, arrival)
+            if request is not None:
+                self._fulfil(request, frame)
+            elif not self._deaf:
+                self._keep(frame)
+        return True
+
+    def _look(self, frame: bytes) -> None:
+        """Let everybody see an answer who sees each frame."""
+        if self._answer is not None:
+            self._prepareAnswer(self._answer(frame))
+        super()._taken(frame)
+
+    @property
+    def _arrival(self) -> int:
+        """The number of the chunk that the batch is of."""
+        return self._arrivals - len(self._chunks or ())
+
+    def _keep(self, frame: bytes) -> None:
+        if self._kept is None:
+            self._kept = deque()
+        self._kept.append(frame)
+        self._keptBytes += len(frame) + FRAME_COST
+
+    # -- delivery ----------------------------------------------------------------
+
+    def _handKept(self) -> None:
+        """What was kept behind a callback, now that it is done: it answers nothing."""
+        kept: Any = self._kept
+        self._fresh = False
+        if self._singly:
+            frame = kept.popleft()
+            self._keptBytes -= len(frame) + FRAME_COST
+            if not self._stillDue(frame):
+                if self._looked:
+                    self._keptBytes += len(frame) + FRAME_COST
+                    kept.appendleft(frame)
+                return
+            frames = [frame]
+        else:
+            frames = list(kept)
+            self._kept, self._keptBytes = None, 0
+        self._handRun(frames)
+
+    def _handRest(self) -> None:
+        self._fresh = False
+        super()._handRest()
+
+    def _handOver(self) -> None:
+        self._fresh = True
+        self._ahead = False
+        outstanding = self._outstanding
+        if not outstanding or self._singly:
+            super()._handOver()
+            return
+        frames, arrival = self._batch, self._arrival
+        self._interrupted = False
+        while self._next < len(frames) and not self._interrupted:
+            start = self._next
+            request = outstanding.matched(frames[start], arrival)
+            if request is None:
+                self._next = outstanding.first(frames, start + 1, arrival)
+                self._handRun(frames[start : self._next])
+                return
+            self._next += 1
+            self._fulfil(request, frames[start])
+
+    def _handRun(self, frames: list[bytes]) -> None:
+        result = self.framesReceived(frames)
+        if result is not None:
+            self._await(result)
+
+    def _taken(self, frame: bytes) -> bool:
+        """Offer a frame to `nextFrame`, to `expect`, and then to the requests."""
+        if super()._taken(frame):
+            return True
+        outstanding = self._outstanding
+        if outstanding is None or not self._fresh:
+            return False
+        request = outstanding.matched(frame, self._arrival)
+        if request is not None:
+            self._fulfil(request, frame)
+        return request is not None
+
+
+def _globalReactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor
