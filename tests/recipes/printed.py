@@ -126,7 +126,7 @@ class Cook(Child):
 def _programs(folder: Path) -> Path:
     """A folder in which ``python`` and ``twistd`` are ours, and end with the shell."""
     programs = folder / ".programs"
-    programs.mkdir()
+    programs.mkdir(exist_ok=True)
     for name, command in {"python": "", "twistd": " -m twisted"}.items():
         script = programs / name
         words = shlex.join([*leash(), sys.executable])

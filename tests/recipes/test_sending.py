@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Sequence
 
+from tests.real.children import Child, python
 from tests.real.servers import Ngircd
 from tests.recipes.peers import HOST, Bench, Wire, eventually
 
@@ -214,3 +215,53 @@ def test_fix_logs_on_answers_and_comes_back(bench: Bench) -> None:
     eventually(lambda: reports() == 3, "a report after the new logon")
     assert cook.stop() == ENDED
     assert "a=b$c" not in cook.err.text
+
+
+def result(number: int) -> bytes:
+    return b"MSH|^~\\&|LAB|HERE|HIS|THERE|20260101||ORU^R01|M%03d|P|2.5\rOBX|1|NM|K||4.1" % number
+
+
+def test_hl7_messages_wait_for_their_answers_over_restarts_of_both_sides(bench: Bench) -> None:
+    """Stop and wait; a message without its answer comes again, a refused one does not."""
+    peer = bench.peer()
+    file = bench.folder / "outgoing.hl7"
+
+    def append(*numbers: int) -> None:
+        with file.open("ab") as outgoing:
+            outgoing.writelines(b"\x0b%b\x1c\r" % result(number) for number in numbers)
+
+    def takes(wire: Wire, number: int) -> bool:
+        return wire.exactly(len(result(number)) + 3) == b"\x0b%b\x1c\r" % result(number)
+
+    def answer(wire: Wire, code: str, number: int) -> None:
+        assert not wire.hears(0.05), "another message before the answer to this one"
+        head = "MSH|^~\\&|HIS|THERE|LAB|HERE|20260101||ACK|A1|P|2.5\r"
+        wire.send(f"\x0b{head}MSA|{code}|M{number:03}\r\x1c\r".encode())
+
+    append(1, 2, 3)
+    cook = bench.cook("hl7", HOST=HOST, PORT=peer.port)
+    hospital = peer.accept()
+    assert takes(hospital, 1)
+    answer(hospital, "AA", 1)
+    assert takes(hospital, 2)
+    hospital.reset()  # it had it, and never said so
+    hospital = peer.accept()
+    assert takes(hospital, 2)
+    answer(hospital, "AR", 2)
+    assert takes(hospital, 3)
+    cook.kill()  # ours, the machine's power
+    append(4)
+    cook = bench.cook("hl7", HOST=HOST, PORT=peer.port)
+    hospital = peer.accept()
+    assert takes(hospital, 3)
+    answer(hospital, "AA", 3)
+    assert takes(hospital, 4)
+    answer(hospital, "AA", 4)
+    eventually(lambda: b"M004" in bench.files("answers-*.jsonl"), "the last answer")
+    assert cook.stop() == ENDED
+    assert hospital.rest() == b""
+    show = python("-m", "nbclient.spool", "show", "--set-aside", "spool")
+    with Child(show, cwd=bench.folder) as tool:
+        tool.out.expect("M002")
+        assert tool.wait() == 0
+        assert "M001" not in tool.out.end()
