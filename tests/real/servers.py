@@ -171,18 +171,21 @@ class Ngircd(Server):
     """ngircd, an IRC server that asks nobody who its clients are.
 
     :ivar ping_first: a client is not welcomed before it has answered a PING.
+    :ivar password: which every client has to give.
     """
 
     program = "ngircd"
     ping_first = False
+    password = ""
 
     def arguments(self) -> Sequence[str]:
         config = self.folder / "ngircd.conf"
         config.write_text(
             "[Global]\nName = irc.example.net\nInfo = test\n"
             f"Listen = {HOST}\nPorts = {self.port}\n"
+            f"Password = {self.password}\n"
             f"ServerUID = {os.getuid()}\nServerGID = {os.getgid()}\n"
-            "[Limits]\nMaxConnectionsIP = 0\n"
+            "[Limits]\nMaxConnectionsIP = 0\nMaxPenaltyTime = 0\n"
             "[Options]\nDNS = no\nIdent = no\nPAM = no\nSyslogFacility = local1\n"
             f"RequireAuthPing = {'yes' if self.ping_first else 'no'}\n"
         )

@@ -10,11 +10,13 @@ import pytest
 
 from nbclient import State, framing
 from nbclient.endpoints import tcp
+from nbclient.talking import Answer
 from tests.real.children import QUICKLY, Child, python
 from tests.real.links import Inbox, RealServerTestCase, reactor
 from tests.real.servers import HOST, Ngircd
 
 WELCOME = re.compile(rb"^:\S+ 001 (\S+) ")
+PING = re.compile(rb"^PING :?(.*)")
 
 
 class User(Inbox):
@@ -64,6 +66,29 @@ class NgircdTests(RealServerTestCase):
         await first.stop()
         await second.ready()
 
+    async def test_a_ping_in_the_middle_of_the_login_is_answered(self) -> None:
+        """There is no welcome without; the opening waits for that, and knows of no PING."""
+        self.server.ping_first = True
+        self.server.restart()
+        rules = (Answer(PING, rb"PONG :\1"),)
+        link = self.link(tcp(reactor, HOST, self.server.port), User, answers=rules)
+        for round in range(1, 3):
+            await self.wait_for(link, PING)
+            await self.wait_for(link, WELCOME)
+            await self.check_carried_on(link, losses=round - 1)
+            down = link.reaches(State.WAITING)
+            self.server.restart()
+            await down
+
+    async def test_without_an_answer_to_the_ping_the_login_fails(self) -> None:
+        """So the test above shows what it says."""
+        self.server.ping_first = True
+        self.server.restart()
+        link = self.link(tcp(reactor, HOST, self.server.port), User, openingTimeout=0.3)
+        await self.wait_for(link, PING)
+        await link.reaches(State.WAITING)
+        self.assertEqual(link.stats().readies, 0)
+
     async def wait_for(self, link: object, pattern: re.Pattern[bytes]) -> None:
         """Read on until a frame matches."""
         while not pattern.search(await link.frame()):
@@ -94,3 +119,25 @@ def test_the_command_line_logs_in_again_after_a_kill(ngircd: Ngircd, tmp_path: P
         child.out.expect("^:irc.example.net 001 robot ")
         child.out.expect("PONG .*:second")
         assert "Traceback" not in child.err.text
+
+
+def test_the_command_line_answers_the_ping_of_the_login(ngircd: Ngircd, tmp_path: Path) -> None:
+    """A password from a file, and an answer that is none of the script's business."""
+    (tmp_path / "secret").write_text("hush\n")
+    ngircd.ping_first, ngircd.password = True, "hush"
+    ngircd.restart()
+    command = python(
+        *("-m", "nbclient", HOST, str(ngircd.port), "--framing", "crlf", *QUICKLY),
+        *("--opening", "PASS ${file:secret}", "--opening", "NICK robot"),
+        *("--opening", "USER robot 0 * :A robot", "--expect", "^:[^ ]+ 001 "),
+        *("--answer", r"/^PING :?(.*)/PONG :\1/"),
+    )
+    with Child(command, cwd=tmp_path) as child:
+        for _ in range(2):
+            child.out.expect("^PING :")
+            child.out.expect("^:irc.example.net 001 robot ")
+            child.type("JOIN #rooms\n")
+            child.out.expect("JOIN :#rooms")
+            ngircd.restart()
+        assert "Traceback" not in child.err.text
+        assert "hush" not in child.err.text
