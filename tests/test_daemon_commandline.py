@@ -18,6 +18,7 @@ from nbclient.daemon.commandline import (
     TwistdOptions,
     help_text,
     reference,
+    remarks,
     spelling,
     tell,
 )
@@ -172,3 +173,13 @@ def test_what_could_not_be_printed_is_not_tried_again_at_exit(
             tell("help")
     assert left.value.code == status
     assert replaced == [out]
+
+
+def test_help_says_defaults_with_their_unit() -> None:
+    said = {option.name: remarks(option) for option in table()}
+    assert said["connect-timeout"] == "default: 10 seconds"
+    assert said["silence-timeout"] == "in seconds, default: off"
+    assert said["poll-every"] == "in seconds"
+    assert said["retry-factor"] == "default: 2"
+    assert said["peer"] == "repeatable"
+    assert said["tls"] == ""

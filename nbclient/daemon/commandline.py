@@ -230,13 +230,12 @@ def spelling(option: Option) -> str:
 
 def remarks(option: Option) -> str:
     """The default, the unit, and whether it can be repeated, in words; may be empty."""
-    words = []
-    if option.repeat:
-        words.append("repeatable")
-    if option.default:
-        words.append(f"default: {option.default}")
-    if option.unit:
+    words = ["repeatable"] if option.repeat else []
+    counted = option.unit and option.default[:1].isdigit()
+    if option.unit and not counted:
         words.append(f"in {option.unit}")
+    if option.default:
+        words.append(f"default: {option.default}" + (f" {option.unit}" if counted else ""))
     return ", ".join(words)
 
 

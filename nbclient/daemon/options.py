@@ -122,8 +122,8 @@ class Settings:
     )
     endpoint: str | None = _option(
         "where",
-        "a Twisted client endpoint, in place of --host and --port (ssl: is refused, it does not"
-        " verify; use tls:)",
+        "a Twisted client endpoint such as tcp:HOST:PORT, in place of --host and --port (ssl: is"
+        " refused, it does not verify; use tls:)",
         "STRING",
     )
     peer: tuple[Given, ...] = _option(
@@ -135,7 +135,7 @@ class Settings:
     )
     failback: float | None = _option(
         "where",
-        "on another peer than the first: go back after this long, if the first answers",
+        "after this long on another peer than the first, go back to the first if it answers",
         "S",
         values.seconds,
         says="stay",
@@ -149,7 +149,7 @@ class Settings:
     proxy: Proxy | None = _option(  # noqa: RUF009 (a field, not a default)
         "where",
         "reach the peer through this proxy: socks5://H:P, or http://H:P (CONNECT); it looks the"
-        " peer's name up, and --bind, -4 and -6 are for the way to it; delivery is written",
+        " peer's name up; --bind, -4 and -6 are for the way to it, and --delivery auto is written",
         "URL",
         parse_proxy,
     )
@@ -168,7 +168,9 @@ class Settings:
         values.path,
         says="the system's authorities",
     )
-    tls_cert: str | None = _option("where", "our certificate, PEM", "FILE", values.path)
+    tls_cert: str | None = _option(
+        "where", "our certificate, PEM, for peers that ask for one", "FILE", values.path
+    )
     tls_key: str | None = _option("where", "our private key, PEM", "FILE", values.path)
     tls_name: str | None = _option(
         "where", "the name the peer's certificate must have", "NAME", says="the host's name"
@@ -182,7 +184,7 @@ class Settings:
     tls_insecure: bool = _option("where", "do not verify the peer's certificate (says so loudly)")
     connect_timeout: float = _option(
         "where",
-        "for name, connect and TLS handshake together",
+        "an attempt may take this long: name, connection and TLS handshake together",
         "S",
         values.seconds,
         default=10.0,
@@ -194,7 +196,7 @@ class Settings:
     )
     max_frame: int = _option(
         "frames",
-        "the longest frame accepted, a security limit",
+        "the longest frame accepted, a security limit; 64KiB, 2M and the like are understood",
         "BYTES",
         values.size,
         default=1024 * 1024,
@@ -202,14 +204,15 @@ class Settings:
     )
     on_bad_frame: str = _option(
         "frames",
-        f"what a bad frame leads to; skip is for {SKIPPING}",
+        "after a bad frame close the connection and redial, or skip what was bad and go on; skip"
+        f" is for {SKIPPING}",
         "close|skip",
         values.choice("close", "skip"),
         default="close",
     )
     frame_timeout: float | None = _option(
         "frames",
-        "a frame begun must be finished within this",
+        "redial when a frame that has begun is not finished within this",
         "S",
         values.seconds,
         says="off",
@@ -273,7 +276,12 @@ class Settings:
         repeat=True,
     )
     opening_timeout: float = _option(
-        "opening", "for the whole script", "S", values.seconds, default=10.0, unit="seconds"
+        "opening",
+        "the whole script may take this long; then the attempt has failed",
+        "S",
+        values.seconds,
+        default=10.0,
+        unit="seconds",
     )
 
     answer: tuple[Given, ...] = _option(
@@ -288,7 +296,11 @@ class Settings:
         "talking", "a frame to send when nothing else was sent", "TEXT", values.anything
     )
     heartbeat_every: float | None = _option(
-        "talking", "after this long without anything sent", "S", values.seconds, unit="seconds"
+        "talking",
+        "send it after this long without anything sent",
+        "S",
+        values.seconds,
+        unit="seconds",
     )
     poll: str | None = _option(
         "talking", "a frame to send on a schedule, as long as it is answered", "TEXT", values.text
@@ -312,7 +324,7 @@ class Settings:
 
     retry_initial: float = _option(
         "staying",
-        "the first wait is at most this",
+        "the first wait before dialling again is at most this; waits are random",
         "S",
         values.seconds,
         default=0.5,
@@ -333,7 +345,7 @@ class Settings:
     )
     stable_after: float = _option(
         "staying",
-        "a connection this old counts as a success",
+        "a connection that is ready for this long is a success: the waits are short again",
         "S",
         values.seconds_or_zero,
         default=10.0,
@@ -350,7 +362,7 @@ class Settings:
     dead_after: float | None = _option(
         "staying",
         "redial when the peer's host answers nothing for this long, not even its kernel; a peer"
-        " that is only slow is kept (TCP; off: never)",
+        " that is only slow is kept; TCP only; off for never",
         "S",
         values.dead_after,
         default=60.0,
@@ -477,7 +489,9 @@ class Settings:
     )
 
     once: bool = _option(
-        "ending", "no reconnect; the input is sent, then our side is closed (TLS: nothing is)"
+        "ending",
+        "one connection: send the input, close our side (under TLS: nothing is closed), take what"
+        " comes until the peer closes too; see --wait",
     )
     wait: float = _option(
         "ending",
@@ -513,7 +527,10 @@ class Settings:
         fronts=_SHELL_ONLY,
     )
     check: bool = _option(
-        "running", "connect, open, report, leave: status 0 or 3", fronts=_SHELL_ONLY
+        "running",
+        "only try: connect, run the opening, say what was found, leave; status 0 if it works, 3 if"
+        " not",
+        fronts=_SHELL_ONLY,
     )
     protocol: str | None = _option(
         "running",
