@@ -230,8 +230,10 @@ def test_hl7_messages_wait_for_their_answers_over_restarts_of_both_sides(bench: 
         with file.open("ab") as outgoing:
             outgoing.writelines(b"\x0b%b\x1c\r" % result(number) for number in numbers)
 
-    def takes(wire: Wire, number: int) -> bool:
-        return wire.exactly(len(result(number)) + 3) == b"\x0b%b\x1c\r" % result(number)
+    def taken(wire: Wire) -> int:
+        """Which message comes next."""
+        message = wire.until(b"\x1c\r").removeprefix(b"\x0b")
+        return next(number for number in range(5) if result(number) == message)
 
     def answer(wire: Wire, code: str, number: int) -> None:
         assert not wire.hears(0.05), "another message before the answer to this one"
@@ -241,21 +243,25 @@ def test_hl7_messages_wait_for_their_answers_over_restarts_of_both_sides(bench: 
     append(1, 2, 3)
     cook = bench.cook("hl7", HOST=HOST, PORT=peer.port)
     hospital = peer.accept()
-    assert takes(hospital, 1)
+    assert taken(hospital) == 1
     answer(hospital, "AA", 1)
-    assert takes(hospital, 2)
+    assert taken(hospital) == 2
     hospital.reset()  # it had it, and never said so
     hospital = peer.accept()
-    assert takes(hospital, 2)
+    assert taken(hospital) == 2
     answer(hospital, "AR", 2)
-    assert takes(hospital, 3)
+    assert taken(hospital) == 3
     cook.kill()  # ours, the machine's power
     append(4)
     cook = bench.cook("hl7", HOST=HOST, PORT=peer.port)
     hospital = peer.accept()
-    assert takes(hospital, 3)
+    again = taken(hospital)
+    if again == 2:  # that it was refused had not reached the disk
+        answer(hospital, "AR", 2)
+        again = taken(hospital)
+    assert again == 3
     answer(hospital, "AA", 3)
-    assert takes(hospital, 4)
+    assert taken(hospital) == 4
     answer(hospital, "AA", 4)
     eventually(lambda: b"M004" in bench.files("answers-*.jsonl"), "the last answer")
     assert cook.stop() == ENDED
