@@ -9,8 +9,9 @@ import pytest
 
 from nbclient import State, framing
 from nbclient.endpoints import tcp
+from nbclient.talking import Heartbeat
 from tests.real.children import QUICKLY, Child, python
-from tests.real.links import Inbox, RealServerTestCase, reactor
+from tests.real.links import Inbox, Link, RealServerTestCase, reactor
 from tests.real.servers import HOST, Redis
 
 
@@ -22,6 +23,17 @@ class Named(Inbox):
     async def opening(self) -> None:
         self.sendFrame(b"CLIENT SETNAME nbclient")
         assert await self.nextFrame() == b"+OK"
+
+
+class Subscriber(Inbox):
+    """Subscribes before it is ready: redis forgets its subscribers when they are gone."""
+
+    framing = framing.crlf()
+
+    async def opening(self) -> None:
+        self.sendFrame(b"SUBSCRIBE news")
+        for expected in (b"*3", b"$9", b"subscribe", b"$4", b"news", b":1"):
+            assert await self.nextFrame() == expected
 
 
 class RedisTests(RealServerTestCase):
@@ -80,6 +92,54 @@ class RedisTests(RealServerTestCase):
         for number in range(5000):
             self.assertEqual(await link.frame(), b"$5")
             self.assertEqual(await link.frame(), b"%05d" % number)
+
+    async def test_what_is_published_arrives_and_each_kill_is_followed_by_a_subscription(
+        self,
+    ) -> None:
+        """Every message once and in order, from a second link, which redials as well."""
+        subscriber = self.link(tcp(reactor, HOST, self.server.port), Subscriber)
+        publisher = self.link(tcp(reactor, HOST, self.server.port), framing=framing.crlf())
+        for round in range(3):
+            await subscriber.ready()
+            for number in range(20):
+                self.assertEqual(
+                    await publisher.ask(b"PUBLISH news %d-%d" % (round, number)), b":1"
+                )
+            for number in range(20):
+                self.assertEqual(await self.published(subscriber), b"%d-%d" % (round, number))
+            down = [link.reaches(State.WAITING) for link in (subscriber, publisher)]
+            self.server.restart()
+            for each in down:
+                await each
+        await subscriber.ready()
+        await self.check_carried_on(subscriber, losses=3)
+
+    async def test_a_frozen_server_is_noticed_by_heartbeats_without_an_answer(self) -> None:
+        """On a channel where nothing is published, only the answers to PING show that it lives."""
+        link = self.link(
+            tcp(reactor, HOST, self.server.port),
+            Subscriber,
+            heartbeat=Heartbeat(b"PING", 0.05),
+            silenceTimeout=1.0,
+            openingTimeout=1.0,
+        )
+        for _ in range(24):
+            self.assertEqual(await self.frames(link, 5), [b"*2", b"$4", b"pong", b"$0", b""])
+        self.assertEqual(link.stats().losses, 0)
+        self.server.freeze()
+        await link.reaches(State.WAITING, lambda why: "nothing for 1 s" in str(why and why.value))
+        self.server.thaw()
+        await link.ready()
+
+    async def published(self, link: Link) -> bytes:
+        """The next message on the channel."""
+        frames = await self.frames(link, 7)
+        self.assertEqual(frames[:5], [b"*3", b"$7", b"message", b"$4", b"news"])
+        return frames[6]
+
+    async def frames(self, link: Link, count: int) -> list[bytes]:
+        """The next `count` frames."""
+        return [await link.frame() for _ in range(count)]
 
 
 @pytest.fixture
@@ -151,3 +211,18 @@ def test_a_wrong_answer_to_the_opening_is_a_failed_attempt(redis: Redis) -> None
         assert child.wait() == 3
         assert "the opening was not done within 0.5 s" in child.err.end()
         assert child.out.end().startswith("-ERR unknown command")
+
+
+def test_the_command_line_subscribes_again_after_a_kill(redis: Redis, tmp_path: Path) -> None:
+    command = staying(
+        redis,
+        *("--input", "none", "--opening", "SUBSCRIBE news", "--expect", "^:1$"),
+        *("--heartbeat", "PING", "--heartbeat-every", "5"),
+    )
+    with Child(command, cwd=tmp_path) as child, Child(staying(redis), cwd=tmp_path) as publisher:
+        for message in ("before", "after"):
+            child.out.expect(r"^subscribe\r?\n\$4\r?\nnews\r?\n:1\r?\n")
+            publisher.type(f"PUBLISH news {message}\n")
+            child.out.expect(rf"^message\r?\n\$4\r?\nnews\r?\n\$\d+\r?\n{message}\r?\n")
+            redis.restart()
+        assert "Traceback" not in child.err.text
