@@ -284,6 +284,19 @@ def tcp_socket(transport: Any) -> socket.socket | None:
     return None
 
 
+def no_delay(transport: Any) -> None:
+    """Have what is written leave at once (RFC 1122, 4.2.3.4), where there is a TCP socket.
+
+    What belongs together is written in one piece here, so that nothing is gained
+    by waiting for more; but where both sides wait for each other's answers, one
+    that waits for the acknowledgement of the last costs 40 ms each time.
+    """
+    sock = tcp_socket(transport)
+    if sock is not None:
+        with contextlib.suppress(OSError):  # lost already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def keepalive(sock: socket.socket, limit: float) -> None:
     """Have the kernel ask an idle peer whether it is there, and often enough.
 

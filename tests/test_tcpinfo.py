@@ -403,3 +403,26 @@ def test_it_is_tried_once(trial: Callable[[Any], None]) -> None:
     assert tcpinfo.supported()
     trial("never asked")
     assert tcpinfo.supported()
+
+
+class Transport:
+    """With a socket."""
+
+    def __init__(self, handle: object) -> None:
+        self.handle = handle
+
+    def getHandle(self) -> object:
+        return self.handle
+
+
+def test_what_is_written_need_not_wait_for_more() -> None:
+    with socket.socket() as sock:
+        tcpinfo.no_delay(Transport(sock))
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_socket_that_is_gone_or_no_tcp_is_left_alone() -> None:
+    sock = socket.socket()
+    sock.close()
+    tcpinfo.no_delay(Transport(sock))
+    tcpinfo.no_delay(Transport(None))

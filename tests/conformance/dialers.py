@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import shutil
+import socket
 import struct
 import tempfile
 import termios
@@ -28,6 +29,7 @@ from zope.interface import implementer
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing, tls
 from nbclient.errors import ConnectTimeout, SilenceTimeout
+from nbclient.tcpinfo import tcp_socket
 from tests.certs import Certs, make_certs
 
 reactor: Any = _reactor
@@ -238,6 +240,14 @@ class DialerConformance(Serving):
         await link.send([b"one", b"two"])
         await until(lambda: self.server.last.received == b"one\ntwo\n")
         await until(lambda: link.events == [b"hello"])
+
+    async def test_what_is_written_leaves_at_once(self) -> None:
+        """Two sides that wait for each other's answers lose 40 ms a time to Nagle's algorithm."""
+        self.serve()
+        link = await self.ready()
+        sock = tcp_socket(link.connection.socketTransport)
+        if sock is not None:  # over TCP
+            self.assertTrue(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     async def test_a_loss_is_counted_once_and_redialled(self) -> None:
         """Dialled, built and lost agree."""
