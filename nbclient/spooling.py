@@ -98,6 +98,7 @@ class Spooling:
     :ivar behind: frames stored that are not in memory.
     :ivar pending: appends that are not stored yet.
     :ivar clock: an `IReactorTime`, while the link runs.
+    :ivar ended: it has run, and stopped: the spool may be closed.
     """
 
     log = Logger(namespace="nbclient")
@@ -118,9 +119,12 @@ class Spooling:
         self.behind = spool.totals.waiting
         self.behind_size = spool.totals.waiting_bytes
         self.pending = 0
+        self._upto = self._noted = 0  # delivered, and of that told to the spool
+        self._noting = False
         self._loading = False
         self._retry: IDelayedCall | None = None
         self.clock: Any = None
+        self.ended = False
         outbox.counters.restored += self.behind
         self.refill()
 
@@ -170,7 +174,8 @@ class Spooling:
     def refill(self) -> None:
         """Have frames read where memory has room for them."""
         room = self._outbox.limit - self._outbox.size
-        if self.behind and not (self._loading or self._retry) and 2 * room >= self._outbox.limit:
+        busy = self._loading or self._retry or self.ended
+        if self.behind and not busy and 2 * room >= self._outbox.limit:
             self._loading = True
             self.spool.load(self._outbox.last, room, self._loaded)
 
@@ -194,8 +199,16 @@ class Spooling:
         self._retry = None
         self.refill()
 
+    def begin(self, clock: Any) -> None:
+        """The link runs."""
+        self.clock = clock
+        self.ended = False
+
     def stop(self) -> None:
-        """The link has stopped: nothing more is read for it."""
+        """The link has stopped: nothing more is asked for it, since the spool may be closed."""
+        self.ended = True
+        if self._upto > self._noted:
+            self._note()
         self.clock = None
         timer, self._retry = self._retry, None
         if timer is not None:
@@ -203,7 +216,14 @@ class Spooling:
 
     def acknowledged(self, upto: int) -> None:
         """Every frame up to this number is delivered."""
-        self.spool.acknowledge(upto, self._removed)
+        self._upto = upto
+        if not self._noting:
+            self._note()
+
+    def _note(self) -> None:
+        """Tell the spool; what is delivered meanwhile is told in one go afterwards."""
+        self._noting, self._noted = True, self._upto
+        self.spool.acknowledge(self._upto, self._removed)
 
     def forget(self, ranges: Ranges, done: Callable[[], object] = lambda: None) -> None:
         """Frames that are not to be sent: expired, dropped, or answered out of order.
@@ -221,6 +241,9 @@ class Spooling:
             self.spool.drop(first, last, gone)
 
     def _removed(self, _: Exception | None) -> None:
+        self._noting = False
+        if self._upto > self._noted and self.clock is not None:
+            self._note()
         self._changed()
 
     def attempted(self, seq: int) -> None:
