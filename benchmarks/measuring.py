@@ -200,12 +200,13 @@ def once(tools: Tools, work: Workload, peer: Peer, count: int, files: Mapping[st
             process = Process(command, stdin or subprocess.DEVNULL, stdout)
             said = process.wait(LIMIT)
             result = server.result()
+            complaint = process.errors()
         finally:
             server.stop()
             if process is not None:
                 process.stop()
     if peer.counts and said.split()[-1:] != [str(count)]:
-        raise Failed(f"counted {said.strip()[-80:]!r}, not {count}")
+        raise Failed(f"counted {said.strip()[-80:]!r}, not {count}: {complaint}")
     if work.bytes_each:
         _check_bytes(work, files, result, count)
     return Sample(

@@ -8,8 +8,8 @@
  *   traffic drain|pour|ask HOST PORT ...             the same, as a client: the raw readers
  *
  * Servers listen on 127.0.0.1 (hold: and the addresses after it), print the port as
- * their first line, and at the end a line of JSON: bytes, seconds (from the first byte
- * or the accept to the last), and their own CPU seconds. Shapes: lines, crlf, length,
+ * their first line, and at the end a line of JSON: bytes, seconds (from the accept to the
+ * end; echo: from the first byte to the last), and their own CPU seconds. Shapes: lines, crlf, length,
  * netstring, octet; size is that of the whole frame on the wire.
  */
 #define _GNU_SOURCE
@@ -174,14 +174,11 @@ static void send_frames(int link) {
     free(frames);
 }
 
-static long long read_all(int link, double *first) {
+static long long read_all(int link) {
     char *buffer = malloc(CHUNK);
     long long total = 0;
     ssize_t got;
-    while ((got = recv(link, buffer, CHUNK, 0)) > 0) {
-        if (!total && first) *first = now();
-        total += got;
-    }
+    while ((got = recv(link, buffer, CHUNK, 0)) > 0) total += got;
     free(buffer);
     return total;
 }
@@ -192,7 +189,7 @@ static void source(void) {
     double began = now();
     send_frames(link);
     shutdown(link, SHUT_WR);
-    read_all(link, NULL); /* it has them all when it closes */
+    read_all(link); /* it has them all when it closes */
     report(number("count", 0) * number("size", 100), now() - began);
 }
 
@@ -200,7 +197,7 @@ static void sink(void) {
     int server = one_server();
     int link = accepted(server);
     double began = now();
-    long long total = read_all(link, &began);
+    long long total = read_all(link);
     report(total, now() - began);
 }
 
@@ -334,14 +331,14 @@ static void ask(void) {
 }
 
 static void drain(void) {
-    printf("%lld\n", read_all(dialled(), NULL) / number("size", 100));
+    printf("%lld\n", read_all(dialled()) / number("size", 100));
 }
 
 static void pour(void) {
     int link = dialled();
     send_frames(link);
     shutdown(link, SHUT_WR);
-    read_all(link, NULL);
+    read_all(link);
     printf("%lld\n", number("count", 0));
 }
 
