@@ -4,15 +4,15 @@
 
 Two servers run as child processes on loopback. One answers lines, the other
 sends lines of `--frame` bytes as fast as it is let. This process asks the first
-one every 10 ms, for so many seconds alone and then as long beside the flood, whose
-frames it counts and forgets: an output that keeps up. An answer's time counts
-from when the question was due, so that a question that was late is no excuse.
+one every 10 ms, for so many seconds alone; as long while another process takes the
+flood, which shows what sharing the machine costs; and as long while it takes the flood
+itself, counting and forgetting the frames: an output that keeps up. An answer's time
+counts from when the question was due, so that a question that was late is no excuse.
 
 It prints the 50th and 99th percentile and the longest, in milliseconds, and what of
 the flood arrived. The last row is the processor time that each read of the flood took:
 Twisted reads 64 KiB at most before it turns to the next connection, so the quiet link
-waits for one such read or two of each flood. The rest of the difference is what the
-servers, and whatever else runs on the machine, take from this process.
+waits for one such read or two of each flood.
 
 Frames go to the application a read at a time (`framesReceived`); with `--each` one by
 one (`frameReceived`). It ends by itself.
@@ -34,6 +34,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater, react
+from twisted.internet.threads import deferToThread
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
@@ -54,8 +55,9 @@ BLOCK = 256 * 1024
 # -- the servers, each in a process of its own -----------------------------------
 
 
-def serve(kind: str, frame: int) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Serve until standard input ends."""
+    kind, frame = options.serve, options.frame
     listening = socket.create_server((HOST, 0))
     print(listening.getsockname()[1], flush=True)
     threading.Thread(target=_accept, args=(listening, kind, frame), daemon=True).start()
@@ -89,9 +91,11 @@ def _echo(connection: socket.socket) -> None:
 class Server:
     """One of the children."""
 
-    def __init__(self, kind: str, frame: int) -> None:
+    def __init__(self, kind: str, options: argparse.Namespace, port: int = 0) -> None:
+        words = ["--serve", kind, "--frame", options.frame, "--floods", options.floods]
+        words += ["--port", port, *(["--each"] if options.each else [])]
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", kind, "--frame", str(frame)],
+            [sys.executable, __file__, *map(str, words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -100,7 +104,8 @@ class Server:
 
     def stop(self) -> None:
         """End it, and wait until it has."""
-        self._process.communicate()
+        if self._process.poll() is None:
+            self._process.communicate()
 
 
 # -- the links ---------------------------------------------------------------------
@@ -121,6 +126,24 @@ class FloodLink(ReconnectingFactory):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self.costs: list[float] = []
+
+
+async def take(reactor: Any, options: argparse.Namespace) -> list[Any]:
+    """The links that take the flood, once they do."""
+    protocol = OneByOne if options.each else Batches
+    links: list[Any] = [FloodLink.forProtocol(protocol) for _ in range(options.floods)]
+    for link in links:
+        link.start(tcp(reactor, HOST, options.port), reactor)
+    await gatherResults([link.whenReady() for link in links])
+    return links
+
+
+async def take_elsewhere(reactor: Any, options: argparse.Namespace) -> None:
+    """A process of its own for them, until standard input ends."""
+    links = await take(reactor, options)
+    print(options.port, flush=True)
+    await deferToThread(sys.stdin.read)
+    await gatherResults([link.stop() for link in links])
 
 
 class QuietLink(ReconnectingFactory):
@@ -217,19 +240,19 @@ async def ask(reactor: Any, link: QuietLink, seconds: float) -> Waits:
 
 
 async def measure(reactor: Any, options: argparse.Namespace) -> list[str]:
-    """Both runs; lines to print."""
-    servers = [Server("quiet", options.frame), Server("flood", options.frame)]
-    calm, wild = (tcp(reactor, HOST, server.port) for server in servers)
+    """The three runs; lines to print."""
+    servers = [Server("quiet", options), Server("flood", options)]
+    options.port = servers[1].port
     quiet: Any = QuietLink.forProtocol(Quiet, delivery="written")
-    protocol = OneByOne if options.each else Batches
-    floods: list[Any] = [FloodLink.forProtocol(protocol) for _ in range(options.floods)]
     try:
-        quiet.start(calm, reactor)
+        quiet.start(tcp(reactor, HOST, servers[0].port), reactor)
         await quiet.whenReady()
         alone = await ask(reactor, quiet, options.seconds)
-        for link in floods:
-            link.start(wild, reactor)
-        await gatherResults([link.whenReady() for link in floods])
+        elsewhere = Server("taker", options, options.port)
+        servers.insert(0, elsewhere)
+        near = await ask(reactor, quiet, options.seconds)
+        elsewhere.stop()
+        floods = await take(reactor, options)
         before, began = _taken(floods), time.perf_counter()
         beside = await ask(reactor, quiet, options.seconds)
         took = time.perf_counter() - began
@@ -240,9 +263,10 @@ async def measure(reactor: Any, options: argparse.Namespace) -> list[str]:
             server.stop()
     flood = f"{size / took / 1e6:.0f} MB/s, {frames / took:,.0f} frames/s"
     return [
-        f"{'':16}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'count':>9}  flood",
+        f"{'':20}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'count':>9}  flood",
         _row("alone", alone, "-"),
-        _row("beside a flood", beside, flood),
+        _row("flood in another", near, "-"),
+        _row("flood beside it", beside, flood),
         _row("a read of it", summary([cost for link in floods for cost in link.costs]), "-"),
     ]
 
@@ -254,7 +278,7 @@ def _taken(links: list[Any]) -> tuple[int, int]:
 
 def _row(name: str, waits: Waits, flood: str) -> str:
     figures = (1000 * value for value in (waits.median, waits.p99, waits.longest))
-    return f"{name:16}{''.join(f'{value:9.2f}' for value in figures)}{waits.count:9}  {flood}"
+    return f"{name:20}{''.join(f'{value:9.2f}' for value in figures)}{waits.count:9}  {flood}"
 
 
 def bounded(least: float, most: float, kind: type = float) -> Any:
@@ -279,7 +303,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--floods", type=bounded(1, 20, int), default=1, help="flooding links")
     parser.add_argument("--each", action="store_true", help="frames one by one")
-    parser.add_argument("--serve", choices=("quiet", "flood"), help=argparse.SUPPRESS)
+    kinds = ("quiet", "flood", "taker")
+    parser.add_argument("--serve", choices=kinds, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
 
@@ -290,7 +316,9 @@ async def main(reactor: Any, options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     chosen = parse(sys.argv[1:])
-    if chosen.serve:
-        serve(chosen.serve, chosen.frame)
+    if chosen.serve == "taker":
+        react(take_elsewhere, (chosen,))
+    elif chosen.serve:
+        serve(chosen)
     else:
         react(main, (chosen,))

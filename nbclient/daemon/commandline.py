@@ -306,7 +306,9 @@ _REFERENCE_HEAD = """\
 arrives goes to standard output, the log to standard error. `twistd nbclient --host H --port P` is
 for months in the background: `--input none --output log`, and the standard streams are refused.
 Both know the options below; the long ones may be cut short as long as they stay unambiguous.
-Whatever is not listed is refused, and so are combinations that make no sense.
+Whatever is not listed is refused, and so are combinations that make no sense. `S` stands for
+seconds (`0.5` will do), `H` for a name or an address, `P` for a port, `SIZE` for bytes (`64KiB`,
+`10M`).
 """
 
 _REFERENCE_FOOT = """\

@@ -119,7 +119,8 @@ def test_it_runs_and_ends_by_itself() -> None:
         lines = child.out.end().splitlines()
         assert [line.split("  ")[0] for line in lines[1:]] == [
             "alone",
-            "beside a flood",
+            "flood in another",
+            "flood beside it",
             "a read of it",
         ]
 
