@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon.tailing import INTERVAL, Tail
+from nbclient.daemon.cursors import TailPlace
+from nbclient.daemon.tailing import INTERVAL, Tail, TailCursor
 from tests.conformance.daemon import KeptLog
 
 
@@ -143,3 +144,69 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_tail_that_was_stopped_before_there_was_a_file_ends(path: Path) -> None:
     assert Followed(path).read() == []
+
+
+# -- over a restart
+
+
+def stored(path: Path, followed: Followed, held: int = 0) -> TailPlace | None:
+    """The place after what was read, as a new run gets it."""
+    return TailPlace.parse(TailCursor(str(path), followed.tail).mark(b"", held))
+
+
+def resumed(path: Path, place: TailPlace | None) -> Followed:
+    followed = Followed(path)
+    followed.tail.resume(place)
+    return followed
+
+
+def test_a_new_run_goes_on_where_the_last_one_stopped(path: Path) -> None:
+    path.write_bytes(b"")
+    first = Followed(path)
+    first.read(lambda: append(path, b"one\ntwo\nthr"))
+    first.tail.begin()  # reading has closed it
+    first.tail._position = 11
+    place = stored(path, first, held=3)
+    append(path, b"ee\nfour\n")
+    assert resumed(path, place).read() == [b"three\nfour\n"]
+
+
+def test_a_new_run_reads_the_rest_of_a_file_that_was_renamed_meanwhile(path: Path) -> None:
+    path.write_bytes(b"one\n")
+    place = stored(path, Followed(path))
+    append(path, b"two\n")
+    path.rename(path.with_suffix(".1"))
+    path.write_bytes(b"three\n")
+    assert resumed(path, place).read() == [b"two\n", b"", b"three\n"]
+
+
+def test_without_the_file_that_was_read_the_one_there_is_read_from_its_start(path: Path) -> None:
+    path.write_bytes(b"one\n")
+    place = stored(path, Followed(path))
+    path.unlink()
+    path.write_bytes(b"another\n")
+    followed = resumed(path, place)
+    assert "is gone" in followed.log.lines[0]
+    assert followed.read() == [b"another\n"]
+
+
+def test_without_a_place_it_begins_as_if_for_the_first_time(path: Path) -> None:
+    path.write_bytes(b"old\n")
+    assert resumed(path, None).read() == []
+
+
+def test_between_two_files_the_place_is_the_end_of_the_first(path: Path) -> None:
+    """A last line without its end is a frame when its file is over."""
+    path.write_bytes(b"one\n")
+    followed = Followed(path)
+    first = stored(path, followed)
+    path.rename(path.with_suffix(".1"))
+    path.write_bytes(b"two\n")
+    assert followed.tail.read() == b""
+    assert stored(path, followed) == first
+    assert followed.tail.read() == b"two\n"
+    assert stored(path, followed) != first
+
+
+def test_there_is_no_place_in_a_file_that_never_was(path: Path) -> None:
+    assert stored(path, Followed(path)) is None

@@ -1,0 +1,111 @@
+"""From the inputs to the link: nothing lost between the two, and nothing offered twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nbclient.daemon.sending import PATIENCE, Sending
+from nbclient.delivery.outbox import FRAME_COST, Outbox
+from nbclient.delivery.spool_place import SpoolError
+from nbclient.errors import LinkDown, LinkStopped, OutboxFull
+from tests.conformance.daemon import KeptLog
+
+
+class Link:
+    """Takes frames as the test says."""
+
+    name = "link"
+
+    def __init__(self) -> None:
+        self.outbox = Outbox(3 * (FRAME_COST + 1))
+        self.taken: list[tuple[list[bytes], Any]] = []
+        self.answers: list[Deferred[None]] = []
+
+    def send(self, frames: Sequence[bytes], cursor: Any = None) -> Deferred[None]:
+        self.taken.append((list(frames), cursor))
+        return self.answers.pop(0) if self.answers else succeed(None)
+
+
+class SendingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.link: Any = Link()
+        self.clock = Clock()
+        self.log = KeptLog()
+        self.sending = Sending(self.link, self.clock, self.log)
+
+    def send(self, *frames: bytes, cursor: Any = None) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.sending.send(list(frames), cursor))
+
+    def test_what_comes_before_the_link_can_take_it_waits(self) -> None:
+        early = self.send(b"a")
+        self.assertEqual(self.link.taken, [])
+        self.sending.begin()
+        self.successResultOf(early)
+        self.assertEqual(self.link.taken, [([b"a"], None)])
+
+    def test_a_batch_goes_in_pieces_that_fit_and_the_cursor_with_the_last(self) -> None:
+        self.sending.begin()
+        self.successResultOf(self.send(*b"a b c d".split(), cursor=("n", "v")))
+        self.assertEqual(self.link.taken, [([b"a", b"b", b"c"], None), ([b"d"], ("n", "v"))])
+
+    def test_a_frame_that_fits_nowhere_goes_alone_for_the_link_to_say_so(self) -> None:
+        self.sending.begin()
+        self.successResultOf(self.send(b"a", bytes(1000), b"b"))
+        self.assertEqual([frames for frames, _ in self.link.taken], [[b"a"], [bytes(1000)], [b"b"]])
+
+    def test_a_cursor_alone_is_sent_too(self) -> None:
+        self.sending.begin()
+        self.successResultOf(self.send(cursor=("n", "v")))
+        self.assertEqual(self.link.taken, [([], ("n", "v"))])
+
+    def test_what_the_link_refuses_does_not_end_the_input_and_is_told_once_a_time(self) -> None:
+        self.sending.begin()
+        self.link.answers = [
+            fail(OutboxFull(1, 2)),
+            fail(LinkDown("not connected")),
+            succeed(None),
+            fail(OutboxFull(1, 2)),
+        ]
+        for _ in range(4):
+            self.successResultOf(self.send(b"a"))
+        self.assertEqual(len([line for line in self.log.lines if "refused" in line]), 2)
+
+    def test_what_the_disk_did_not_take_is_offered_again_until_it_does(self) -> None:
+        self.sending.begin()
+        self.link.answers = [fail(SpoolError("disk full")), fail(SpoolError("disk full"))]
+        sent = self.send(b"a", b"b", cursor=("n", "v"))
+        self.clock.advance(PATIENCE)
+        self.assertNoResult(sent)
+        self.clock.advance(PATIENCE)
+        self.successResultOf(sent)
+        self.assertEqual(self.link.taken, [([b"a", b"b"], ("n", "v"))] * 3)
+        self.assertEqual(self.sending.again, 4)  # the link counted them as refused each time
+        self.assertEqual(
+            self.log.lines, ["link: disk full; trying again", "link: frames are stored again"]
+        )
+
+    def test_who_waits_for_the_disk_gives_up_at_the_end(self) -> None:
+        self.sending.begin()
+        self.link.answers = [fail(SpoolError("disk full"))]
+        sent = self.send(b"a")
+        self.sending.stop()
+        self.failureResultOf(sent, SpoolError)
+        self.assertEqual(self.sending.again, 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_fails_after_the_end_is_not_offered_again(self) -> None:
+        self.sending.begin()
+        self.sending.stop()
+        self.link.answers = [fail(SpoolError("closed"))]
+        self.failureResultOf(self.send(b"a"), SpoolError)
+
+    def test_who_came_early_is_told_by_the_link_that_it_has_ended(self) -> None:
+        self.link.answers = [fail(LinkStopped("stopped"))]
+        early = self.send(b"a")
+        self.sending.stop()
+        self.failureResultOf(early, LinkStopped)
