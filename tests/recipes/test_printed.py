@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from nbclient.daemon.commandline import TwistdOptions
 from tests.recipes.printed import PAGE, recipes
 
 ALL = recipes()
+PIPED = {name for name, recipe in ALL.items() if re.search(" [|]|>>|&&", recipe.command)}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -24,6 +27,18 @@ def test_every_block_of_the_page_belongs_to_a_recipe_and_each_recipe_is_run() ->
     assert blocks == sum(2 + len(recipe.files) for recipe in ALL.values())
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert set(re.findall(r'bench\.cook\(\s*"(\w+)"', tests)) == set(ALL)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in PIPED])
+def test_what_is_no_pipe_runs_under_twistd_too(name: str) -> None:
+    """With the options as they are, as the page says."""
+    command = ALL[name].command.replace("\\\n", "")
+    for variable, value in ALL[name].variables.items():
+        command = command.replace(f"${variable}", value)
+    *program, host, port = shlex.split(command)[:5]
+    assert program == ["python", "-m", "nbclient"]
+    options = shlex.split(command)[5:]
+    TwistdOptions().parseOptions(["--host", host, "--port", port, *options])
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE.read_text("utf-8")))
