@@ -74,6 +74,7 @@ class RsyslogdTests(RealServerTestCase):
         self.server.start()
         await self.keeps([0, *range(had, 2000)])
         await self.check_carried_on(link)
+        self.assertGreater(link.stats().outbox.resent, 0)
 
     async def test_a_message_of_several_lines_is_one_message(self) -> None:
         """The length says where it ends, so it may hold anything; rsyslogd writes #012 for LF."""
