@@ -101,6 +101,7 @@ def test_batch_is_delivered_once_whole_although_the_server_restarts(bench: Bench
     cook.err.expect("connection refused")
     peer.listen()
     server = peer.accept()
+    cook.err.expect("delivery: tcp ")
     begun = server.exactly(100)
     server.finish()
     first, end, _ = (begun + server.rest()).rpartition(b"\n")
