@@ -91,6 +91,24 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
             "--output: udp:h:1 is given twice",
         ),
         ((*TO, "--opening-timeout", "3"), "--opening-timeout: needs --opening or --opening-file"),
+        ((*TO, "--reply-match", "x"), "--reply-match: needs --delivery reply"),
+        (
+            (*TO, "--delivery", "tcp", "--reply-window", "2"),
+            "--reply-window: needs --delivery reply",
+        ),
+        (
+            (*TO, "--delivery", "reply", "--on-reject", "retry"),
+            "--on-reject: needs --reply-reject",
+        ),
+        (
+            (*TO, "--delivery", "reply", "--reply-reject", "x", "--on-reject", "set-aside"),
+            "--on-reject set-aside: needs --spool",
+        ),
+        (
+            (*TO, "--delivery", "written", "--spool", "d", "--max-attempts", "3"),
+            "--max-attempts and --delivery written: nothing is ever sent again",
+        ),
+        ((*TO, "--spool-adopt"), "--spool-adopt: needs --spool"),
         ((*TO, "--once", "--drain"), "--once and --drain: --once never reconnects, --drain does"),
     ],
 )
@@ -133,6 +151,13 @@ def test_in_a_daemon(capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
         (*TO, "--input", "listen:./s", "--output", "listen:./s", "--output", "./s.log"),
         (*TO, "--input", "exec:./bot", "--drain"),
         (*TO, "--input", "tail:./a", "--once", "--output", "./b"),
+        (*TO, "--spool", "d", "--spool-bytes", "1TiB", "--spool-adopt", "--max-attempts", "3"),
+        (
+            *(*TO, "--delivery", "reply", "--reply-match", "^ACK", "--reply-reject", "^NAK"),
+            *("--on-reject", "set-aside", "--spool", "d", "--reply-window", "10"),
+        ),
+        (*TO, "--delivery", "reply", "--reply-reject", "x", "--on-reject", "retry"),
+        (*TO, "--when-full", "drop-oldest", "--when-down", "refuse", "--max-age", "5"),
     ],
 )
 def test_what_makes_sense_is_taken(words: tuple[str, ...]) -> None:

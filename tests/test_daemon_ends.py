@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import resolver
 from nbclient.daemon.coprocess import Coprocess
+from nbclient.daemon.cursors import BatchCursor, TailPlace
 from nbclient.daemon.ends import Ends
 from nbclient.daemon.inputs import Input, Source
 from nbclient.daemon.link import Link, make_link
@@ -86,11 +88,72 @@ class EndsTests(SynchronousTestCase):
         link.send = send  # type: ignore[method-assign]
         sending = Sending(link, self.reactor, self.log)
         sending.begin()
-        spool = JobSpool(self.reactor, plan.spool, self.log)
+        spool = self.spool = JobSpool(self.reactor, plan.spool, self.log)
         ends = Ends(
             self.reactor, plan, process, link, self.log, restarts, lambda: None, sending, spool
         )
         return ends.open()
+
+    def open_spool(self, cursor: tuple[str, str] | None = None) -> None:
+        """The spool is there, with this cursor from the last run."""
+        held: Any = SimpleNamespace(
+            volatile=False, totals=SimpleNamespace(waiting=0), cursors=dict([cursor or ("", "")])
+        )
+        self.spool._opened(held)
+
+    def test_a_file_is_read_on_where_the_last_run_stopped(self) -> None:
+        batch = self.folder / "in"
+        batch.write_bytes(b"old\n")
+        with batch.open("rb") as file:
+            cursor = BatchCursor(str(batch))
+            stored = cursor.mark(file.read(), 0)
+        batch.write_bytes(b"old\nnew\n")
+        source, _ = self.open("--input", "@/in", "--output", "none", "--spool", "@/spool")
+        assert source is not None
+        source.start()
+        runner = self.runners[f"input {batch}"]
+        self.assertEqual(runner.calls, [])  # nothing is read before the spool is open
+        self.open_spool((cursor.name, stored))
+        runner.steps()
+        self.assertEqual(self.sent, [b"new"])
+        self.assertIn("the first 4 bytes were taken before", self.log.lines[0])
+
+    def test_a_file_that_was_not_read_before_is_read_from_its_start(self) -> None:
+        (self.folder / "in").write_bytes(b"a\n")
+        source, _ = self.open("--input", "@/in", "--output", "none", "--spool", "@/spool")
+        assert source is not None
+        source.start()
+        self.open_spool()
+        self.runners[f"input {self.folder}/in"].steps()
+        self.assertEqual((self.sent, self.log.lines), ([b"a"], []))
+
+    def test_a_growing_file_is_followed_from_where_the_last_run_stopped(self) -> None:
+        path = self.folder / "in"
+        path.write_bytes(b"old\nmissed\n")
+        with path.open("rb") as file:
+            stored = TailPlace.of(file.fileno(), 4).text
+        source, _ = self.open("--input", "tail:@/in", "--output", "none", "--spool", "@/spool")
+        assert source is not None
+        source.start()
+        self.open_spool((f"tail:{path}", stored))
+        runner = self.runners[f"input {path}"]
+        runner.step()
+        runner.step()
+        self.assertEqual(self.sent, [b"missed"])
+        source.stop()
+        runner.steps()
+
+    def test_a_frame_whose_answer_could_not_be_told_is_left_out(self) -> None:
+        (self.folder / "in").write_bytes(b"id=1 a\nno key\nid=2 b\n")
+        source, _ = self.open(
+            *("--input", "@/in", "--output", "none"),
+            *("--delivery", "reply", "--reply-key", "id=([0-9]+)"),
+        )
+        assert source is not None
+        source.start()
+        self.runners[f"input {self.folder}/in"].steps()
+        self.assertEqual(self.sent, [b"id=1 a", b"id=2 b"])
+        self.assertEqual(source.refused, 1)
 
     def test_the_plain_ones(self) -> None:
         (self.folder / "in").write_bytes(b"a\n")

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
+from nbclient.daemon.cursors import Cursor
 from nbclient.daemon.inputs import Input, Intake, Taker, open_file, read_chunk
 from nbclient.errors import LinkStopped, LocalError
 from nbclient.framing.base import Framing
@@ -38,6 +39,73 @@ class InputCase(SynchronousTestCase):
     def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
+
+
+class Place(Cursor):
+    """Notes how far the whole frames reach."""
+
+    name = "file:x"
+
+    def __init__(self) -> None:
+        self.at = 0
+        self.held = 0
+
+    def mark(self, data: bytes, held: int) -> str:
+        self.at += self.held + len(data) - held
+        self.held = held
+        return str(self.at)
+
+
+class CursorTests(InputCase):
+    """An input whose place is stored with its frames."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.noted: list[tuple[list[bytes], object]] = []
+        self.resumed: list[object] = []
+
+    def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
+        self.noted.append((list(frames), cursor))
+        return succeed(None)
+
+    async def resume(self, runner: object) -> None:
+        self.resumed.append((runner, len(self.chunks)))
+
+    def input(self) -> Input:
+        lines = framing.lines(max_frame=10)
+        intake = Intake("x", lines, lines.check, self.send, self.log)
+        made = Input(intake, self.read, self.runner, cursor=Place(), resume=self.resume)
+        made.start()
+        return made
+
+    def test_the_place_behind_the_last_whole_frame_goes_with_the_frames(self) -> None:
+        self.chunks = [b"a\nbb", b"b\nc\n", b"no end"]
+        self.input()
+        self.runner.steps()
+        self.assertEqual(
+            self.noted,
+            [
+                ([b"a"], ("file:x", "2")),
+                ([b"bbb", b"c"], ("file:x", "8")),
+                ([b"no end"], ("file:x", "14")),
+            ],
+        )
+
+    def test_it_goes_on_where_it_stopped_once_and_before_the_first_read(self) -> None:
+        self.chunks = [b"a\n", b"b\n"]
+        self.input()
+        self.assertEqual(self.resumed, [(self.runner, 2)])
+        self.runner.steps()
+        self.assertEqual(len(self.resumed), 1)
+
+    def test_where_that_cannot_be_read_it_ends(self) -> None:
+        async def fails(_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        self.resume = fails  # type: ignore[method-assign]
+        source = self.input()
+        self.successResultOf(source.ended)
+        self.assertIn("cannot be read", self.log.lines[0])
 
 
 class InputTests(InputCase):

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.daemon import link as module
+from nbclient.daemon import values
 from nbclient.daemon.link import (
     DaemonProtocol,
     Link,
@@ -33,8 +34,10 @@ from nbclient.daemon.link import (
 from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import Output
+from nbclient.delivery.replies import Reply
 from nbclient.errors import LocalError, SpecError
 from nbclient.protocol import FrameProtocol
+from nbclient.pump import Rules
 from nbclient.states import State
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog, shell
@@ -151,6 +154,7 @@ def test_a_framing_that_is_not_understood_names_its_option() -> None:
         (("--unix", "/run/s"), "/run/s"),
         (("--endpoint", "tcp:h:1\x1b"), "tcp:h:1\\x1b"),
         (("--demo",), "demo"),
+        (("h", "1", "--name", "feed"), "feed"),
     ],
 )
 def test_logs_call_the_link_by_its_address(words: tuple[str, ...], name: str) -> None:
@@ -342,6 +346,21 @@ def test_the_link_has_what_was_asked_for() -> None:
     assert (backoff.retries, backoff.stable_after) == (9, 10)
     assert (link.name, link.log, link.once, link.wiretap) == ("h:1", log, False, None)
     assert link.framing == framing.lines()
+
+
+def test_what_delivered_means_is_as_asked_for() -> None:
+    settings = shell(
+        *("h", "1", "--delivery", "reply", "--reply-match", "^A", "--reply-reject", "^N"),
+        *("--reply-key", "([0-9]+)", "--reply-window", "2", "--reply-timeout", "3"),
+        *("--on-reject", "retry", "--spool", "d", "--max-attempts", "4", "--max-age", "5"),
+        *("--when-full", "refuse", "--when-down", "refuse", "--outbox-bytes", "1KiB"),
+    )
+    link = make_link(settings, DaemonProtocol, framing.lines(), KeptLog(), FakeReactor())
+    assert link.reply == Reply(
+        values.regex("^A"), values.regex("^N"), values.regex("([0-9]+)"), window=2, timeout=3
+    )
+    assert link.rules == Rules("refuse", max_age=5, max_attempts=4, on_reject="retry")
+    assert (link.delivery, link.whenDown, link.outbox.limit) == ("reply", "refuse", 1024)
 
 
 def test_a_classs_own_framing_is_left_to_it() -> None:

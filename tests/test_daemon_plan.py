@@ -15,6 +15,7 @@ from nbclient.daemon.opening import Text
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.places import Place
 from nbclient.daemon.plan import Plan, Surroundings, make_plan, show, surroundings
+from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.daemon.worker import Worker
 from nbclient.errors import LocalError
 from nbclient.protocol import FrameProtocol
@@ -166,3 +167,11 @@ def test_what_is_shown_goes_to_standard_output_if_anybody_reads_it(
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.delattr(os, "write")
     show("lost")
+
+
+def test_a_spool_is_of_the_link_and_for_the_peer() -> None:
+    words = ("h", "1", "--spool", "d", "--spool-bytes", "1MiB")
+    assert plan(shell("h", "1")).spool is None
+    assert plan(shell(*words)).spool == SpoolPlan("d", LINK, "h:1", 1024**2, False)
+    named = plan(shell(*words, "--name", "feed", "--spool-adopt")).spool
+    assert named == SpoolPlan("d", "feed", "h:1", 1024**2, True)

@@ -13,11 +13,14 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon import progress
+from nbclient.daemon import progress, spools
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import GRACE, Job, Outcome
+from nbclient.daemon.sending import PATIENCE
+from nbclient.delivery.spool import Spool
+from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LocalError
 from nbclient.states import State
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
@@ -578,3 +581,128 @@ class DemoJobTests(JobCase):
         job.interrupt(signal.SIGINT)
         self.assertEqual(self.status(), 130)
         self.assertEqual(listened, ["127.0.0.1", "stopped"])
+
+
+class SpoolTests(JobCase):
+    """A job whose frames outlive it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.opening: Deferred[Spool] = Deferred()
+        self.patch(spools, "open_spool", lambda *_, **__: self.opening)
+        self.patch(Spool, "volatile", property(lambda _: False))
+
+    def spool(self, peer: str = "h:1", limit: int = 10_000) -> Spool:
+        return Spool.open(
+            self.folder / "spool",
+            "link",
+            peer,
+            limit,
+            deliver=lambda call: call(),
+            pause=lambda _: True,
+        )
+
+    def began(self, *words: str) -> Job:
+        """A job whose spool is open."""
+        job = self.start("--spool", str(self.folder / "spool"), "--output", "none", *words)
+        self.held = self.spool()
+        self.opening.callback(self.held)
+        return job
+
+    def type(self, data: bytes) -> None:
+        super().type(data)
+        self.held.step()
+
+    def test_nothing_is_dialled_or_taken_before_the_spool_is_open(self) -> None:
+        job = self.start("--spool", "d", "--output", "none")
+        os.write(self.typed, b"early\n")
+        self.runners["input stdin"].step()
+        self.assertEqual((job.link.state, self.endpoint.attempts), (State.IDLE, []))
+        self.held = self.spool()
+        self.opening.callback(self.held)
+        self.held.step()
+        self.assertEqual(job.link.stats().outbox.waiting, 1)
+        self.assertEqual(len(self.endpoint.attempts), 1)
+        job.interrupt(signal.SIGINT)
+        self.outcome()
+
+    def test_what_is_stored_is_no_loss_and_where_it_waits_is_told(self) -> None:
+        job = self.began()
+        self.type(b"a\nb\n")
+        job.interrupt(signal.SIGTERM)
+        outcome = self.outcome()
+        self.assertEqual(outcome.status, 128 + signal.SIGTERM)
+        self.assertEqual(outcome.message, f"2 frames wait in the spool {self.folder}/spool")
+        again = self.spool()
+        self.assertEqual(again.totals.waiting, 2)
+        again.close()
+
+    def test_a_run_after_it_sends_what_waits_and_then_has_finished(self) -> None:
+        before = self.spool()
+        before.append([b"from before"], lambda _: None)
+        before.close()
+        self.began("--drain", "--delivery", "written")
+        self.held.step()
+        self.finish_input()
+        peer = self.connect()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"from before\n")
+        self.held.step()
+        self.reactor.turn()
+        self.assertEqual(self.status(), 0)
+        again = self.spool()
+        self.assertEqual(again.totals.waiting, 0)
+        again.close()
+
+    def test_a_spool_that_cannot_be_had_ends_it_with_status_two(self) -> None:
+        self.start("--spool", "d", "--output", "none")
+        self.opening.errback(SpoolError("d/link: in use by process 17"))
+        self.assertEqual(self.outcome(), Outcome(2, "--spool: d/link: in use by process 17"))
+        self.assertEqual(self.endpoint.attempts, [])
+
+    def test_the_end_may_come_before_the_spool_is_open(self) -> None:
+        job = self.start("--spool", "d", "--output", "none")
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.status(), 128 + signal.SIGINT)
+        self.assertEqual(self.endpoint.attempts, [])
+
+    def test_a_spool_that_opens_after_the_end_is_not_used(self) -> None:
+        job = self.start("--spool", "d", "--output", "none")
+        job.link.stop()
+        self.outcome()
+        job._spool_opened(None)
+        self.assertEqual(self.endpoint.attempts, [])
+
+    def test_frames_set_aside_are_not_delivered(self) -> None:
+        job = self.began(
+            *("--delivery", "reply", "--reply-reject", "no", "--on-reject", "set-aside"),
+            "--drain",
+        )
+        self.type(b"a\n")
+        peer = self.connect()
+        self.finish_input()
+        peer.send(b"no\n")
+        self.reactor.turn()
+        self.held.step()
+        self.reactor.turn()
+        outcome = self.outcome()
+        self.assertEqual((outcome.status, outcome.message), (1, "1 frame set aside in the spool"))
+        self.assertTrue(job.link.stats().outbox.conserved())
+
+    def test_frames_too_old_or_dropped_for_others_are_not_delivered(self) -> None:
+        job = self.start("--output", "none", "--max-age", "5")
+        super().type(b"a\nb\n")
+        self.reactor.advance(6)
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.outcome(), Outcome(1, "2 frames too old, and not sent"))
+
+    def test_what_the_disk_did_not_take_at_first_is_no_loss(self) -> None:
+        job = self.began()
+        self.held.close()
+        super().type(b"a\n")
+        self.assertEqual(job.link.stats().outbox.refused, 1)
+        self.reactor.advance(PATIENCE)
+        self.assertEqual(job.link.stats().outbox.refused, 2)
+        job.interrupt(signal.SIGINT)
+        outcome = self.outcome()
+        self.assertEqual((outcome.status, outcome.message), (1, "1 frame not sent"))

@@ -61,6 +61,17 @@ def test_a_count_is_a_whole_number() -> None:
     assert "out of range" in refused(values.count, "9" * 5000)
 
 
+def test_some_counts_begin_with_one() -> None:
+    assert values.positive("1") == 1
+    assert refused(values.positive, "0") == "0 is out of range (1 to 1000000000)"
+
+
+def test_a_name_is_something_to_read() -> None:
+    assert values.name("feed one") == "feed one"
+    for wrong in ("", " ", "a\nb", "x" * 201):
+        assert "is not a name" in refused(values.name, wrong)
+
+
 def test_a_size_may_have_a_unit() -> None:
     assert values.size("10") == 10
     assert values.size("2KiB") == 2048
@@ -68,6 +79,8 @@ def test_a_size_may_have_a_unit() -> None:
     assert values.size("1GiB") == 1024**3
     assert refused(values.size, "0") == "0 is out of range (1 to 1GiB)"
     assert "out of range" in refused(values.size, "2GiB")
+    assert values.big_size("1TiB") == 1024**4
+    assert refused(values.big_size, "2T") == "2T is out of range (1 to 1024GiB)"
     assert "not a number of bytes" in refused(values.size, "1MB")
 
 

@@ -270,7 +270,8 @@ class Job:
 
     def _hasten(self) -> None:
         """Whatever is still open when --close-timeout has passed is cut short."""
-        self._later(self._settings.close_timeout + GRACE, self.abandon)
+        if not self._over.called:
+            self._later(self._settings.close_timeout + GRACE, self.abandon)
 
     def _end(self, outcome: Outcome) -> None:
         """Tell the link to stop, in good order."""
