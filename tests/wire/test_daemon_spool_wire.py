@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ def test_a_batch_to_a_server_that_dies_ends_with_all_of_it_acknowledged(
     # came is in order, with what was not acknowledged sent again.
     numbers = [int(line.split()[1]) for line in sink.lines]
     assert numbers[:3000] == list(range(3000))
-    rises = sum(b < a for a, b in zip(numbers, numbers[1:], strict=False))
+    rises = sum(b < a for a, b in pairwise(numbers))
     assert rises == 0, "level tcp knows what was acknowledged: nothing comes twice from a reset"
     sink.stop()
 
