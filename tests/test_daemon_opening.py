@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,7 +199,9 @@ class ScriptTests(SynchronousTestCase):
         self.assertEqual(self.wait_in_vain(steps, b"no", state=State.CLOSING), [])
 
     def test_an_echo_of_a_secret_is_not_logged(self) -> None:
-        secret = Path(self.mktemp())
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        secret = Path(folder.name) / "secret"
         secret.write_bytes(b"hunter2 of\n")
         expect = ("expect", re.compile(b"ok"))
         for step in (("opening", f"PASS ${{file:{secret}}}"), ("opening-file", str(secret))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,8 +195,9 @@ class MakeServiceTests(SynchronousTestCase):
         return options
 
     def test_it_opens_nothing(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir()
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        folder = Path(made.name)
         service = make_service(self.options("--output", f"{folder}/x"))
         self.assertIsInstance(service, JobService)
         self.assertEqual(self.reactor.attempts, [])
