@@ -36,14 +36,22 @@ class Admission:
 
     :param whenFull: one of `WHEN_FULL`.
     :param now: seconds on the outbox's monotonic scale.
+    :param withdrawn: called when one who waited does so no more.
 
     :ivar size: bytes that wait for room.
     """
 
-    def __init__(self, outbox: Outbox, whenFull: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        whenFull: str,
+        now: Callable[[], float],
+        withdrawn: Callable[[], object],
+    ) -> None:
         self._outbox = outbox
         self._whenFull = whenFull
         self._now = now
+        self._told = withdrawn
         # Made when first needed: most links never wait.
         self._senders: deque[Sender] | None = None
         self.size = 0
@@ -59,8 +67,6 @@ class Admission:
         # All or nothing: who offers a refused batch again must not send half of it twice.
         if size > room and (self._whenFull == "refuse" or self._tooMuch(size, room)):
             return self.refuse(frames, Failure(OutboxFull(self.limit, size)))
-        if size > room and self._whenFull == "drop-oldest":
-            self._makeRoom(size - room)
         return self._take(frames, cursor)
 
     def refuse(self, frames: Sequence[bytes], reason: Failure) -> Deferred[None]:
@@ -72,8 +78,7 @@ class Admission:
         """Room may have come free: those that wait, in order."""
         while self._senders:
             sender = self._senders[0]
-            if self._whenFull == "drop-oldest" and sender.size > self._room:
-                self._makeRoom(sender.size - self._room)
+            self._makeRoom(sender.size)
             if not self._enter(sender):
                 return
 
@@ -101,11 +106,24 @@ class Admission:
         return size - room > self.limit - self.size
 
     def _makeRoom(self, size: int) -> None:
+        """Have room for `size` bytes, where older frames are to make it and can."""
+        if self._whenFull == "drop-oldest" and size > self._room:
+            self._drop(size - self._room)
+
+    def _drop(self, size: int) -> None:
         self._outbox.drop_oldest(size)
 
     def _take(self, frames: Sequence[bytes], cursor: Cursor | None) -> Deferred[None]:
-        taken = 0 if self._senders else self._outbox.accept(frames, self._now())
+        if frames and (self._senders or self._whenFull == "drop-oldest"):
+            return self._queue(frames, cursor)
+        taken = self._outbox.accept(frames, self._now())
         return self._wait(frames[taken:], cursor) if taken < len(frames) else succeed(None)
+
+    def _queue(self, frames: Sequence[bytes], cursor: Cursor | None) -> Deferred[None]:
+        """Behind those who wait, which may be nobody."""
+        accepted = self._wait(frames, cursor)
+        self.admit()
+        return accepted
 
     def _enter(self, sender: Sender) -> bool:
         """What fits of the first who waits enters; whether that was all of it."""
@@ -128,6 +146,7 @@ class Admission:
                 waiting.remove(sender)
                 self._withdrawn(sender)
                 self.admit()  # one behind it may be smaller
+                self._told()
 
         sender = Sender(frames, self._outbox.cost(frames), cursor, Deferred(withdraw))
         waiting = self._senders = deque() if self._senders is None else self._senders
@@ -151,11 +170,15 @@ class SpoolAdmission(Admission):
     """The way into an outbox through its spool: accepted means stored."""
 
     def __init__(
-        self, outbox: Outbox, whenFull: str, now: Callable[[], float], spooling: Spooling
+        self,
+        outbox: Outbox,
+        whenFull: str,
+        now: Callable[[], float],
+        withdrawn: Callable[[], object],
+        spooling: Spooling,
     ) -> None:
-        super().__init__(outbox, whenFull, now)
+        super().__init__(outbox, whenFull, now, withdrawn)
         self._spooling = spooling
-        self._freeing = 0  # bytes of frames dropped, but on the disk still
 
     @property
     def limit(self) -> int:
@@ -170,21 +193,11 @@ class SpoolAdmission(Admission):
         # A batch is stored whole; what waits for that is bounded as memory is.
         return size > self.limit or (bool(self) and size > self._outbox.limit - self.size)
 
-    def _makeRoom(self, size: int) -> None:
-        before = self._outbox.size
-        ranges = self._outbox.drop_oldest(size - self._freeing)
-        freed = before - self._outbox.size
-
-        def done() -> None:
-            self._freeing -= freed
-
-        self._freeing += freed
-        self._spooling.forget(ranges, done)
+    def _drop(self, size: int) -> None:
+        self._spooling.forget(self._outbox.drop_oldest(size - self._spooling.freeing))
 
     def _take(self, frames: Sequence[bytes], cursor: Cursor | None) -> Deferred[None]:
-        accepted = self._wait(frames, cursor)
-        self.admit()
-        return accepted
+        return self._queue(frames, cursor)
 
     def _enter(self, sender: Sender) -> bool:
         if sender.size > self._room:

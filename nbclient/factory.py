@@ -541,6 +541,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         for watch in (self._silence, self._partial):
             if watch is not None:
                 (watch.hold if held else watch.release)(self._now())
+        if self._replying is not None:
+            self._replying.hold(held)
         if not held and self._watchTimer is not None:
             # What remained when reading was held may be due before the next look.
             self._watchTimer.reset(min(self._watchesLeft()))
@@ -599,6 +601,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._replying = Replying(
                 self.reply, self._answered, self._unanswered, self._clock, self._now
             )
+            self._replying.hold(self.connection.readingHeld)
         tracked = None if self._acks is None else self._expectAcks
         self._pump.attach(self.connection, tracked, self._replying)
 

@@ -103,10 +103,12 @@ class Pump:
         self._drains: list[Deferred[None]] = []
         self._spooling: Spooling | None = None
         if spool is None:
-            self._admission = Admission(self.outbox, rules.when_full, now)
+            self._admission = Admission(self.outbox, rules.when_full, now, self.run)
         else:
             self._spooling = Spooling(spool, self.outbox, self._stored, now, wall)
-            self._admission = SpoolAdmission(self.outbox, rules.when_full, now, self._spooling)
+            self._admission = SpoolAdmission(
+                self.outbox, rules.when_full, now, self.run, self._spooling
+            )
 
     # -- the link ------------------------------------------------------------------------
 
@@ -117,7 +119,7 @@ class Pump:
         """
         self._clock = clock
         if self._spooling is not None:
-            self._spooling.clock = clock
+            self._spooling.begin(clock)
         self._watchAge()
 
     def end(self, reason: Failure) -> None:
@@ -130,9 +132,11 @@ class Pump:
         else:  # what waits is on the disk; another start goes on with it
             self.outbox.rewind()
             self._spooling.stop()
+        self._busy = True  # one who is told may withdraw another: that is not the end of all
         self._admission.end(reason)
         while self._drains:
             self._drains.pop(0).errback(reason)
+        self._busy = False
 
     def stats(self) -> OutboxStats:
         """A snapshot of what waits, on the disk included, and of what became of the rest."""
@@ -221,8 +225,10 @@ class Pump:
             self._suspect(outbox.first)
         self._replying = None
         outbox.rewind()
+        self._stopWatchingAge()  # what was in flight is older than what it was set for
         self._expire()
         self._admission.admit()
+        self.run()
 
     def _suspect(self, seq: int) -> None:
         """The connection was lost with this frame the first of those not acknowledged."""
@@ -287,6 +293,7 @@ class Pump:
             self._busy = False
 
     def _run(self) -> None:
+        self._expire()  # timers may be late, and nothing too old may leave
         outbox = self.outbox
         while outbox.sendable and self._ready:
             if self._replying is not None:
@@ -345,10 +352,11 @@ class Pump:
         (frame,) = self.outbox.take(1)
         try:
             self._connection.framing.check((frame,))
+            replying.check(frame)
         except FrameError as error:
             self._cannotSend(error)
             return
-        # Before it is written: its answer may be quick.
+        # Now, not once it is written: its answer may be quick.
         replying.sending(self.outbox.seq_of(self.outbox.in_flight - 1), frame)
         self._connection.writeFrames((frame,), True)
 
@@ -395,7 +403,7 @@ class Pump:
 
     def _expire(self) -> None:
         """Frames that wait and are too old are forgotten."""
-        if self._rules.max_age is not None:
+        if self._rules.max_age is not None and self._clock is not None:
             # A little early: sums of floats are not exact, and it must not be looked for ever.
             limit = self._rules.max_age - INSTANT
             self._forget(self.outbox.expire(self._now() - limit))

@@ -14,6 +14,9 @@ from twisted.internet.interfaces import IDelayedCall
 from nbclient.delivery.outstanding import Outstanding
 from nbclient.delivery.replies import Reply, Says
 
+INSTANT = 0.001
+"""Less than this is no time left, seconds: clocks and sums of floats are not exact."""
+
 Answered = Callable[[int, Says, bytes], object]
 """Told a frame's number, what the answer says, and the answer."""
 
@@ -43,17 +46,27 @@ class Replying:
         self._clock = clock
         self._now = now
         self._timer: IDelayedCall | None = None
+        self._over = False
+        self._heldSince: float | None = None
+        self._held = 0.0  # seconds for which this side did not read
 
     def takes(self, frame: bytes) -> bool:
-        """Whether `frame` may be sent now."""
+        """Whether `frame` may be sent now, or cannot be sent at all (`check`)."""
         outstanding = self._outstanding
         if outstanding.room <= 0:
             return False
         return self._reply.key is None or outstanding.usable(self._reply.key_of(frame))
 
+    def check(self, frame: bytes) -> None:
+        """Whether an answer to `frame` could be told: it may have been stored under other rules.
+
+        :raises FrameError: it holds no key.
+        """
+        self._reply.check(frame)
+
     def sending(self, seq: int, frame: bytes) -> None:
         """The frame of this number is about to be written."""
-        self._outstanding.sent(seq, self._now(), self._reply.key_of(frame))
+        self._outstanding.sent(seq, self._time(), self._reply.key_of(frame))
         self._watch()
 
     def heard(self, frame: bytes) -> None:
@@ -63,20 +76,40 @@ class Replying:
         if request is not None:
             self._answered(request.item, says, frame)
 
+    def hold(self, held: bool) -> None:
+        """This side stopped reading (True) or reads again (False): no answer is late meanwhile."""
+        now = self._now()
+        if held:
+            self._heldSince = now
+            self._stopTimer()
+        elif self._heldSince is not None:
+            self._held += now - self._heldSince
+            self._heldSince = None
+            self._watch()
+
     def stop(self) -> None:
-        """Nobody is to be told of late answers any more."""
+        """Nobody is to be told of late answers any more; of answers, they are."""
+        self._over = True
+        self._stopTimer()
+
+    def _stopTimer(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
 
+    def _time(self) -> float:
+        """Seconds on a scale that stands still while this side does not read."""
+        return (self._now() if self._heldSince is None else self._heldSince) - self._held
+
     def _watch(self) -> None:
-        left = self._outstanding.remaining(self._now())
-        if left is not None and self._timer is None:
+        left = self._outstanding.remaining(self._time())
+        idle = self._timer is None and self._heldSince is None and not self._over
+        if left is not None and idle:
             self._timer = self._clock.callLater(max(0.0, left), self._look)
 
     def _look(self) -> None:
         self._timer = None
-        if self._outstanding.expired(self._now()):
+        if self._outstanding.expired(self._time() + INSTANT):
             self._late()
         else:
             self._watch()

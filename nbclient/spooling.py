@@ -134,6 +134,11 @@ class Spooling:
         return self.spool.room
 
     @property
+    def freeing(self) -> int:
+        """What was delivered or given up, and is on the disk still, bytes."""
+        return self.spool.totals.waiting_bytes - self.behind_size - self._outbox.size
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is stored but what is in memory."""
         return not (self.behind or self.pending)
@@ -225,20 +230,13 @@ class Spooling:
         self._noting, self._noted = True, self._upto
         self.spool.acknowledge(self._upto, self._removed)
 
-    def forget(self, ranges: Ranges, done: Callable[[], object] = lambda: None) -> None:
-        """Frames that are not to be sent: expired, dropped, or answered out of order.
+    def forget(self, ranges: Ranges) -> None:
+        """Frames that are not to be sent: expired, dropped, or answered out of order."""
+        for first, last in ranges:
+            self.spool.drop(first, last, self._freed)
 
-        :param done: told when there is room for others.
-        """
-
-        def gone(_: Exception | None) -> None:
-            done()
-            self._changed()
-
-        for first, last in ranges[:-1]:
-            self.spool.drop(first, last)
-        for first, last in ranges[-1:]:
-            self.spool.drop(first, last, gone)
+    def _freed(self, _: Exception | None) -> None:
+        self._changed()
 
     def _removed(self, _: Exception | None) -> None:
         self._noting = False
@@ -252,4 +250,4 @@ class Spooling:
 
     def set_aside(self, seq: int, why: str) -> None:
         """This frame is kept and sent no more."""
-        self.spool.set_aside(seq, why)
+        self.spool.set_aside(seq, why, self._freed)

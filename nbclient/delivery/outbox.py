@@ -409,23 +409,26 @@ class Outbox:
             index = max(0, index - span.count)
 
     def _cut(self, index: int, count: int) -> Ranges:
-        """Take `count` numbers out, from `index` on."""
-        kept: deque[_Span] = deque()
+        """Take `count` numbers out, from `index` on; which they were."""
+        kept: list[_Span] = []
         cut: Ranges = []
-        for span in self._spans:
+        while count:  # the spans behind are not looked at: there may be very many
+            span = self._spans.popleft()
             before = min(index, span.count)
             taken = min(count, span.count - before)
-            if taken:
-                cut.append((span.first + before, span.first + before + taken - 1))
-            for first, size in (
-                (span.first, before),
-                (span.first + before + taken, span.count - before - taken),
-            ):
-                if size:
-                    kept.append(_Span(first, size, span.since))
+            first = span.first + before
+            after = span.count - before - taken
+            if taken and cut and cut[-1][1] + 1 == first:
+                cut[-1] = (cut[-1][0], first + taken - 1)
+            elif taken:
+                cut.append((first, first + taken - 1))
+            if before:
+                kept.append(_Span(span.first, before, span.since))
+            if after:
+                kept.append(_Span(first + taken, after, span.since))
             index -= before
             count -= taken
-        self._spans = kept
+        self._spans.extendleft(reversed(kept))
         return cut
 
     def stats(self, now: float = 0.0) -> OutboxStats:
