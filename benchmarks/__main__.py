@@ -1,6 +1,6 @@
 """Measure nbclient beside what people would pick instead, in one run.
 
-    python -m benchmarks [--quick] [--only NAME]... [--runs N] [--scale F]
+    python -m benchmarks [--quick] [--only NAME]... [--peers KEY]... [--runs N]
 
 Builds the traffic server and the peers, runs every workload, and writes table.md,
 results.json and speed.svg; the table and the picture also into docs/, with --publish.
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from benchmarks import idling, picture, tables, tools, workloads
 from benchmarks.claims import Verdict, judge
@@ -63,6 +63,9 @@ class Suite:
             self._stream(work)
         sitters = idling.sitters(self.tools.python)
         redialers = idling.redialers(self.tools.python)
+        if self.options.peers:
+            sitters = [each for each in sitters if each.key in self.options.peers]
+            redialers = [each for each in redialers if each.key in self.options.peers]
         for name, them in (("idle", sitters), ("restart", redialers)):
             self.labels |= {f"{name}/{each.key}": each.label for each in them}
         self._part("idle", lambda: self._idle(sitters))
@@ -78,6 +81,8 @@ class Suite:
         self.titles[work.key] = (work.title, work.unit)
         self.labels |= {f"{work.key}/{peer.key}": peer.label for peer in work.peers}
         options = self.options
+        if options.peers:
+            work = evolve(work, peers=[each for each in work.peers if each.key in options.peers])
         self._part(
             work.key,
             lambda: interleaved(
@@ -147,10 +152,11 @@ def write(suite: Suite, about: Mapping[str, Any], folder: Path) -> list[Verdict]
     (folder / "results.json").write_text(json.dumps(report, indent=1) + "\n")
     text = tables.document(verdicts, suite.results, suite.titles, suite.labels, about)
     (folder / "table.md").write_text(text)
-    try:
-        picture.draw(verdicts, folder / "speed.svg")
-    except ImportError as error:
-        suite.say(f"no picture: {error}")
+    if not suite.options.no_picture:
+        try:
+            picture.draw(verdicts, folder / "speed.svg")
+        except ImportError as error:
+            suite.say(f"no picture: {error}")
     if suite.options.publish:
         kept = PAGE.read_text().partition(BEGIN)[0]
         PAGE.write_text(f"{kept}{BEGIN}\n\n{text}")
@@ -164,6 +170,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--only", action="append", help="workloads whose names begin so")
+    parser.add_argument("--peers", action="append", help="only these keys, as in results.json")
     parser.add_argument("--list", action="store_true", help="name the workloads and end")
     parser.add_argument("--runs", type=int, default=5, help="most runs of each peer")
     parser.add_argument("--scale", type=float, default=1.0, help="how much of the work")
@@ -172,6 +179,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder")
     parser.add_argument("--folder", type=Path, help="for the files of 300 MB")
     parser.add_argument("--publish", action="store_true", help="also into docs/")
+    parser.add_argument("--no-picture", action="store_true", help="only the table")
     parser.add_argument("--silent", action="store_true", help="do not tell how far it is")
     options = parser.parse_args(words)
     if options.quick:

@@ -106,13 +106,17 @@ class Process:
         self._errors: Any = tempfile.TemporaryFile()  # noqa: SIM115
         self._out: Any = None if stdout is not None else tempfile.TemporaryFile()  # noqa: SIM115
         self._began = time.monotonic()
-        self.child = subprocess.Popen(
-            list(command),
-            stdin=stdin,
-            stdout=stdout or self._out,
-            stderr=self._errors,
-            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        )
+        try:
+            self.child = subprocess.Popen(
+                list(command),
+                stdin=stdin,
+                stdout=stdout or self._out,
+                stderr=self._errors,
+                env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+            )
+        except OSError:
+            self._close()
+            raise
         self.wall = self.user = self.system = 0.0
 
     def wait(self, limit: float) -> str:
@@ -145,9 +149,15 @@ class Process:
         if self.child.returncode is None:
             self.child.kill()
             self.child.wait()
-        for stream in (self.child.stdin, self.child.stdout, self._errors, self._out):
+        for stream in (self.child.stdin, self.child.stdout):
             if stream is not None:
                 stream.close()
+        self._close()
+
+    def _close(self) -> None:
+        self._errors.close()
+        if self._out is not None:
+            self._out.close()
 
 
 class Server:
