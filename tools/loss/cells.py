@@ -17,7 +17,7 @@ from typing import Any
 from attrs import asdict, define, field, frozen
 
 from tools.loss.children import Child, python
-from tools.loss.judge import Claims, foretell, judge, pair, read_claims
+from tools.loss.judge import Claims, foretell, judge, judge_by_record, pair, read_claims
 from tools.loss.records import Outcome, Record, outcome, read_record
 from tools.loss.schedule import KINDS, TLS_KINDS, Death
 from tools.loss.senders import Job, Sender
@@ -263,7 +263,9 @@ class Cell:
         record = read_record(self._lines())
         result.deaths = len(record.deaths)
         result.outcome = outcome(record, self.count)
-        if self.sender.level is not None:
+        if self.sender.mute:
+            result.faults += judge_by_record(result.outcome)
+        elif self.sender.level is not None:
             self._weigh_ours(result, record, result.outcome)
 
     def _weigh_ours(self, result: Result, record: Record, found: Outcome) -> None:

@@ -147,6 +147,16 @@ def too_much(pairs: Sequence[Visit | None], claims: Sequence[Claim]) -> list[str
     return faults
 
 
+def judge_by_record(result: Outcome) -> list[str]:
+    """What is wrong with a delivery that must lose nothing; the counters are not known."""
+    checks = [
+        (result.lost, "{} frames are lost"),
+        (result.out_of_order, "{} frames are out of order"),
+        (result.broken, "{} frames came in part"),
+    ]
+    return [text.format(found) for found, text in checks if found]
+
+
 def judge(
     level: str,
     count: int,

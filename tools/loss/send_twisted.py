@@ -35,9 +35,9 @@ class Sender(Protocol):
 class Queue(ReconnectingClientFactory):
     """Frames that wait for a connection."""
 
-    protocol = Sender
-    initialDelay = 0.05  # type: ignore[assignment]
-    maxDelay = 0.2
+    protocol = Sender  # type: ignore[assignment]
+    initialDelay = 0.05
+    maxDelay = 0.2  # type: ignore[assignment]
     noisy = False
 
     def __init__(self) -> None:

@@ -46,6 +46,7 @@ class Sender:
     :ivar command: the program for a job, its files written.
     :ivar level: nbclient's level of delivery; None: somebody else's program, whose
         figures are taken as they come.
+    :ivar mute: it tells no counters that could be compared.
     :ivar answers: the server is to answer each frame.
     :ivar endless: it does not end by itself.
     :ivar program: what has to be installed.
@@ -56,6 +57,7 @@ class Sender:
     title: str
     command: Callable[[Job], list[str]]
     level: str | None = None
+    mute: bool = False
     answers: bool = False
     endless: bool = False
     program: str | None = None
@@ -72,6 +74,10 @@ def _nbclient(level: str, *more: str, spool: bool = False) -> Callable[[Job], li
         return python("send_nbclient", *job.arguments(), "--delivery", level, *more, *kept)
 
     return command
+
+
+def _batch(job: Job) -> list[str]:
+    return python("send_batch", *job.arguments(), "--folder", job.folder, *WINDOW)
 
 
 def _ours(module: str) -> Callable[[Job], list[str]]:
@@ -127,6 +133,14 @@ SENDERS = (
         _nbclient("reply", *WINDOW, spool=True),
         "reply",
         answers=True,
+    ),
+    Sender(
+        "batch",
+        "nbclient's command line, `reply`, with a spool, itself killed three times",
+        _batch,
+        "reply",
+        answers=True,
+        mute=True,
     ),
 )
 
