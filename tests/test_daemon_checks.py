@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbclient.daemon.checks import CONFLICTS, NEEDS, check
+from nbclient.daemon.checks import CONFLICTS, LONGEST_SOCKET, NEEDS, check
 from nbclient.daemon.options import SHELL, TWISTD, Settings, table
 from nbclient.errors import SpecError
 from tests.conformance.daemon import daemon, shell
@@ -110,6 +110,9 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
         ),
         ((*TO, "--spool-adopt"), "--spool-adopt: needs --spool"),
         ((*TO, "--once", "--drain"), "--once and --drain: --once never reconnects, --drain does"),
+        (("--unix", "s" * 200), "--unix: a UNIX socket's path has at most 10"),
+        ((*TO, "--input", "listen:./" + "é" * 99), "--input: a UNIX socket's path has at most 10"),
+        ((*TO, "--output", "log", "--output", "listen:./" + "s" * 200), "--output: a UNIX socket"),
     ],
 )
 def test_in_a_terminal(
@@ -139,6 +142,7 @@ def test_in_a_daemon(capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
         ("--demo",),
         ("--demo", "--retry-maximum", "5", "--output", "./a"),
         ("--unix", "/s"),
+        ("--unix", "s" * LONGEST_SOCKET, "--output", "listen:./" + "s" * (LONGEST_SOCKET - 2)),
         ("--unix", "/s", "--tls", "--tls-name", "n"),
         ("--endpoint", "tcp:h:1", "--connect-timeout", "3"),
         (*TO, "--raw", "--once", "--wait", "0"),

@@ -131,6 +131,18 @@ def test_a_script_is_tried_before_anything_begins(tmp_path: Path) -> None:
             parse_script([(name, value)])
 
 
+def test_what_the_peers_framing_cannot_carry_is_refused_before_anything_begins(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "opening"
+    path.write_bytes(b"x\n" + b"y" * 99)
+    short = framing.lines(max_frame=50)
+    for step in (("opening", r"a\nb"), ("opening-file", str(path))):
+        with pytest.raises(SpecError, match=f"^--{step[0]}: a frame of "):
+            parse_script([step], short)
+        assert len(parse_script([step], framing.raw())) == 1
+
+
 class Connection:
     framing: Framing = LINES
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 from itertools import combinations
 
 from nbclient.daemon import proxy
 from nbclient.daemon.options import SHELL, Given, Settings, misplaced
-from nbclient.daemon.places import ENDLESS, Place
+from nbclient.daemon.places import ENDLESS, Place, address
 from nbclient.errors import SpecError
 
 _TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", "proxy", "proxy-auth")
@@ -23,6 +25,9 @@ _FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames"
 _REPLY = ("reply-match", "reply-reject", "reply-key", "reply-window", "reply-timeout", "on-reject")
 _OUT = ("spool", "max-attempts", "outbox-bytes", "when-full", "when-down", "max-age")
 _TALK = ("answer", "heartbeat", "poll", "send-gap")
+
+LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
+"""Most bytes of a UNIX socket's path (unix(7))."""
 
 CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("host", ("unix", "endpoint"), "say one place to connect to"),
@@ -94,6 +99,7 @@ def check(settings: Settings, front: str) -> None:
             reason = f" ({why})" if why else ""
             raise SpecError(f"--{name}: needs {_either(needed)}{reason}")
     _check_where(settings)
+    _check_sockets(settings)
     proxy.check(settings)
     _check_data(settings, front)
     _check_delivery(settings)
@@ -115,6 +121,20 @@ def _check_where(settings: Settings) -> None:
             f"--retry-initial: {settings.retry_initial:g} is more than"
             f" --retry-maximum ({settings.retry_maximum:g})"
         )
+
+
+def _check_sockets(settings: Settings) -> None:
+    """The system has no room for a longer path, and Twisted does not see it coming."""
+    places = [("output", given.value) for given in settings.output]
+    if settings.input is not None:
+        places.append(("input", settings.input))
+    paths = [(name, address(place.path).path) for name, place in places if place.kind == "listen"]
+    for name, path in [("unix", settings.unix or ""), *paths]:
+        size = len(os.fsencode(path))
+        if size > LONGEST_SOCKET:
+            raise SpecError(
+                f"--{name}: a UNIX socket's path has at most {LONGEST_SOCKET} bytes, not {size}"
+            )
 
 
 def _check_data(settings: Settings, front: str) -> None:

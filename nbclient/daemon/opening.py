@@ -20,6 +20,7 @@ from nbclient.daemon.formats import is_raw
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.values import shown
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
+from nbclient.framing import raw
 from nbclient.framing.base import Framing
 from nbclient.states import State
 from nbclient.terminal import printable
@@ -29,6 +30,8 @@ MOST = 1024 * 1024
 
 SHOWN = 80
 """Most bytes of a frame that the log repeats."""
+
+_RAW = raw()
 
 _SPECIAL = re.compile(
     rb"\\(?P<code>x[0-9A-Fa-f]{2}|.|$)|\$\{(?P<name>[^}]*)(?P<end>\}?)", re.DOTALL
@@ -122,26 +125,28 @@ class Expect:
 Step = Text | File | Expect
 
 
-def parse_script(steps: Sequence[tuple[str, Any]]) -> tuple[Step, ...]:
+def parse_script(
+    steps: Sequence[tuple[str, Any]], framing: Framing | None = None
+) -> tuple[Step, ...]:
     """From `Settings.script`; everything that can be read is read once, to be sure of it.
 
+    :param framing: must be able to carry what is said, if it is given.
     :raises LocalError: one line that names the option and what is wrong.
     """
-    return tuple(_parse_step(name, value) for name, value in steps)
+    return tuple(_parse_step(name, value, framing) for name, value in steps)
 
 
-def _parse_step(name: str, value: Any) -> Step:
+def _parse_step(name: str, value: Any, framing: Framing | None) -> Step:
     if name == "expect":
         return Expect(value)
     try:
-        if name == "opening":
-            text = Text.parse(value)
-            text.render()
-            return text
-        read_file(value)
-        return File(value)
+        step = Text.parse(value) if name == "opening" else File(value)
+        frames = step.frames(_RAW if framing is None else framing)
+        if framing is not None:
+            framing.check(frames)
     except LocalError as error:
         raise SpecError(f"--{name}: {error}") from None
+    return step
 
 
 async def run_script(script: Sequence[Step], speaker: Speaker) -> None:
