@@ -8,7 +8,7 @@ import re
 import signal
 
 from tests.real.children import Child, python
-from tests.real.servers import Ngircd
+from tests.real.servers import Ngircd, Server
 from tests.recipes.peers import HOST, Bench, Wire, eventually
 
 ENDED = 128 + signal.SIGTERM
@@ -132,7 +132,7 @@ class Irc(Ngircd):
     password = "swordfish"
 
 
-def joined(bench: Bench, server: Irc) -> Wire:
+def joined(bench: Bench, server: Server) -> Wire:
     """Somebody else in the channel."""
     human = bench.program(f"{HOST}:{server.port}")
     human.send(b"PASS swordfish\r\nNICK human\r\nUSER human 0 * :human\r\n")
