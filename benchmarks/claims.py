@@ -30,7 +30,7 @@ class Verdict:
 
     :ivar measured: the ratio, or figure, as measured; None where it could not be.
     :ivar low: the smaller the better.
-    :ivar ratio: it is ours over theirs.
+    :ivar ratio: it is ours over that of a peer, and so the picture shows it.
     """
 
     row: str
@@ -168,6 +168,12 @@ ROWS = [
 ]
 
 
+def named(workload: str) -> frozenset[str]:
+    """The peers of a workload that a promise names."""
+    rows = [row for row in ROWS if row.workload == workload]
+    return frozenset(key for row in rows for key in (row.ours, *row.against))
+
+
 def judge(results: Results, labels: Mapping[str, str]) -> list[Verdict]:
     """Every promise, in the order of the issue."""
     found = [verdict for row in ROWS for verdict in row.verdicts(results, labels)]
@@ -228,6 +234,7 @@ def restart(samples: Sequence[Sample]) -> list[Verdict]:
             1,
             None,
             low=True,
+            ratio=False,
         ),
         Verdict(
             "restart",
@@ -237,6 +244,7 @@ def restart(samples: Sequence[Sample]) -> list[Verdict]:
             2,
             None,
             low=True,
+            ratio=False,
         ),
     ]
 
@@ -252,6 +260,7 @@ def worst(samples: Iterable[Sample]) -> list[Verdict]:
             1.5,
             None,
             low=True,
+            ratio=False,
         )
         for sample in samples
         if sample.peer in {f"segments-{kind}" for kind in ("lines", "crlf", "length", "netstring")}

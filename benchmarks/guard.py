@@ -121,10 +121,10 @@ def connected(made: type[Counter], recipe: framing.Framing) -> Counter:
 
 
 def frames_in(made: type[Counter], recipe: framing.Framing, chunks: int = CHUNKS) -> Count:
-    """A thousand frames in so many chunks, none of which ends with a frame."""
+    """A thousand frames in so many chunks; of ten, none ends with a frame."""
     connection = connected(made, recipe)
     data = b"".join(recipe.encode([BODY] * FRAMES))
-    step = len(data) // chunks + 1
+    step = -(-len(data) // chunks) + (chunks == CHUNKS)
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
     with counting() as count:
         for piece in pieces:

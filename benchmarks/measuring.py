@@ -82,6 +82,8 @@ class Workload:
     :ivar server: of the count gives the arguments of the traffic server.
     :ivar count: units of work at scale 1; `least`: what stands for nothing to do.
     :ivar runs: how often, at most, each peer is measured.
+    :ivar startup: within workloads of the same name here a program starts the same way.
+    :ivar fresh_startup: measured each time: the work itself takes no longer.
     """
 
     key: str
@@ -92,6 +94,7 @@ class Workload:
     peers: Sequence[Peer]
     least: int = 100
     runs: int = 5
+    startup: str = ""
     fresh_startup: bool = False
     bytes_each: int = 0
     prepare: Callable[[Path, int], Mapping[str, Path]] = Factory(lambda: lambda folder, count: {})
@@ -231,34 +234,46 @@ def once(tools: Tools, work: Workload, peer: Peer, count: int, files: Mapping[st
     )
 
 
+@define
+class Rounds:
+    """How often the peers of a workload are measured.
+
+    :ivar runs: at most so often.
+    :ivar named: the peers that a promise names; the others are measured `fewer` times.
+    :ivar startup: CPU seconds of the start of a program, once they are known.
+    """
+
+    runs: int
+    scale: float = 1.0
+    named: frozenset[str] | None = None
+    fewer: int = 2
+    startup: dict[object, float] = field(factory=dict)
+
+    def takes_part(self, peer: Peer, run: int) -> bool:
+        """Whether this peer is measured in this round."""
+        return self.named is None or peer.key in self.named or run < self.fewer
+
+
 def interleaved(
-    tools: Tools,
-    work: Workload,
-    runs: int,
-    scale: float,
-    folder: Path,
-    say: Callable[[str], None],
+    tools: Tools, work: Workload, rounds: Rounds, folder: Path, say: Callable[[str], None]
 ) -> list[Sample]:
     """Measure all peers of a workload, round after round, each round in another order."""
     peers = [peer for peer in work.peers if not set(peer.needs) & set(tools.missing)]
     samples: list[Sample] = []
     failures: dict[str, int] = {}
-    startup: dict[str, float] = {}
-    count = max(int(work.count * scale) // work.least, 1) * work.least
+    count = max(int(work.count * rounds.scale) // work.least, 1) * work.least
     files = work.prepare(folder, count)
     nothing = work.prepare(folder / "nothing", work.least)
-    for run in range(min(runs, work.runs)):
+    for run in range(min(rounds.runs, work.runs)):
         turn = run % len(peers) if peers else 0
         for peer in [*peers[turn:], *peers[:turn]]:
-            if failures.get(peer.key, 0) > 1:
+            if failures.get(peer.key, 0) > 1 or not rounds.takes_part(peer, run):
                 continue
             part = max(count // peer.slow // work.least, 1) * work.least
             try:
-                if peer.key not in startup or work.fresh_startup:
-                    idle = once(tools, work, peer, work.least, nothing)
-                    startup[peer.key] = idle.user + idle.system
+                startup = _startup(tools, work, peer, rounds.startup, nothing)
                 sample = once(tools, work, peer, part, files)
-                sample.startup = startup[peer.key]
+                sample.startup = startup
             except (Failed, OSError) as error:
                 failures[peer.key] = failures.get(peer.key, 0) + 1
                 sample = Sample(peer.key, run, error=str(error))
@@ -268,6 +283,22 @@ def interleaved(
     for path in (*files.values(), *nothing.values()):
         path.unlink(missing_ok=True)
     return samples
+
+
+def _startup(
+    tools: Tools,
+    work: Workload,
+    peer: Peer,
+    known: dict[object, float],
+    nothing: Mapping[str, Path],
+) -> float:
+    """CPU seconds of a peer that has next to nothing to do."""
+    program = [word for word in peer.command(tools, 0, 0) if tools.is_program(word)]
+    key = (work.startup, *program)
+    if key not in known or work.fresh_startup:
+        idle = once(tools, work, peer, work.least, nothing)
+        known[key] = idle.user + idle.system
+    return known[key]
 
 
 def median(samples: Iterable[Sample], peer: str, value: Callable[[Sample], float]) -> float | None:

@@ -43,7 +43,9 @@ def draw(verdicts: Sequence[Verdict], path: Path) -> None:
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(
+        path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None
+    )
     pyplot.close(figure)
 
 

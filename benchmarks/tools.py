@@ -40,6 +40,11 @@ class Tools:
         """The traffic server."""
         return str(self.folder / "traffic")
 
+    def is_program(self, word: str) -> bool:
+        """Whether a word of a command says what is run, not what it does."""
+        known = (self.python, "node", "java", "NioClient", "uvloop", "asyncio")
+        return word in known or word.startswith((str(PEERS), str(self.folder)))
+
     def build(self, only_python: bool = False) -> None:
         """Compile what can be compiled, and look what there is.
 

@@ -255,6 +255,7 @@ def asking(connections: int, count: int, runs: int) -> Workload:
         ],
         least=connections,
         runs=runs,
+        startup=f"ask-{connections}",
     )
 
 
@@ -442,7 +443,7 @@ def unfinished_parts() -> dict[str, str]:
 def all_of_them() -> list[Workload]:
     """In the order of the table."""
     main = partial(frames_in, most=True)
-    side = partial(frames_in, most=False, runs=3)
+    side = partial(frames_in, most=False, runs=2)
     return [
         main("lines", 100, 1_500_000, runs=5),
         main("crlf", 100, 1_500_000, runs=5),
@@ -460,10 +461,10 @@ def all_of_them() -> list[Workload]:
         side("octet", 100, 1_000_000),
         side("octet", 1000, 300_000),
         frames_out(1_000_000),
-        asking(1, 15_000, runs=3),
+        asking(1, 15_000, runs=2),
         asking(100, 100_000, runs=5),
         asking(2000, 100_000, runs=5),
         to_file(3_000_000, runs=5),
-        from_file(3_000_000, runs=3),
-        delivery(1_000_000, runs=3),
+        from_file(3_000_000, runs=2),
+        delivery(1_000_000, runs=2),
     ]

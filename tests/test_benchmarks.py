@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from benchmarks import __main__ as suite
 from benchmarks import claims, picture, tables, workloads
-from benchmarks.measuring import Peer, Sample, Workload, interleaved, median, ratio
+from benchmarks.measuring import Peer, Rounds, Sample, Workload, interleaved, median, ratio
 from benchmarks.tools import CannotBuild, Tools
 
 
@@ -63,15 +64,22 @@ def test_a_peer_that_fails_is_named_and_the_others_are_measured(
     tools.missing["gone"] = "not installed"
     for broken in (failing("/nonexistent"), failing(sys.executable, "-c", "exit(3)")):
         work = Workload("any", "any", "frames/s", 100, _source, [broken, missing, reader], runs=3)
-        samples = interleaved(tools, work, 3, 1.0, tmp_path, lambda text: None)
+        samples = interleaved(tools, work, Rounds(3), tmp_path, lambda text: None)
         assert [each.peer for each in samples if each.error] == ["broken"] * 2
         assert [each.peer for each in samples if not each.error] == ["c"] * 3
+
+
+def test_whom_no_promise_names_is_measured_less_often() -> None:
+    rounds = Rounds(5, named=frozenset({"ours"}))
+    one, other = failing(), evolve(failing(), key="ours")
+    assert [rounds.takes_part(one, run) for run in range(3)] == [True, True, False]
+    assert all(rounds.takes_part(other, run) for run in range(5))
 
 
 def test_a_peer_that_counts_wrongly_is_not_believed(tmp_path: Path, tools: Tools) -> None:
     reader = Peer("c", "c", workloads.traffic("drain", "size=50"))
     work = Workload("any", "any", "frames/s", 100, _source, [reader])
-    (sample,) = interleaved(tools, work, 1, 1.0, tmp_path, lambda text: None)
+    (sample,) = interleaved(tools, work, Rounds(1), tmp_path, lambda text: None)
     assert sample.error is not None
     assert "not 100" in sample.error
 
