@@ -91,6 +91,18 @@ def test_an_output_that_cannot_be_opened_is_named(here: Path, target: str, says:
     assert str(caught.value) == f"--output: {says.replace('@', str(here))}"
 
 
+def test_a_spool_needs_a_folder_or_room_for_one(here: Path) -> None:
+    for path in (here, here / "new", f"{here}/new/"):
+        look_at(NONE, [], str(path))
+    assert not (here / "new").exists()
+    for path, says in [
+        (here / "file", f"{here}/file: not a directory"),
+        (here / "no" / "new", f"{here}/no/new: no such file or directory"),
+    ]:
+        with pytest.raises(LocalError, match=f"^--spool: {says}$"):
+            look_at(NONE, [], str(path))
+
+
 def test_a_folder_that_may_not_be_written_to_is_named(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

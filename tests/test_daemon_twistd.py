@@ -204,9 +204,9 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertEqual(list(folder.iterdir()), [])
 
     def test_what_is_bound_to_fail_is_told_while_somebody_reads_it(self) -> None:
-        for words in (("--input", "/nonexistent/x"), ("--output", "/nonexistent/x")):
+        for option in ("--input", "--output", "--spool"):
             with pytest.raises(SystemExit) as caught:
-                make_service(self.options(*words))
+                make_service(self.options(option, "/nonexistent/x"))
             self.assertEqual(caught.value.code, 2)
 
     def test_in_the_background_it_hands_what_fails_back_to_twistd(self) -> None:

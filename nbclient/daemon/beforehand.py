@@ -17,14 +17,17 @@ from nbclient.daemon.places import Place, address
 from nbclient.errors import LocalError
 
 
-def look_at(source: Place, targets: Iterable[Place]) -> None:
-    """See whether an input and outputs could be opened, as far as that can be known.
+def look_at(source: Place, targets: Iterable[Place], spool: str | None = None) -> None:
+    """See whether an input, outputs and a spool could be opened, as far as that can be known.
 
+    :param spool: the folder of the spool, if there is one.
     :raises LocalError: one of them cannot; one line that begins with the option's name.
     """
     _look("input", source, _SOURCES)
     for target in targets:
         _look("output", target, _TARGETS)
+    if spool is not None:
+        _look("spool", Place("spool", spool), {"spool": _spool})
 
 
 def _look(option: str, place: Place, looks: Mapping[str, Callable[[Place], object]]) -> None:
@@ -71,6 +74,14 @@ def _door(place: Place) -> None:
         _room_for(path)
 
 
+def _spool(place: Place) -> None:
+    path = os.path.normpath(place.path)  # no slash at its end
+    if _mode(path) is None:
+        _room_for(path)
+    else:
+        _to_write_in(path)
+
+
 def _mode(path: str) -> int | None:
     """What is there; None if nothing is."""
     try:
@@ -81,7 +92,10 @@ def _mode(path: str) -> int | None:
 
 def _room_for(path: str) -> None:
     """Whether its folder is there, and something can be made in it."""
-    folder = os.path.dirname(path) or "."
+    _to_write_in(os.path.dirname(path) or ".")
+
+
+def _to_write_in(folder: str) -> None:
     if not stat.S_ISDIR(os.stat(folder).st_mode):
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if not os.access(folder, os.W_OK | os.X_OK):
