@@ -24,6 +24,8 @@ class PathWatch:
         None where the kernel cannot be asked, and keepalive has to do.
     """
 
+    __slots__ = ("_path", "_probe", "interval", "limit")
+
     def __init__(self, raw: Any, limit: float) -> None:
         self.limit = limit
         self.interval: float | None = None
@@ -34,7 +36,7 @@ class PathWatch:
             return
         keepalive(handle, limit)
         if supported():
-            with contextlib.suppress(OSError):  # no descriptor left: keepalive has to do
+            with contextlib.suppress(OSError):  # lost already
                 self._probe = Probe(handle)
                 self.interval = self._path.interval
 
@@ -55,6 +57,4 @@ class PathWatch:
 
     def close(self) -> None:
         """Let the connection go."""
-        probe, self._probe = self._probe, None
-        if probe is not None:
-            probe.close()
+        self._probe = None

@@ -168,25 +168,24 @@ def _accepted(sock: socket.socket) -> int:
 class Probe:
     """Sees what became of the bytes of one connection, even after its end.
 
-    It holds a duplicate of the descriptor, because Twisted closes its own
-    before anybody hears of the loss. So a `close` is owed: until then the
+    From `seal` on it holds a duplicate of the descriptor, because Twisted closes
+    its own before anybody hears of the loss. So a `close` is owed: until then the
     kernel keeps the connection, and what Twisted's ``abortConnection`` asked
-    for (a reset) waits for it, too.
+    for (a reset) waits for it, too. Before, it needs no descriptor of its own.
 
     :param sock: a connected TCP socket, on which nothing was written that
         still waits in user space. Payload counts from here.
-    :raises OSError: it is no TCP socket, or no descriptor is left.
+    :raises OSError: it is no TCP socket.
     """
 
+    __slots__ = ("_accepted", "_base", "_final", "_own", "_sock")
+
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock.dup()
+        self._sock = sock
+        self._own = False
         self._accepted: int | None = None
         self._final: int | None = None
-        try:
-            self._base = _accepted(self._sock)
-        except OSError:
-            self._sock.close()
-            raise
+        self._base = _accepted(sock)
 
     def acked_payload(self, handed_over: int) -> int:
         """How many bytes written since this probe was made the peer's kernel has.
@@ -224,6 +223,10 @@ class Probe:
         """
         if self._accepted is None and self._final is None:
             self._accepted = _accepted(self._sock) - self._base
+            try:
+                self._sock, self._own = self._sock.dup(), True
+            except OSError:  # no descriptor left: what is known now has to do
+                self._final = _bytes_acked(self._sock)
 
     def settled(self) -> bool:
         """Whether no more will be acknowledged: all is, or the connection is over."""
@@ -237,7 +240,10 @@ class Probe:
     def close(self) -> None:
         """Let the connection go. A second call does nothing."""
         if self._final is None:
-            self._final = _bytes_acked(self._sock)
+            self._final = self._base  # where its owner closed it unasked, nothing is known
+            with contextlib.suppress(OSError):
+                self._final = _bytes_acked(self._sock)
+        if self._own:
             self._sock.close()
 
 

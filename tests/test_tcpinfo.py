@@ -61,9 +61,13 @@ class FakeSocket:
     options: list[tuple[int, int, int]] = attrs.field(factory=list)
     refuses: int | None = None
     closed: bool = False
+    copies: int = 1
     before_looking: Callable[[], None] = lambda: None
 
     def dup(self) -> FakeSocket:
+        if not self.copies:
+            raise OSError(errno.EMFILE, "Too many open files")
+        self.copies -= 1
         return self
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
@@ -233,9 +237,37 @@ def test_the_fin_need_not_be_acknowledged(sock: Any) -> None:
     assert probe.settled()
 
 
+def test_before_it_is_sealed_a_probe_needs_no_descriptor_and_closes_none(sock: Any) -> None:
+    probe = Probe(sock)
+    sock.acked = 501
+    probe.close()
+    assert not sock.closed
+    assert sock.copies == 1
+    sock.acked = 601
+    assert probe.acked_payload(1000) == 500
+
+
+def test_of_a_socket_that_was_closed_unasked_nothing_is_known(sock: Any) -> None:
+    probe = Probe(sock)
+    sock.acked, sock.closed = 501, True
+    probe.close()
+    assert probe.acked_payload(1000) == 0
+
+
+def test_without_a_descriptor_to_be_had_what_is_known_at_the_end_has_to_do(sock: Any) -> None:
+    probe = Probe(sock)
+    sock.acked, sock.waiting, sock.copies = 501, 499, 0
+    probe.seal()
+    sock.closed = True
+    assert probe.acked_payload(1000) == 500
+    assert probe.settled()
+    probe.close()
+
+
 def test_what_was_acknowledged_is_still_known_after_the_close(sock: Any) -> None:
     probe = Probe(sock)
     sock.acked, sock.waiting = 501, 500
+    probe.seal()
     probe.close()
     assert sock.closed
     assert probe.acked_payload(1000) == 500
@@ -270,6 +302,7 @@ def test_it_looks_again_after_a_while_and_less_and_less_often(sock: Any) -> None
 def test_it_ends_and_lets_go_when_all_is_settled(sock: Any) -> None:
     probe = Probe(sock)
     sock.waiting = 500
+    probe.seal()
     settling = Settling(probe, now=100, limit=3)
     assert settling.poll(100) is not None
     sock.acked, sock.waiting = 501, 0
@@ -281,6 +314,7 @@ def test_it_ends_and_lets_go_when_all_is_settled(sock: Any) -> None:
 def test_it_ends_and_lets_go_at_the_limit(sock: Any) -> None:
     probe = Probe(sock)
     sock.waiting = 500
+    probe.seal()
     settling = Settling(probe, now=100, limit=3)
     assert settling.poll(102.9995) == pytest.approx(0.0005)
     sock.acked, sock.waiting = 301, 200
@@ -292,7 +326,9 @@ def test_it_ends_and_lets_go_at_the_limit(sock: Any) -> None:
 def test_after_an_abort_it_does_not_wait(sock: Any) -> None:
     """The reset that was asked for is sent when the last descriptor is closed."""
     sock.waiting = 500
-    assert Settling(Probe(sock), now=100, limit=0).poll(100) is None
+    probe = Probe(sock)
+    probe.seal()
+    assert Settling(probe, now=100, limit=0).poll(100) is None
     assert sock.closed
 
 

@@ -170,7 +170,7 @@ class PlainDeliveryTests(Delivery, TCPServing, TestCase):
         await link.whenDrained()
         self.assertEqual(link.stats().outbox.acknowledged, 50)
 
-    async def test_without_a_descriptor_to_spare_auto_is_written(self) -> None:
+    async def test_without_a_descriptor_to_spare_what_is_known_at_the_loss_has_to_do(self) -> None:
         self.serve()
         link = self.link()
 
@@ -180,7 +180,11 @@ class PlainDeliveryTests(Delivery, TCPServing, TestCase):
         self.patch(socket.socket, "dup", none_left)
         self.dial(link, self.port)
         await link.whenReady()
-        self.assertEqual(link.stats().delivery, "written")
+        self.server.last.transport.abortConnection()
+        await until(lambda: link.stats().losses == 1)
+        await link.send([b"one"])
+        await link.whenDrained()
+        self.assertEqual(link.stats().delivery, "tcp")
 
 
 class TLSDeliveryTests(Delivery, TLSServing, TestCase):

@@ -207,6 +207,7 @@ def test_after_a_reset_the_counter_can_still_be_read(connection: Connection) -> 
         connection.ours.recv(1)
     assert connection.probe.acked_payload(accepted) == acked
     assert acked + tcpinfo.outq(connection.ours) == accepted
+    connection.probe.seal()
     connection.ours.close()
     assert connection.probe.acked_payload(accepted) == acked
 
@@ -255,6 +256,7 @@ def test_a_reset_that_was_asked_for_is_sent_when_the_probe_lets_go(connection: C
     """Twisted's abort closes its own descriptor, and that alone sends nothing."""
     linger = struct.pack("ii", 1, 0)
     connection.ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    connection.probe.seal()
     connection.ours.close()
     connection.peer.settimeout(0.05)
     with pytest.raises(TimeoutError):
