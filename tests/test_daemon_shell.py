@@ -97,6 +97,16 @@ def test_a_job_is_made_and_run(world: dict[str, Any]) -> None:
     assert len(world["observers"]) == 1
 
 
+def test_a_current_folder_that_is_gone_is_no_obstacle(
+    world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(shell, "import_from_here", gone)
+    assert shell.main(WORDS) == 0
+
+
 def test_why_it_ended_is_said_on_stderr(
     world: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

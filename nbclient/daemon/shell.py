@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -50,7 +51,8 @@ def run(settings: Settings) -> Outcome:
     """
     from twisted.internet import reactor
 
-    import_from_here()
+    with suppress(OSError):  # the current folder may be gone: then nothing is in it
+        import_from_here()
     use_monotonic_clock(reactor)
     screen = Screen()
     globalLogBeginner.beginLoggingTo(
