@@ -37,7 +37,7 @@ from zope.interface import alsoProvides, implementer
 
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
-from nbclient.observing import LinkObserver
+from nbclient.observing import ALONE, LinkObserver
 from nbclient.receiving import FrameReceiver, PauseToken, Result, deferred
 from nbclient.tcpinfo import no_delay
 
@@ -435,8 +435,9 @@ class FrameProtocol(FrameReceiver):
             self.log.error("{link}: no answer: {why}", link=self._name(), why=str(error))
 
     def _afterRun(self) -> None:
-        self._uncork()
-        if self.writable:
+        if self._cork is not None:
+            self._uncork()
+        if self._link is not ALONE and self.writable:
             self._link.connectionWritable(self)
         if self.finishing or self._gone is not None:
             self._afterEnd()
@@ -471,7 +472,7 @@ class FrameProtocol(FrameReceiver):
         cork, self._cork = self._cork, None
         if cork:
             data = cork[0] if len(cork) == 1 else b"".join(cork)
-            transport = self._transport()
+            transport: Any = self.transport
             if transport is self._raw and not self._losing:
                 data = _unsent(transport, data)
             if data:

@@ -105,7 +105,7 @@ class FrameReceiver(Protocol):
             self._halt()
             self._rest = [*frames, *self._rest[self._restNext :]]
             self._restNext = 0
-        elif self._blocked or self._restNext < len(self._rest):
+        elif (self._pauses and self._blocked) or self._restNext < len(self._rest):
             # An override that hands on piecemeal, and an earlier piece was interrupted.
             self._rest = [*self._rest[self._restNext :], *frames]
             self._restNext = 0
@@ -245,18 +245,21 @@ class FrameReceiver(Protocol):
             return
         self._busy = True
         try:
-            while self._deliverSome(data):
-                data = None
+            if data is not None:  # and so nothing is pending
+                self._decodeChunk(data)
+            while self._deliverSome():
+                pass
         except Exception:
             self._callbackFailed(Failure())
         finally:
             self._busy = False
-        self._updateHold()
+        if self._pauses or self.readingHeld:
+            self._updateHold()
         self._afterRun()
 
-    def _deliverSome(self, data: bytes | None) -> bool:
+    def _deliverSome(self) -> bool:
         """One step of `_run`: the oldest of what is pending. False: nothing more now."""
-        if self._deaf or self._blocked:
+        if self._deaf or (self._pauses and self._blocked):
             return False
         if self._due:
             self._sendDue()
@@ -270,11 +273,9 @@ class FrameReceiver(Protocol):
         if self._decoder.fault is not None:
             self._failed(Failure(self._decoder.fault))
             return False
-        if data is None:
-            if not self._chunks:
-                return False
-            data = self._chunks.popleft()
-        self._decodeChunk(data)
+        if not self._chunks:
+            return False
+        self._decodeChunk(self._chunks.popleft())
         return True
 
     def _sendDue(self) -> None:
@@ -380,8 +381,8 @@ class FrameReceiver(Protocol):
         exactly there; both moves are O(1), so that a flood of tiny frames
         cannot make them quadratic.
         """
-        self._iterator = iterator = cast(Any, iter(frames))
-        self._running = frames
+        iterator: Any = iter(frames)
+        self._iterator, self._running = iterator, frames
         if start:
             iterator.__setstate__(start)
         for result in filter(None, map(self.frameReceived, iterator)):

@@ -746,6 +746,143 @@ class SendingTests(ConnectionTestCase):
         self.assertEqual(protocol.frames, [b"echo"])
 
 
+class Socketlike:
+    """A transport as Twisted's on a socket, as far as sending at once goes.
+
+    :ivar takes: what the kernel says to each write: how many bytes it takes, or an exception.
+    """
+
+    TLS = False
+    dataBuffer = b""
+    protocol = None
+
+    def __init__(self, *takes: Any) -> None:
+        self._tempDataBuffer: list[bytes] = []
+        self.takes = list(takes)
+        self.sent: list[bytes] = []
+
+    def writeSomeData(self, data: bytes) -> Any:
+        taken = self.takes.pop(0) if self.takes else len(data)
+        if isinstance(taken, int) and taken:
+            self.sent.append(data[:taken])
+        return taken
+
+    def write(self, data: bytes) -> None:
+        self._tempDataBuffer.append(data)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        pass
+
+    def unregisterProducer(self) -> None:
+        pass
+
+    def loseConnection(self) -> None:
+        self.sent.append(b"close")
+
+    abortConnection = loseConnection
+
+    def getHandle(self) -> Any:
+        return self
+
+    def recv(self, size: int) -> bytes:
+        raise BlockingIOError
+
+    def connectionLost(self, reason: Failure) -> None:
+        pass
+
+
+class Echo(Recorder):
+    def frameReceived(self, frame: bytes) -> Any:
+        self.sendFrame(frame)
+
+
+class SendingAtOnceTests(SynchronousTestCase):
+    """What a read is answered with goes to the kernel at once, where that changes nothing."""
+
+    def connect(self, transport: Any, protocol: Any = None) -> Any:
+        protocol = protocol or Echo()
+        protocol.makeConnection(transport)
+        transport.protocol = protocol
+        return protocol
+
+    def test_in_one_piece_and_past_the_reactors_next_turn(self) -> None:
+        transport = Socketlike()
+        self.connect(transport).dataReceived(b"one\ntwo\n")
+        self.assertEqual((transport.sent, transport._tempDataBuffer), ([b"one\ntwo\n"], []))
+
+    def test_what_the_kernel_does_not_take_waits_in_the_transport(self) -> None:
+        transport = Socketlike(5)
+        self.connect(transport).dataReceived(b"one\ntwo\n")
+        self.assertEqual((transport.sent, transport._tempDataBuffer), ([b"one\nt"], [b"wo\n"]))
+
+    def test_nothing_overtakes_what_waits_already(self) -> None:
+        for attribute, waiting in (("_tempDataBuffer", [b"zero"]), ("dataBuffer", b"zero")):
+            transport = Socketlike()
+            protocol = self.connect(transport)
+            setattr(transport, attribute, waiting)
+            protocol.dataReceived(b"one\n")
+            self.assertEqual(transport.sent, [])
+            self.assertEqual(transport._tempDataBuffer[-1], b"one\n")
+
+    def test_a_failure_is_left_to_the_reactor_which_reports_the_loss(self) -> None:
+        transport = Socketlike(ConnectionLost())
+        protocol = self.connect(transport)
+        protocol.dataReceived(b"one\n")
+        self.assertEqual(transport._tempDataBuffer, [b"one\n"])
+        self.assertFalse(protocol.settled)
+
+    def test_not_under_tls_not_through_a_wrapper_and_not_on_one_of_another_kind(self) -> None:
+        tls, other = Socketlike(), Socketlike()
+        tls.TLS = True
+        del other._tempDataBuffer
+        wrapped = Socketlike()
+
+        class Wrapper:
+            wrappedProtocol = None
+            transport = wrapped
+            written: list[bytes] = []
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(wrapped, name)
+
+            def write(self, data: bytes) -> None:
+                self.written.append(data)
+
+        written: list[bytes] = []
+        other.write = written.append  # type: ignore[method-assign]
+        for transport in (tls, other, Wrapper()):
+            self.connect(transport).dataReceived(b"one\n")
+        self.assertEqual(tls.sent + other.sent + wrapped.sent, [])
+        self.assertEqual((tls._tempDataBuffer, written), ([b"one\n"], [b"one\n"]))
+        self.assertEqual(Wrapper.written, [b"one\n"])
+
+    def test_not_on_a_transport_that_is_going(self) -> None:
+        transport = Socketlike()
+        protocol = self.connect(transport)
+        left = [b"one\n"]
+        transport.recv = lambda size: left.pop() if left else b""  # type: ignore[method-assign]
+        transport.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual((transport.sent, transport._tempDataBuffer), ([], [b"one\n"]))
+        protocol.connectionLost(Failure(ConnectionLost()))
+
+    def test_a_close_comes_behind_it(self) -> None:
+        class Closing(Echo):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                self.loseConnection()
+
+        transport = Socketlike()
+        self.connect(transport, Closing()).dataReceived(b"one\n")
+        self.assertEqual(transport.sent, [b"one\n", b"close"])
+
+    def test_what_is_written_outside_of_a_read_waits_for_more(self) -> None:
+        """A system call for each frame would halve the speed of bulk."""
+        transport = Socketlike()
+        protocol = self.connect(transport)
+        protocol.sendFrame(b"one")
+        self.assertEqual((transport.sent, transport._tempDataBuffer), ([], [b"one\n"]))
+
+
 class HalfCloseTests(ConnectionTestCase):
     """Each side may finish alone; nothing is lost by it."""
 
