@@ -41,6 +41,15 @@ class Admission:
     :ivar size: bytes that wait for room.
     """
 
+    __slots__ = (
+        "_now",
+        "_outbox",
+        "_senders",
+        "_told",
+        "_whenFull",
+        "size",
+    )
+
     def __init__(
         self,
         outbox: Outbox,
@@ -78,8 +87,9 @@ class Admission:
         """Room may have come free: those that wait, in order."""
         while self._senders:
             sender = self._senders[0]
-            self._makeRoom(sender.size)
-            if not self._enter(sender):
+            before = sender.size
+            self._makeRoom(before)
+            if not self._enter(sender) and sender.size == before:
                 return
 
     def end(self, reason: Failure) -> None:
@@ -169,6 +179,8 @@ class Admission:
 class SpoolAdmission(Admission):
     """The way into an outbox through its spool: accepted means stored."""
 
+    __slots__ = ("_spooling",)
+
     def __init__(
         self,
         outbox: Outbox,
@@ -187,7 +199,7 @@ class SpoolAdmission(Admission):
 
     @property
     def _room(self) -> int:
-        return self._spooling.spool.room
+        return self._spooling.room
 
     def _tooMuch(self, size: int, room: int) -> bool:
         # A batch is stored whole; what waits for that is bounded as memory is.

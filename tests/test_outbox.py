@@ -148,6 +148,133 @@ def test_more_than_is_in_flight_cannot_be_acknowledged() -> None:
         filled(*ABC).acknowledge(1)
 
 
+# -- numbers, ages, attempts
+
+
+def test_numbers_ascend_in_the_order_of_sending_and_are_never_used_again() -> None:
+    outbox = filled(*ABC)
+    assert (outbox.first, outbox.last) == (1, 3)
+    outbox.take(ROOMY)
+    assert outbox.acknowledge(2) == 2
+    outbox.accept([b"d"])
+    assert [outbox.seq_of(0), outbox.seq_of(1), outbox.last] == [3, 4, 4]
+    outbox.abandon()
+    outbox.accept([b"e"])
+    assert outbox.first == 5
+
+
+def test_frames_from_the_disk_keep_the_numbers_they_have_there() -> None:
+    outbox = filled(b"a")
+    outbox.add([b"x", b"y"], 7, since=1.0)
+    assert [outbox.seq_of(index) for index in range(3)] == [1, 7, 8]
+    outbox.take(ROOMY)
+    assert outbox.acknowledge(2) == 7
+
+
+def test_an_answer_may_come_out_of_turn() -> None:
+    outbox = filled(*ABC)
+    outbox.take(ROOMY)
+    outbox.answered(2)
+    outbox.rewind()
+    assert outbox.take(ROOMY) == [b"a", b"c"]
+    assert [outbox.seq_of(0), outbox.seq_of(1)] == [1, 3]
+    assert outbox.acknowledge(2) == 3
+
+
+def test_the_age_is_that_of_the_oldest_frame_in_flight_or_not() -> None:
+    outbox = Outbox(ROOMY)
+    assert outbox.oldest is None
+    outbox.accept([b"a"], 10.0)
+    outbox.accept([b"b"], 20.0)
+    outbox.take(1)
+    assert (outbox.oldest, outbox.next_since) == (10.0, 20.0)
+    assert outbox.stats(25.0).oldest == 15.0
+
+
+def test_frames_of_the_same_moment_share_a_note_of_when() -> None:
+    """One a millisecond, for hours: the notes must not cost more than the frames."""
+    outbox = Outbox(ROOMY)
+    for number in range(100):
+        outbox.accept([b"x"], number * GRAIN / 10)
+    assert len(outbox._spans) <= 10
+
+
+def test_too_old_are_those_that_wait_never_those_in_flight() -> None:
+    outbox = Outbox(ROOMY)
+    for number, frame in enumerate([b"a", b"b", b"c", b"d"]):
+        outbox.accept([frame], float(number))
+    outbox.take(1)
+    assert outbox.expire(2.0) == [(2, 3)]
+    outbox.rewind()
+    assert outbox.take(ROOMY) == [b"a", b"d"]
+    assert outbox.counters.expired == 2
+
+
+def test_the_oldest_make_room_and_no_more_of_them_than_needed() -> None:
+    outbox = filled(bytes(36), bytes(36), bytes(36))
+    assert outbox.drop_oldest(100) == [(1, 1)]
+    assert outbox.drop_oldest(0) == []
+    outbox.take(1)
+    assert outbox.drop_oldest(1000) == [(3, 3)], "in flight is not in the way"
+    assert (outbox.counters.dropped, len(outbox)) == (2, 1)
+
+
+def test_neighbours_that_go_are_named_together_whenever_they_came() -> None:
+    """Each is a request to the disk: an hour's frames must not be a million of them."""
+    outbox = Outbox(ROOMY)
+    for number in range(5):
+        outbox.accept([b"x"], 100.0 * number)
+    outbox.add([b"y", b"z"], 9, 500.0)
+    assert outbox.expire(1000.0) == [(1, 5), (9, 10)]
+
+
+def test_what_was_dropped_before_it_was_sent_again_is_not_counted_as_sent_again() -> None:
+    outbox = filled(*ABC)
+    outbox.take(ROOMY)
+    outbox.rewind()
+    outbox.drop_oldest(1)
+    outbox.accept([b"d"])
+    assert outbox.take(ROOMY) == [b"b", b"c", b"d"]
+    assert (outbox.counters.sent, outbox.counters.resent) == (6, 2)
+
+
+def test_what_could_not_be_sent_was_not_sent() -> None:
+    outbox = filled(*ABC)
+    outbox.take(ROOMY)
+    outbox.rewind()
+    outbox.take(ROOMY)
+    outbox.give_back(3)
+    assert (outbox.counters.sent, outbox.counters.resent) == (3, 0)
+    outbox.take(ROOMY)
+    assert (outbox.counters.sent, outbox.counters.resent) == (6, 3)
+
+
+def test_attempts_are_counted_by_frame_and_forgotten_with_it() -> None:
+    outbox = filled(*ABC, b"d")
+    assert [outbox.attempted(1), outbox.attempted(1), outbox.attempted(2, 5)] == [1, 2, 5]
+    for seq in (3, 4):
+        outbox.attempted(seq)
+    outbox.take(2 * FRAME_COST)
+    outbox.acknowledge(1)
+    outbox.answered(2)
+    outbox.drop_oldest(1)
+    assert outbox._attempts == {4: 1}
+    outbox.abandon()
+    assert outbox._attempts == {}
+
+
+def test_what_is_set_aside_still_takes_its_room_unless_it_is_kept_elsewhere() -> None:
+    outbox = filled(*ABC)
+    outbox.take(ROOMY)
+    outbox.set_aside(1, "why", 0.0, keep=False)
+    assert outbox.size == Outbox.cost([b"b", b"c"])
+    outbox.set_aside(2, "why", 0.0)
+    assert outbox.size == Outbox.cost([b"b", b"c"])
+    assert outbox.stats().waiting_bytes == Outbox.cost([b"c"])
+    outbox.abandon()
+    assert (outbox.size, [aside.seq for aside in outbox.aside]) == (Outbox.cost([b"b"]), [2])
+
+
 # -- the law of conservation
 
 
