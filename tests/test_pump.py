@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.delivery.outbox import FRAME_COST
+from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import FrameError, LinkStopped, OutboxFull
-from nbclient.pump import PUMP_BYTES, Pump
+from nbclient.pump import PUMP_BYTES, Pump, Rules
+from nbclient.replying import Replying
+from tests.conformance.spools import FakeSpool
 
+KEY = re.compile(rb"(\d+)")
 ROOM = 10
 """Room for so many of the frames below."""
 
@@ -348,3 +354,488 @@ class EndingTests(PumpTestCase):
         self.full()
         self.assertNoResult(self.offer(frames(11, 20)))
         self.assertEqual(self.attached().written, frames(1, 20))
+
+
+class AnsweringConnection(Connection):
+    """A connection whose peer answers each frame; see `Pump.attach`."""
+
+    def __init__(self, pump: Pump, clock: Clock, **rules: Any) -> None:
+        super().__init__(refuses=rules.pop("refuses", ()))
+        self.framing = self
+        self.late = 0
+        self.stopped: list[bytes] = []
+        self.pump = pump
+        self.replying = Replying(Reply(**rules), self.answered, self.tooLate, clock, clock.seconds)
+
+    def check(self, frames: Sequence[bytes]) -> None:
+        if any(each in self.refuses for each in frames):
+            raise FrameError("not in this framing")
+
+    def answered(self, seq: int, says: Says, answer: bytes) -> None:
+        if says is Says.TAKEN:
+            self.pump.answered(seq)
+        elif not self.pump.rejected(seq, answer):
+            self.stopped.append(answer)
+
+    def tooLate(self) -> None:
+        self.late += 1
+
+    def hear(self, *answers: bytes) -> None:
+        for answer in answers:
+            self.replying.heard(answer)
+
+
+class RulesTestCase(SynchronousTestCase):
+    """A pump with rules, on a clock of its own; what was sent is counted until acknowledged."""
+
+    clock: Clock
+    pump: Pump
+    spool: Any = None
+
+    def make(
+        self, limit: int = ROOM * 100, gap: float = 0.0, spool: Any = None, **rules: Any
+    ) -> Pump:
+        self.clock = Clock()
+        self.spool = spool
+        self.pump = Pump(
+            limit,
+            gap,
+            Rules(**rules),
+            spool,
+            self.clock.seconds,
+            lambda: 1000 + self.clock.seconds(),
+        )
+        self.pump.begin(self.clock)
+        return self.pump
+
+    def offer(self, offered: list[bytes]) -> Deferred[None]:
+        self.pump.outbox.counters.offered += len(offered)
+        return self.pump.offer(offered)
+
+    def tracked(self, **options: Any) -> Connection:
+        """A connection on which frames stay in flight until they are acknowledged."""
+        connection = Connection(**options)
+        self.pump.attach(connection, lambda: None)
+        return connection
+
+    def answering(self, **rules: Any) -> AnsweringConnection:
+        connection = AnsweringConnection(self.pump, self.clock, **rules)
+        self.pump.attach(connection, replying=connection.replying)
+        return connection
+
+    def lose(self, blameless: bool = False) -> None:
+        self.pump.detach()
+        self.pump.rewind(blameless)
+
+    @property
+    def counters(self) -> Any:
+        return self.pump.outbox.counters
+
+    def tearDown(self) -> None:
+        stats = self.pump.stats()
+        self.assertTrue(stats.conserved(), stats)
+
+
+class AnswerTests(RulesTestCase):
+    def test_stop_and_wait_sends_the_next_when_the_last_is_answered(self) -> None:
+        self.make()
+        connection = self.answering()
+        self.offer([b"a", b"b", b"c"])
+        self.assertEqual(connection.written, [b"a"])
+        connection.hear(b"ok")
+        self.assertEqual(connection.written, [b"a", b"b"])
+        connection.hear(b"ok", b"ok")
+        self.assertEqual((self.counters.acknowledged, len(self.pump.outbox)), (3, 0))
+
+    def test_an_answer_that_comes_while_its_frame_is_written_counts(self) -> None:
+        """A peer in the same process, say."""
+        self.make()
+        connection = AnsweringConnection(self.pump, self.clock)
+        connection.onWrite = lambda: connection.hear(b"ok")
+        self.pump.attach(connection, replying=connection.replying)
+        self.offer([b"a", b"b"])
+        self.assertEqual((connection.written, self.counters.acknowledged), ([b"a", b"b"], 2))
+
+    def test_answers_by_key_in_any_order_and_the_rest_is_sent_again_in_order(self) -> None:
+        self.make()
+        connection = self.answering(window=3, key=KEY)
+        self.offer([b"1", b"2", b"3", b"4"])
+        connection.hear(b"2 ok", b"9 ok", b"2 ok")
+        self.assertEqual(connection.written, [b"1", b"2", b"3", b"4"])
+        self.lose()
+        again = self.answering(window=3, key=KEY)
+        self.assertEqual(again.written, [b"1", b"3", b"4"])
+        self.assertEqual((self.counters.sent, self.counters.resent), (7, 3))
+
+    def test_a_key_that_waits_for_its_answer_is_not_used_again(self) -> None:
+        self.make()
+        connection = self.answering(window=3, key=KEY)
+        self.offer([b"1", b"1", b"2"])
+        self.assertEqual(connection.written, [b"1"])
+        connection.hear(b"1 ok")
+        self.assertEqual(connection.written, [b"1", b"1", b"2"])
+
+    def test_a_frame_that_this_connection_cannot_carry_is_set_aside_and_asked_of_nobody(
+        self,
+    ) -> None:
+        self.make()
+        with capturedLogs():
+            connection = self.answering(refuses=[b"odd"])
+            self.offer([b"odd", b"a"])
+        self.assertEqual(connection.written, [b"a"])
+        connection.hear(b"ok")
+        self.assertEqual((self.counters.acknowledged, self.counters.set_aside), (1, 1))
+        self.assertEqual((self.counters.sent, len(self.pump.outbox.aside)), (1, 1))
+
+    def test_a_stored_frame_without_the_key_that_is_now_asked_for_is_set_aside(self) -> None:
+        """Another --reply-key at the last start: nobody could tell its answer."""
+        self.make(spool=FakeSpool(frames=[b"none", b"7"]))
+        self.spool.run()
+        with capturedLogs() as logged:
+            connection = self.answering(key=KEY)
+        self.assertEqual(connection.written, [b"7"])
+        self.assertIn("holds no key", logged[0]["why"])
+        self.spool.run()
+        self.assertEqual(list(self.spool.aside), [1])
+
+
+class RejectingTests(RulesTestCase):
+    NO = re.compile(b"^no")
+
+    def rejected(self, **rules: Any) -> AnsweringConnection:
+        self.make(**rules)
+        connection = self.answering(reject=self.NO)
+        self.offer([b"a", b"b"])
+        with capturedLogs():
+            connection.hear(b"no\x07thanks")
+        return connection
+
+    def test_the_link_has_to_stop_and_the_frame_waits(self) -> None:
+        connection = self.rejected()
+        self.assertEqual((connection.stopped, connection.written), ([b"no\x07thanks"], [b"a"]))
+        self.lose()
+        self.assertEqual(len(self.pump.outbox), 2)
+
+    def test_set_aside_it_is_not_in_the_way_of_the_next(self) -> None:
+        connection = self.rejected(on_reject="set-aside")
+        self.assertEqual((connection.stopped, connection.written), ([], [b"a", b"b"]))
+        (aside,) = self.pump.outbox.aside
+        self.assertEqual((aside.seq, aside.frame, aside.when), (1, b"a", 1000.0))
+        self.assertEqual(aside.why, "the peer rejected it: b'no\\x07thanks'")
+
+    def test_retried_it_is_sent_again_on_the_next_connection(self) -> None:
+        connection = self.rejected(on_reject="retry")
+        self.assertEqual(connection.stopped, [b"no\x07thanks"])
+        self.lose()
+        self.assertEqual(self.answering(reject=self.NO).written, [b"a"])
+
+    def test_retried_it_is_set_aside_after_so_many_times(self) -> None:
+        connection = self.rejected(on_reject="retry", max_attempts=2)
+        self.assertEqual(connection.stopped, [b"no\x07thanks"])
+        self.lose()  # the peer lives: this loss is not held against the frame
+        again = self.answering(reject=self.NO)
+        with capturedLogs():
+            again.hear(b"no")
+        self.assertEqual((again.stopped, again.written), ([], [b"a", b"b"]))
+        self.assertEqual(self.counters.set_aside, 1)
+
+    def test_room_that_it_left_is_given_to_who_waits(self) -> None:
+        """On the disk what is set aside still takes room, in memory too; here it is the frame's
+        place in the window that the next one gets."""
+        self.make(on_reject="set-aside", spool=FakeSpool())
+        connection = self.answering(reject=self.NO)
+        self.offer([b"a", b"b"])
+        self.spool.run()
+        with capturedLogs():
+            connection.hear(b"no")
+        self.spool.run()
+        self.assertEqual(connection.written, [b"a", b"b"])
+        self.assertEqual(list(self.spool.aside), [1])
+
+
+class PoisonTests(RulesTestCase):
+    """The link is lost each time a frame was sent, and nothing acknowledged: it may be why."""
+
+    def warnings(self, losses: int, **kinds: Any) -> list[int]:
+        told = []
+        for loss in range(1, losses + 1):
+            self.tracked()
+            with capturedLogs() as logged:
+                self.lose(**kinds)
+            if any(event["log_level"] is LogLevel.warn for event in logged):
+                told.append(loss)
+        return told
+
+    def test_at_the_third_loss_there_is_a_warning_and_the_frame_is_kept(self) -> None:
+        self.make()
+        self.offer([b"a", b"b"])
+        self.assertEqual(self.warnings(5), [3])
+        self.assertEqual((self.counters.set_aside, len(self.pump.outbox)), (0, 2))
+
+    def test_after_so_many_it_is_set_aside_alone_with_the_reason(self) -> None:
+        self.make(max_attempts=2)
+        self.offer([b"a", b"b"])
+        self.warnings(2)
+        (aside,) = self.pump.outbox.aside
+        self.assertEqual(aside.why, "the link was lost each of the 2 times it was sent")
+        self.assertEqual(self.tracked().written, [b"b"])
+
+    def test_a_connection_that_this_side_ended_proves_nothing(self) -> None:
+        self.make(max_attempts=1)
+        self.offer([b"a"])
+        self.assertEqual(self.warnings(5, blameless=True), [])
+        self.assertEqual(self.counters.set_aside, 0)
+
+    def test_nor_does_one_on_which_something_was_acknowledged(self) -> None:
+        self.make(max_attempts=1)
+        self.offer([b"a", b"b"])
+        self.tracked()
+        self.pump.acknowledged(1)
+        self.lose()
+        self.assertEqual(self.counters.set_aside, 0)
+        self.tracked()  # but each connection has to prove it anew
+        with capturedLogs():
+            self.lose()
+        self.assertEqual(self.counters.set_aside, 1)
+
+    def test_nor_does_one_on_which_an_answer_came_out_of_turn(self) -> None:
+        self.make(max_attempts=1)
+        self.offer([b"1", b"2"])
+        self.answering(window=2, key=KEY).hear(b"2 ok")
+        self.lose()
+        self.assertEqual((self.counters.set_aside, self.counters.acknowledged), (0, 1))
+
+    def test_with_nothing_in_flight_no_frame_is_the_reason(self) -> None:
+        self.make(max_attempts=1)
+        self.offer([b"a"])
+        self.tracked(room=0)
+        self.lose()
+        self.assertEqual(self.counters.set_aside, 0)
+
+    def test_attempts_outlive_the_process(self) -> None:
+        self.make(max_attempts=3, spool=FakeSpool())
+        self.offer([b"a"])
+        self.spool.run()
+        self.warnings(2)
+        self.spool.run()
+        self.make(max_attempts=3, spool=self.spool)
+        self.spool.run()
+        self.warnings(1)
+        self.spool.run()
+        self.assertEqual((list(self.spool.aside), self.pump.outbox.aside), ([1], []))
+
+    def test_the_last_frame_that_goes_is_the_end_of_the_outbox_connected_or_not(self) -> None:
+        self.make(max_attempts=1)
+        self.offer([b"a"])
+        drained = self.pump.drained()
+        self.warnings(1)
+        self.successResultOf(drained)
+
+
+class AgeTests(RulesTestCase):
+    def test_while_the_link_is_down_frames_that_are_too_old_are_forgotten(self) -> None:
+        self.make(max_age=10)
+        self.offer([b"a"])
+        self.clock.advance(4)
+        self.offer([b"b"])
+        self.clock.advance(6)
+        self.assertEqual((self.counters.expired, len(self.pump.outbox)), (1, 1))
+        drained = self.pump.drained()
+        self.clock.advance(4)
+        self.assertEqual(self.counters.expired, 2)
+        self.successResultOf(drained)
+        self.assertEqual(self.tracked().written, [])
+
+    def test_while_connected_those_that_the_peer_does_not_take(self) -> None:
+        self.make(max_age=10)
+        connection = self.tracked(room=1)
+        self.offer([b"a"])
+        self.offer([b"b"])
+        self.clock.advance(10)
+        connection.room = None
+        self.pump.run()
+        self.assertEqual((connection.written, self.counters.expired), ([b"a"], 1))
+
+    def test_what_is_in_flight_is_not_called_back_but_not_sent_again_either(self) -> None:
+        self.make(max_age=10)
+        self.tracked()
+        self.offer([b"a"])
+        self.clock.advance(20)
+        self.assertEqual(self.counters.expired, 0)
+        self.lose()
+        self.assertEqual((self.counters.expired, self.tracked().written), (1, []))
+
+    def test_what_was_in_flight_is_older_than_what_waited_behind_it(self) -> None:
+        """The look that was set for the younger one would come too late."""
+        self.make(max_age=10)
+        self.tracked(room=1)
+        self.offer([b"a"])
+        self.clock.advance(5)
+        self.offer([b"b"])
+        self.lose()
+        self.clock.advance(5)
+        self.assertEqual((self.counters.expired, self.tracked().written), (1, [b"b"]))
+
+    def test_a_look_that_comes_late_lets_nothing_too_old_leave(self) -> None:
+        """The process was stopped for a while, and a connection is first to be served."""
+        self.make(max_age=10)
+        self.offer([b"a"])
+        self.clock.rightNow += 60  # and no timer has run yet
+        self.assertEqual(self.tracked().written, [])
+
+    def test_room_that_they_leave_is_given_to_who_waits(self) -> None:
+        self.make(max_age=10)
+        self.successResultOf(self.offer(frames(1, 10)))
+        waits = self.offer([frame(11)])
+        self.clock.advance(10)
+        self.successResultOf(waits)
+        self.assertEqual(self.tracked().written, [frame(11)])
+
+    def test_after_a_restart_the_time_of_day_tells_how_old_they_are(self) -> None:
+        old = FakeSpool(frames=[b"a", b"b", b"c"], now=lambda: 1000.0, ages=[11.0, 4.0])
+        self.make(max_age=10, spool=old)
+        self.spool.run()
+        self.assertEqual((self.counters.expired, len(self.pump.outbox)), (1, 2))
+        self.clock.advance(6)
+        self.spool.run()
+        self.assertEqual((self.counters.expired, list(self.spool.rows)), (2, [3]))
+
+    def test_the_look_ends_with_the_link_and_begins_with_the_next(self) -> None:
+        self.make(max_age=10, spool=FakeSpool())
+        self.offer([b"a"])
+        self.spool.run()
+        self.pump.end(Failure(LinkStopped("stopped")))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.advance(20)
+        self.assertEqual(self.counters.expired, 0)
+        self.pump.begin(self.clock)
+        self.clock.advance(0)
+        self.assertEqual(self.counters.expired, 1)
+
+    def test_frames_that_wait_for_the_link_to_begin_have_no_look(self) -> None:
+        pump = Pump(1000, rules=Rules(max_age=5), now=Clock().seconds)
+        pump.outbox.counters.offered += 1
+        self.pump = pump
+        self.successResultOf(pump.offer([b"a"]))
+        pump.rewind()
+        self.assertEqual(len(pump.outbox), 1)
+
+
+class SpoolTests(RulesTestCase):
+    def test_stored_is_sent_and_delivered_is_forgotten(self) -> None:
+        self.make(spool=FakeSpool())
+        connection = self.tracked()
+        accepted = self.offer([b"a", b"b"])
+        self.assertEqual(connection.written, [])
+        self.spool.run()
+        self.successResultOf(accepted)
+        self.assertEqual(connection.written, [b"a", b"b"])
+        self.pump.acknowledged(2)
+        self.spool.run()
+        self.assertEqual(self.spool.rows, {})
+
+    def test_what_is_behind_memory_is_read_as_it_empties(self) -> None:
+        self.make(spool=FakeSpool())
+        for first in (1, 11, 21):
+            self.offer(frames(first, first + 9))
+        self.spool.run()
+        stats = self.pump.stats()
+        self.assertEqual((stats.waiting, stats.waiting_bytes, stats.oldest), (30, 3000, 0.0))
+        connection = Connection()
+        self.pump.attach(connection)
+        self.spool.run()
+        self.assertEqual(connection.written, frames(1, 30))
+
+    def test_the_oldest_is_on_the_disk_until_it_is_read(self) -> None:
+        self.make(spool=FakeSpool(frames=[b"a"], now=lambda: 1000.0, ages=[7.0]))
+        self.assertEqual((self.pump.stats().waiting, self.pump.stats().oldest), (1, 7.0))
+
+    def test_it_is_drained_when_nothing_is_on_its_way_to_the_disk_or_behind(self) -> None:
+        self.make(spool=FakeSpool())
+        connection = Connection()
+        self.pump.attach(connection)
+        self.offer([b"a"])
+        drained = self.pump.drained()
+        self.assertNoResult(drained)
+        self.spool.run()
+        self.successResultOf(drained)
+
+    def test_who_withdraws_may_be_the_last_that_the_end_of_the_outbox_waited_for(self) -> None:
+        """The spool is full of what was set aside."""
+        self.make(spool=FakeSpool(limit=200), on_reject="set-aside")
+        connection = self.answering(reject=RejectingTests.NO)
+        self.offer([frame(1)])
+        self.spool.run()
+        with capturedLogs():
+            connection.hear(b"no")
+        self.spool.run()
+        waits, drained = self.offer(frames(2, 3)), self.pump.drained()
+        self.assertNoResult(drained)
+        waits.cancel()
+        self.failureResultOf(waits, CancelledError)
+        self.successResultOf(drained)
+
+    def test_frames_given_up_are_forgotten_by_the_disk_too(self) -> None:
+        self.make(spool=FakeSpool(limit=300), when_full="drop-oldest")
+        self.offer(frames(1, 3))
+        self.spool.run()
+        accepted = self.offer([frame(4)])
+        self.spool.run()
+        self.successResultOf(accepted)
+        self.assertEqual((list(self.spool.rows), self.counters.dropped), ([2, 3, 4], 1))
+
+    def test_what_waits_when_the_link_ends_waits_for_the_next(self) -> None:
+        self.make(spool=FakeSpool())
+        self.tracked()
+        self.offer([b"a", b"b"])
+        self.spool.run()
+        self.pump.end(Failure(LinkStopped("stopped")))
+        self.assertEqual((self.counters.abandoned, self.pump.stats().waiting), (0, 2))
+        self.pump.begin(self.clock)
+        self.assertEqual(self.tracked().written, [b"a", b"b"])
+        self.assertEqual(self.counters.resent, 2)
+
+    def test_once_it_has_ended_the_spool_may_be_closed(self) -> None:
+        """The word of its last commit still comes, and finds nobody who asks for more."""
+        self.make(spool=FakeSpool(frames=frames(1, 30), now=lambda: 1000.0), max_age=60)
+        self.spool.run()
+        self.tracked()
+        self.pump.acknowledged(0)
+        self.pump.acknowledged(10)
+        self.pump.end(Failure(LinkStopped("stopped")))
+        self.clock.advance(100)
+        self.spool.close()
+        self.spool.run()
+        self.assertEqual(self.pump.stats().waiting, 20)
+
+
+class GapTests(RulesTestCase):
+    def test_frames_leave_one_by_one_with_a_gap_between_them(self) -> None:
+        self.make(gap=2.0)
+        connection = self.tracked()
+        self.offer([b"a", b"b", b"c"])
+        self.assertEqual(connection.written, [b"a"])
+        self.clock.advance(2)
+        self.assertEqual(connection.written, [b"a", b"b"])
+        self.lose(blameless=True)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_answers_keep_the_gap_as_well(self) -> None:
+        self.make(gap=2.0)
+        connection = self.answering()
+        self.offer([b"a", b"b"])
+        connection.hear(b"ok")
+        self.assertEqual(connection.written, [b"a"])
+        self.clock.advance(2)
+        self.assertEqual(connection.written, [b"a", b"b"])
+
+
+class RuleTests(SynchronousTestCase):
+    def test_a_rule_that_does_not_exist_is_refused(self) -> None:
+        for wrong in (
+            {"when_full": "explode"},
+            {"on_reject": "shrug"},
+            {"max_age": 0.0},
+            {"max_attempts": 0},
+        ):
+            self.assertRaises(ValueError, Rules, **wrong)
