@@ -26,6 +26,13 @@ class Acknowledging:
         and why.
     """
 
+    __slots__ = (
+        "_map",
+        "_secure",
+        "ledger",
+        "probe",
+    )
+
     def __init__(self, transport: Any, secure: bool) -> None:
         support = supported()
         if not support:

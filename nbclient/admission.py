@@ -42,6 +42,7 @@ class Admission:
     """
 
     __slots__ = (
+        "_admitting",
         "_now",
         "_outbox",
         "_senders",
@@ -63,6 +64,7 @@ class Admission:
         self._told = withdrawn
         # Made when first needed: most links never wait.
         self._senders: deque[Sender] | None = None
+        self._admitting = False
         self.size = 0
 
     def __bool__(self) -> bool:
@@ -85,12 +87,20 @@ class Admission:
 
     def admit(self) -> None:
         """Room may have come free: those that wait, in order."""
-        while self._senders:
-            sender = self._senders[0]
-            before = sender.size
-            self._makeRoom(before)
-            if not self._enter(sender) and sender.size == before:
-                return
+        if self._admitting:  # whoever was told of it offers more: the outer call goes on
+            return
+        self._admitting = True
+        try:
+            while self._senders and self._admitFirst(self._senders[0]):
+                pass
+        finally:
+            self._admitting = False
+
+    def _admitFirst(self, sender: Sender) -> bool:
+        """Whether something of the first who waits has entered."""
+        before = sender.size
+        self._makeRoom(before)
+        return self._enter(sender) or sender.size < before
 
     def end(self, reason: Failure) -> None:
         """Turn away everybody who waits."""

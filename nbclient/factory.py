@@ -17,7 +17,6 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
@@ -54,7 +53,7 @@ from nbclient.framing import Framing
 from nbclient.liveness import SHORTEST, Watch
 from nbclient.observing import LinkObserver
 from nbclient.protocol import FrameProtocol
-from nbclient.pump import Pump, Rules
+from nbclient.pump import RULES, Pump, Rules
 from nbclient.reasons import explain
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor
@@ -65,6 +64,9 @@ from nbclient.tcpinfo import Settling
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""
+
+BACKOFF = Backoff()
+"""The default, shared by all links."""
 
 LEVELS = ("auto", "written", "tcp", "reply")
 """Levels of delivery, see docs/delivery.md."""
@@ -176,11 +178,69 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     :ivar lastReason: why the last attempt or connection ended, or None.
     """
 
+    # As keys of its dictionary these would take twice the room, in each of ten thousand links.
+    __slots__ = (
+        "_ackTimer",
+        "_acks",
+        "_attempts",
+        "_bytesIn",
+        "_bytesOut",
+        "_cause",
+        "_clock",
+        "_connects",
+        "_dialer",
+        "_dials",
+        "_dueAt",
+        "_endWaiters",
+        "_framesIn",
+        "_framesOut",
+        "_hurry",
+        "_losses",
+        "_machine",
+        "_now",
+        "_observers",
+        "_partial",
+        "_path",
+        "_pathTimer",
+        "_pump",
+        "_random",
+        "_readies",
+        "_readySince",
+        "_readyWaiters",
+        "_replying",
+        "_sendGap",
+        "_silence",
+        "_since",
+        "_skipped",
+        "_spooled",
+        "_stopWaiters",
+        "_talker",
+        "_timer",
+        "_verdict",
+        "_watchTimer",
+        "answers",
+        "backoff",
+        "closeTimeout",
+        "connectTimeout",
+        "connection",
+        "deadAfter",
+        "delivery",
+        "frameTimeout",
+        "framing",
+        "heartbeat",
+        "lastReason",
+        "name",
+        "openingTimeout",
+        "poll",
+        "reply",
+        "rules",
+        "silenceTimeout",
+        "whenDown",
+        "wiretap",
+    )
+
     noisy = False
     log = Logger(namespace="nbclient")
-
-    connection: Any = None
-    lastReason: Failure | None = None
 
     def __init__(
         self,
@@ -211,7 +271,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         clock: IReactorTime | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        self.backoff = Backoff() if backoff is None else backoff
+        self.connection: Any = None
+        self.lastReason: Failure | None = None
+        self.backoff = BACKOFF if backoff is None else backoff
         self.framing = framing
         self.connectTimeout = connectTimeout
         self.openingTimeout = openingTimeout
@@ -229,7 +291,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if whenDown not in WHEN_DOWN:
             raise LocalError(f"whenDown is one of {', '.join(WHEN_DOWN)}, not {whenDown!r}")
         self.whenDown = whenDown
-        self.rules = Rules(whenFull, maxAge, maxAttempts, onReject)
+        rules = Rules(whenFull, maxAge, maxAttempts, onReject)
+        self.rules = RULES if rules == RULES else rules
         if deadAfter is not None and deadAfter < SHORTEST:
             raise LocalError(f"deadAfter is at least {SHORTEST:g} s, not {deadAfter:g}")
         self.deadAfter = deadAfter
@@ -240,8 +303,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._clock: Any = clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
-        self._makePump = partial(Pump, outboxBytes, sendGap, self.rules, now=self._now)
-        self._pump = self._makePump(spool=spool)
+        self._sendGap = sendGap
+        self._pump = Pump(outboxBytes, sendGap, self.rules, spool, self._now)
         self._spooled = spool is not None
         self._machine = Machine(self._perform, self._changed)
         self._since = self._now()
@@ -295,7 +358,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise self._runningAlready()
         if self._spooled or self.outbox.counters.offered:
             raise LocalError(f"{self._label()}: a spool comes before the first frame")
-        self._pump = self._makePump(spool=spool)
+        limit = self.outbox.limit
+        self._pump = Pump(limit, self._sendGap, self.rules, spool, self._now)
         self._spooled = True
 
     def start(self, endpoint: Any, clock: IReactorTime | None = None) -> None:

@@ -78,6 +78,25 @@ class Pump:
 
     log = Logger(namespace="nbclient")
 
+    __slots__ = (
+        "_admission",
+        "_ageTimer",
+        "_busy",
+        "_clock",
+        "_connection",
+        "_drains",
+        "_gap",
+        "_gapTimer",
+        "_now",
+        "_progress",
+        "_replying",
+        "_rules",
+        "_spooling",
+        "_tracked",
+        "_wall",
+        "outbox",
+    )
+
     def __init__(
         self,
         limit: int,

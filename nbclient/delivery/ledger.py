@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 from attrs import define
 
@@ -58,6 +59,9 @@ class _Batch:
         return bisect_right(self.ends, total, lo=1) - 1
 
 
+_NONE: deque[Any] = deque()  # of the connections that never sent a frame; never changed
+
+
 class Ledger:
     """What was written on one connection, and how much of it was acknowledged.
 
@@ -77,7 +81,7 @@ class Ledger:
         self.written = 0
         self.acked = 0
         self.unacknowledged_frames = 0
-        self._batches: deque[_Batch] = deque()
+        self._batches: deque[_Batch] = _NONE
 
     @property
     def unacknowledged_bytes(self) -> int:
@@ -94,6 +98,8 @@ class Ledger:
         :param lengths: of each on the wire, bytes, in order; kept, so not to be
             changed afterwards.
         """
+        if self._batches is _NONE:
+            self._batches = deque()
         start = self.written
         self.written += sum(lengths)
         self.unacknowledged_frames += len(lengths)

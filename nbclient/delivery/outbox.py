@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from attrs import define, frozen
 
@@ -117,6 +118,11 @@ class _Span:
     since: float
 
 
+_NONE: deque[Any] = deque()
+"""Stands for each queue of an outbox that never had a frame, and is never changed: an
+empty deque is 600 bytes, and most links are quiet."""
+
+
 class Outbox:
     """A bounded queue of frames in memory.
 
@@ -127,13 +133,28 @@ class Outbox:
     :ivar aside: what was set aside and is kept here; counts against the limit.
     """
 
+    __slots__ = (
+        "_again",
+        "_aside_size",
+        "_attempts",
+        "_flight",
+        "_last",
+        "_size",
+        "_spans",
+        "_taken_again",
+        "_waiting",
+        "aside",
+        "counters",
+        "limit",
+    )
+
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.counters = Counters()
         self.aside: list[Aside] = []
-        self._waiting: deque[bytes] = deque()
-        self._flight: deque[bytes] = deque()
-        self._spans: deque[_Span] = deque()  # of all frames, those in flight first
+        self._waiting: deque[bytes] = _NONE
+        self._flight: deque[bytes] = _NONE
+        self._spans: deque[_Span] = _NONE  # of all frames, those in flight first
         self._attempts: dict[int, int] = {}  # by number; of most frames there is none
         self._size = 0
         self._aside_size = 0
@@ -217,6 +238,8 @@ class Outbox:
         self._size += self.cost(frames)
 
     def _enter(self, frames: Sequence[bytes], first: int, since: float) -> None:
+        if self._waiting is _NONE:
+            self._waiting, self._flight, self._spans = deque(), deque(), deque()
         self._waiting.extend(frames)
         last = self._spans[-1] if self._spans else None
         self._last = first + len(frames) - 1
