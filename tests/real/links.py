@@ -39,7 +39,7 @@ class Link(ReconnectingFactory):
 
     def frame(self) -> Deferred[bytes]:
         """The next frame of the link, whichever connection it comes on."""
-        return self.frames.get().addTimeout(PATIENCE, reactor)
+        return self._soon(self.frames.get())
 
     async def ask(self, *frames: bytes) -> bytes:
         """Send, and give the first frame that comes then."""
@@ -48,7 +48,7 @@ class Link(ReconnectingFactory):
 
     def ready(self) -> Deferred[Any]:
         """The connection, when there is one."""
-        return self.whenReady().addTimeout(PATIENCE, reactor)
+        return self._soon(self.whenReady())
 
     def reaches(
         self, state: State, when: Callable[[Failure | None], object] = lambda reason: True
@@ -62,7 +62,15 @@ class Link(ReconnectingFactory):
                 reached.callback(None)
 
         forget = self.observe(changed)
-        return reached.addTimeout(PATIENCE, reactor)
+        return self._soon(reached)
+
+    def _soon(self, awaited: Deferred[Any]) -> Deferred[Any]:
+        """Give up on it after a while, and say how the link was then."""
+
+        def too_late(result: Any, _: float) -> None:
+            raise AssertionError(f"nothing for {PATIENCE} s: {self.stats()}")
+
+        return awaited.addTimeout(PATIENCE, reactor, too_late)
 
 
 class RealServerTestCase(TestCase):

@@ -151,7 +151,10 @@ class Server:
 
 
 class Redis(Server):
-    """redis-server; what was set outlives a kill."""
+    """redis-server; what was set outlives a kill.
+
+    While it loads that, it is connected to and answers some commands, others not.
+    """
 
     program = "redis-server"
 
@@ -165,6 +168,14 @@ class Redis(Server):
             "appendfsync": "always",
         }
         return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+    def _listens(self) -> bool:
+        try:
+            with socket.create_connection((HOST, self.port), PATIENCE) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(100).startswith(b"+PONG")
+        except ConnectionError:
+            return False
 
 
 class Ngircd(Server):

@@ -158,10 +158,15 @@ def staying(server: Redis, *options: str) -> list[str]:
 
 
 def test_the_command_line_carries_on_after_a_kill(redis: Redis, tmp_path: Path) -> None:
-    (tmp_path / "opening").write_text("CLIENT SETNAME nbclient\n")
-    command = staying(redis, "--opening-file", "opening", "--expect", r"^\+OK$")
+    """The opening is not done before redis has loaded its data: until then it answers no PING."""
+    (tmp_path / "opening").write_text("CLIENT SETNAME nbclient\nPING\n")
+    opened = r"^\+OK\r?\n\+PONG\r?\n"
+    command = staying(
+        redis,
+        *("--opening-file", "opening", "--expect", r"^\+PONG$", "--opening-timeout", "1"),
+    )
     with Child(command, cwd=tmp_path) as child:
-        child.out.expect(r"^\+OK\n")
+        child.out.expect(opened)
         child.type("PING\nSET greeting hello\n")
         child.out.expect(r"^\+PONG\r?\n\+OK\r?\n")
         redis.kill()
@@ -169,7 +174,7 @@ def test_the_command_line_carries_on_after_a_kill(redis: Redis, tmp_path: Path) 
         child.err.expect("connection refused")
         child.type("GET greeting\nCLIENT GETNAME\n")
         redis.start()
-        child.out.expect(r"^\+OK\r?\n\$5\r?\nhello\r?\n\$8\r?\nnbclient\r?\n")
+        child.out.expect(rf"{opened}\$5\r?\nhello\r?\n\$8\r?\nnbclient\r?\n")
         assert "Traceback" not in child.err.text
 
 
