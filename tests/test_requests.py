@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+import socket
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory
@@ -27,8 +27,9 @@ from nbclient.errors import (
 from nbclient.receiving import PauseToken
 from nbclient.requests import REQUEST_COST
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
+from tests.real.children import PATIENCE, Child, example
 
-ROOT = Path(__file__).parents[1]
+PAGE = (Path(__file__).parents[1] / "docs" / "requests.md").read_text()
 
 
 class Asking(RequestProtocol):
@@ -1015,3 +1016,81 @@ class ClockTests(TestCase):
         peer.reset()
         reactor.turn()
         self.failureResultOf(answer, ConnectionClosed)
+
+
+# What is printed: the document, and the program of examples/.
+
+
+def printed(name: str) -> dict[str, Any]:
+    """Run a block of the document; what it defines."""
+    code = PAGE.partition(f"<!-- code: {name} -->\n```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(code, "requests.md", "exec"), names)
+    return names
+
+
+class PageTests(RequestsTestCase):
+    def test_the_example_of_the_document(self) -> None:
+        """Two pushed messages in one read, the answers to what is asked about them behind."""
+        names = printed("requests")
+        self.reactor = FakeReactor()
+        names["Store"].clock = self.reactor
+        link = names["link"]
+        self.reactor.connectTCP("127.0.0.1", 6379, link)
+        peer = self.reactor.attempts[0].accept()
+        self.assertEqual(self.asked(peer), [b"AUTH secret"])
+        self.feed(peer, b"+OK\r\n")
+        self.assertIs(link.state, State.READY)
+        self.feed(peer, b"message\r\n")
+        self.assertEqual(self.asked(peer)[1:], [b"INCR seen"])
+        self.feed(peer, b":1\r\n")
+        self.assertEqual(link.seen, [(b"message", b":1")])
+        link.stop()
+        self.reactor.turn()
+
+    def test_the_example_by_key(self) -> None:
+        protocol = printed("by key")["Modbus"]()
+        peer = self.connect(protocol)
+        asked = [b"\0%c\0\0\0\2\x11\7" % number for number in (1, 2)]
+        answers = [protocol.request(frame) for frame in asked]
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"".join(asked))
+        self.feed(peer, b"\0\2\0\0\0\3\x11\7b\0\1\0\0\0\3\x11\7a")
+        self.assertEqual([answer[-1:] for answer in self.results(*answers)], [b"a", b"b"])
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE))
+def test_each_link_of_the_document_leads_somewhere(target: str) -> None:
+    assert (Path(__file__).parents[1] / "docs" / target.partition("#")[0]).exists()
+
+
+def test_the_program_asks_all_at_once_and_prints_each_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        port = str(listener.getsockname()[1])
+        with Child(example("ask.py", "127.0.0.1", port, "PING", "INCR n")) as child:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(PATIENCE)
+                asked = b""
+                while len(asked) < len(b"PING\r\nINCR n\r\n"):
+                    asked += connection.recv(100)
+                assert asked == b"PING\r\nINCR n\r\n"
+                connection.sendall(b"+PONG\r\n:\x1b7\r\n")
+                assert child.wait() == 0
+            assert child.out.end() == "PING: +PONG\nINCR n: :\\e7\n"
+            assert child.err.end() == ""
+
+
+def test_the_program_says_why_there_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        port = str(listener.getsockname()[1])
+        with Child(example("ask.py", "127.0.0.1", port, "PING", "INCR n")) as child:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(PATIENCE)
+                connection.recv(100)
+            assert child.wait() == 1
+            assert child.out.end().startswith("Error: ")
+            assert child.err.end() == ""
