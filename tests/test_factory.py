@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
@@ -13,23 +14,30 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, factory, framing
 from nbclient.delivery.ledger import Ledger
+from nbclient.delivery.replies import Reply
 from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
     DeadPath,
     DeliveryUnavailable,
     FrameError,
+    FrameRejected,
     FrameTimeout,
     FrameTooLong,
     GaveUp,
+    LinkDown,
     LinkStopped,
     LocalError,
     OpeningFailed,
     OutboxFull,
+    Rejected,
+    ReplyTimeout,
     SilenceTimeout,
 )
 from nbclient.factory import ABORT_GRACE
+from nbclient.talking import Answer
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
+from tests.conformance.spools import FakeSpool
 
 SOON = 0.001
 
@@ -1172,6 +1180,308 @@ class DeliveryTests(LinkTestCase):
         self.assertIs(link.lastReason.type, DeliveryUnavailable)
         self.assertIs(link.state, State.WAITING)
         self.assertNoResult(never)
+
+
+class ReplyTests(LinkTestCase):
+    """Level `reply`: delivered is what the peer's application answered."""
+
+    def tearDown(self) -> None:
+        stats = self.made.stats().outbox
+        self.assertTrue(stats.conserved(), stats)
+
+    def link(self, start: bool = True, **options: Any) -> Any:
+        self.made = super().link(start, **{"delivery": "reply", **options})
+        return self.made
+
+    def again(self) -> Peer:
+        """The link has lost its connection, and has another."""
+        self.reactor.turn()
+        self.reactor.advance(8)
+        return self.attempt.accept()
+
+    def test_a_frame_is_delivered_when_it_is_answered(self) -> None:
+        link, peer = self.ready()
+        link.send([b"a", b"b"])
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"a\n")
+        self.assertEqual((link.stats().delivery, link.stats().outbox.waiting), ("reply", 2))
+        peer.send(b"ok\n")
+        self.reactor.turn()
+        peer.send(b"ok\n")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"a\nb\n")
+        self.assertEqual(link.stats().outbox.acknowledged, 2)
+        self.assertEqual(link.frames, [b"ok", b"ok"])  # the application sees them, too
+
+    def test_what_was_not_answered_is_sent_again_first(self) -> None:
+        link, peer = self.ready(reply=Reply(window=2))
+        link.send([b"a", b"b", b"c"])
+        self.reactor.turn()
+        peer.send(b"ok\n")
+        self.reactor.turn()
+        peer.reset()
+        other = self.again()
+        self.reactor.turn()
+        self.assertEqual(other.received, b"b\nc\n")
+        self.assertEqual(link.stats().outbox.resent, 2)
+
+    def test_an_answer_among_the_last_bytes_before_a_loss_counts(self) -> None:
+        link, peer = self.ready()
+        link.send([b"a", b"b"])
+        self.reactor.turn()
+        peer.send(b"ok\n")
+        peer.reset()
+        other = self.again()
+        self.reactor.turn()
+        self.assertEqual(other.received, b"b\n")
+
+    def test_so_does_one_that_the_application_was_not_reading_yet(self) -> None:
+        link, peer = self.ready()
+        link.send([b"a", b"b"])
+        self.reactor.turn()
+        token = link.connection.pauseReading()
+        peer.send(b"ok\n")
+        peer.reset()
+        link.connection.transport.connectionLost(Failure(ConnectionLost()))  # a write failed
+        self.reactor.turn()
+        self.assertIs(link.state, State.SETTLING)
+        self.assertEqual(link.stats().outbox.acknowledged, 0)
+        token.resume()
+        other = self.again()
+        self.reactor.turn()
+        self.assertEqual(other.received, b"b\n")
+
+    def test_one_that_is_late_ends_the_connection(self) -> None:
+        link, _ = self.ready(reply=Reply(timeout=5))
+        link.send([b"a"])
+        self.reactor.turn()
+        self.reactor.advance(5)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, ReplyTimeout)
+        self.assertIn("within 5 s", str(link.lastReason.value))
+        other = self.again()
+        self.reactor.turn()
+        self.assertEqual(other.received, b"a\n")
+
+    def test_while_this_side_does_not_read_none_is_late(self) -> None:
+        """It may have come: to drop the connection now would have the frame sent twice."""
+        link, peer = self.ready(reply=Reply(timeout=5))
+        token = link.connection.pauseReading()
+        link.send([b"a"])
+        self.reactor.turn()
+        peer.send(b"ok\n")
+        self.reactor.advance(60)
+        self.assertIs(link.state, State.READY)
+        token.resume()
+        self.reactor.turn()
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+    def test_reading_held_back_since_the_opening_counts_as_well(self) -> None:
+        class Slow(Lines):
+            def opening(self) -> None:
+                self.factory.token = self.pauseReading()  # type: ignore[union-attr]
+
+        self.protocol = Slow
+        link, _ = self.ready(reply=Reply(timeout=5))
+        link.send([b"a"])
+        self.reactor.advance(60)
+        self.assertIs(link.state, State.READY)
+        link.token.resume()
+        self.reactor.advance(5)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, ReplyTimeout)
+
+    def test_none_is_late_after_the_end(self) -> None:
+        link, _ = self.ready(reply=Reply(timeout=5))
+        link.send([b"a"])
+        token = link.connection.pauseReading()
+        link.stop()
+        token.resume()
+        self.reactor.advance(10)
+        self.assertIs(link.state, State.STOPPED)
+        self.assertQuiet()
+
+    def test_frames_that_answer_nothing_change_nothing(self) -> None:
+        link, peer = self.ready(reply=Reply(match=re.compile(b"^ok")))
+        link.send([b"a"])
+        self.reactor.turn()
+        peer.send(b"by the way\n")
+        self.reactor.turn()
+        self.assertEqual(link.stats().outbox.waiting, 1)
+
+    def test_automatic_answers_are_sent_all_the_same(self) -> None:
+        _, peer = self.ready(answers=[Answer(re.compile(b"^ping"), b"pong")])
+        peer.send(b"ping\n")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"pong\n")
+
+    def test_a_frame_whose_answer_could_not_be_told_is_refused(self) -> None:
+        link, _ = self.ready(reply=Reply(key=re.compile(rb"\d+")))
+        self.failureResultOf(link.send([b"1", b"none"]), FrameError)
+        self.assertEqual(link.stats().outbox.refused, 2)
+
+    def test_a_frame_lost_with_its_connection_each_time_is_set_aside(self) -> None:
+        link, peer = self.ready(maxAttempts=2)
+        link.send([b"poison", b"b"])
+        for _ in range(2):
+            self.reactor.turn()
+            peer.reset()
+            peer = self.again()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"b\n")
+        self.assertEqual([aside.frame for aside in link.outbox.aside], [b"poison"])
+
+    def test_a_reconnection_that_we_asked_for_is_not_held_against_it(self) -> None:
+        link, peer = self.ready(maxAttempts=1)
+        link.send([b"a"])
+        self.reactor.turn()
+        link.reconnectNow()
+        peer = self.again()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"a\n")
+
+    def test_rejected_the_link_stops_and_says_why(self) -> None:
+        link, peer = self.ready(reply=Reply(reject=re.compile(b"^no")))
+        ended = link.whenStopped()
+        link.send([b"a"])
+        self.reactor.turn()
+        peer.send(b"no way\n")
+        self.reactor.turn()
+        verdict = self.successResultOf(ended)
+        self.assertIsInstance(verdict, Rejected)
+        self.assertEqual((verdict.answer, verdict.attempts), (b"no way", 0))
+        self.assertIn("rejected a frame: b'no way'", str(verdict))
+        self.assertEqual(link.stats().outbox.abandoned, 1)
+
+    def test_rejected_it_may_be_sent_again_after_the_wait(self) -> None:
+        link, peer = self.ready(reply=Reply(reject=re.compile(b"^no")), onReject="retry")
+        link.send([b"a"])
+        self.reactor.turn()
+        peer.send(b"no\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, FrameRejected)
+        other = self.again()
+        self.reactor.turn()
+        self.assertEqual(other.received, b"a\n")
+
+    def test_rejected_it_may_be_set_aside_and_the_link_goes_on(self) -> None:
+        link, peer = self.ready(reply=Reply(reject=re.compile(b"^no")), onReject="set-aside")
+        link.send([b"a", b"b"])
+        self.reactor.turn()
+        peer.send(b"no\n")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"a\nb\n")
+        self.assertEqual(link.stats().outbox.set_aside, 1)
+
+    def test_rules_for_another_level_are_refused(self) -> None:
+        error = self.assertRaises(LocalError, ReconnectingFactory, reply=Reply())
+        self.assertIn("no use at delivery 'auto'", str(error))
+        self.made = self.link(start=False)
+
+
+class SpoolTests(LinkTestCase):
+    """Frames on disk; `tests/test_spooling.py` and `tests/test_pump.py` have the particulars."""
+
+    def test_accepted_means_stored_and_the_cursor_with_it(self) -> None:
+        spool = FakeSpool()
+        link, peer = self.ready(spool=spool)
+        accepted = link.send([b"a"], ("file", "2"))
+        self.reactor.turn()
+        self.assertNoResult(accepted)
+        self.assertEqual(peer.received, b"")
+        spool.run()
+        self.successResultOf(accepted)
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"a\n")
+        self.assertEqual(spool.cursors, {"file": "2"})
+        spool.run()
+        self.assertEqual(spool.rows, {})
+
+    def test_what_was_stored_before_goes_first(self) -> None:
+        spool = FakeSpool(frames=[b"old"])
+        link = self.link(spool=spool)
+        link.send([b"new"])
+        spool.run()
+        peer = self.attempt.accept()
+        spool.run()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"old\nnew\n")
+        stats = link.stats().outbox
+        self.assertEqual((stats.restored, stats.accepted, stats.acknowledged), (1, 1, 2))
+
+    def test_stopping_abandons_nothing(self) -> None:
+        spool = FakeSpool()
+        link = self.link(spool=spool)
+        link.send([b"a"])
+        spool.run()
+        self.successResultOf(link.stop())
+        stats = link.stats().outbox
+        self.assertEqual((stats.abandoned, stats.waiting), (0, 1))
+        self.assertTrue(stats.conserved())
+
+    def test_a_cursor_needs_a_spool(self) -> None:
+        link = self.link()
+        self.failureResultOf(link.send([b"a"], ("file", "2")), LocalError)
+        self.assertEqual(link.stats().outbox.offered, 0)
+
+    def test_a_spool_may_be_given_later_but_before_the_first_frame(self) -> None:
+        link = self.link(start=False)
+        link.useSpool(FakeSpool(frames=[b"old"]))
+        self.assertEqual(link.stats().outbox.restored, 1)
+        error = self.assertRaises(LocalError, link.useSpool, FakeSpool())
+        self.assertIn("a spool comes before the first frame", str(error))
+        other = self.link(start=False)
+        other.send([b"a"])
+        self.assertRaises(LocalError, other.useSpool, FakeSpool())
+        running = self.link()
+        error = self.assertRaises(LocalError, running.useSpool, FakeSpool())
+        self.assertIn("running already", str(error))
+
+
+class KeepingTests(LinkTestCase):
+    """What is not kept: too old, too many, link down."""
+
+    def test_while_the_link_is_down_frames_may_be_refused(self) -> None:
+        link = self.link(whenDown="refuse")
+        self.failureResultOf(link.send([b"a"]), LinkDown)
+        peer = self.attempt.accept()
+        self.successResultOf(link.send([b"b"]))
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"b\n")
+        self.assertEqual(link.stats().outbox.refused, 1)
+
+    def test_frames_that_are_too_old_are_not_sent(self) -> None:
+        link = self.link(maxAge=5)
+        link.send([b"old"])
+        self.reactor.advance(4)
+        link.send([b"new"])
+        self.reactor.advance(1)
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"new\n")
+        stats = link.stats().outbox
+        self.assertEqual((stats.expired, stats.acknowledged), (1, 1))
+        self.assertTrue(stats.conserved())
+
+    def test_the_newest_may_be_kept_where_there_is_no_room_for_all(self) -> None:
+        link = self.link(whenFull="drop-oldest", outboxBytes=130)
+        for frame in (b"a", b"b", b"c"):
+            self.successResultOf(link.send([frame]))
+        peer = self.attempt.accept()
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"b\nc\n")
+        self.assertEqual(link.stats().outbox.dropped, 1)
+
+    def test_or_refused(self) -> None:
+        link = self.link(whenFull="refuse", outboxBytes=130)
+        link.send([b"a", b"b"])
+        self.failureResultOf(link.send([b"c"]), OutboxFull)
+
+    def test_a_rule_that_does_not_exist_is_refused(self) -> None:
+        error = self.assertRaises(LocalError, ReconnectingFactory, whenDown="explode")
+        self.assertIn("one of queue, refuse, not 'explode'", str(error))
+        self.assertRaises(ValueError, ReconnectingFactory, whenFull="explode")
 
 
 class StatsTests(LinkTestCase):
