@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -51,3 +52,13 @@ def test_a_layer_that_is_known_to_be_harmless_is_looked_through() -> None:
 def test_tls_that_cannot_be_reached_is_none_of_ours() -> None:
     with pytest.raises(DeliveryUnavailable, match="TLS was not made by nbclient"):
         Acknowledging(Stranger(object()), True)
+
+
+def test_a_connection_that_is_gone_already_cannot_be_asked() -> None:
+    class Lost:
+        def getHandle(self) -> socket.socket:
+            with socket.socket() as sock:
+                return sock
+
+    with pytest.raises(DeliveryUnavailable, match="the kernel cannot be asked"):
+        Acknowledging(Lost(), False)
