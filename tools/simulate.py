@@ -60,7 +60,7 @@ from twisted.python.failure import Failure  # noqa: E402
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing  # noqa: E402
 from nbclient import factory as factory_module  # noqa: E402
 from nbclient.delivery.ledger import Ledger  # noqa: E402
-from nbclient.delivery.outbox import FRAME_COST, GRAIN, OutboxStats  # noqa: E402
+from nbclient.delivery.outbox import FRAME_COST, GRAIN, Aside, Outbox, OutboxStats  # noqa: E402
 from nbclient.delivery.replies import Reply  # noqa: E402
 from nbclient.delivery.spool import Spool  # noqa: E402
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer  # noqa: E402
@@ -314,6 +314,42 @@ class Lines(FrameProtocol):
         pass
 
 
+class Watched(Outbox):
+    """Tells the world which frames leave, and which are given up by which rule."""
+
+    def __init__(self, world: World, limit: int) -> None:
+        super().__init__(limit)
+        self.world = world
+
+    def _gone(self, rule: Callable[[], Any], into: set[int]) -> Any:
+        before = {*self._waiting, *self._flight}
+        result = rule()
+        into.update(map(number_of, before - {*self._waiting, *self._flight}))
+        return result
+
+    def expire(self, before: float) -> Any:
+        return self._gone(partial(super().expire, before), self.world.given.expired)
+
+    def drop_oldest(self, size: int) -> Any:
+        return self._gone(partial(super().drop_oldest, size), self.world.given.dropped)
+
+    def abandon(self) -> Any:
+        return self._gone(super().abandon, self.world.given.abandoned)
+
+    def take(self, most: int) -> list[bytes]:
+        frames = super().take(most)
+        for frame in frames:
+            self.world.leaves(number_of(frame))
+        return frames
+
+    def set_aside(self, seq: int, why: str, when: float, keep: bool = True) -> Aside:
+        aside = super().set_aside(seq, why, when, keep)
+        number = number_of(aside.frame)
+        self.world.given.aside.add(number)
+        self.world.say(f"frame {number} is set aside: {why}")
+        return aside
+
+
 @define
 class Sending:
     """A batch that was offered.
@@ -408,7 +444,18 @@ class World:
         self.calls.clear()
         self.spool = self._open_spool() if plan.spooled else None
         self.endpoint = FakeEndpoint(self.reactor)
-        self.link = ReconnectingFactory.forProtocol(
+        self.link = self._make_link()
+        pump = self.link._pump
+        pump._wall = self.wall
+        if self.spool is not None:
+            pump._spooling._wall = self.wall
+        self.link.start(self.endpoint)
+        self.say("a link begins")
+
+    def _make_link(self) -> ReconnectingFactory:
+        plan = self.plan
+        make = partial(
+            ReconnectingFactory.forProtocol,
             Lines,
             clock=self.reactor,
             backoff=Backoff(initial=0.5, maximum=2.0, stable_after=5.0),
@@ -425,13 +472,8 @@ class World:
             spool=self.spool,
             wiretap=self._tapped,
         )
-        pump = self.link._pump
-        pump._wall = self.wall
-        if self.spool is not None:
-            pump._spooling._wall = self.wall
-        self._listen_to(self.link.outbox)
-        self.link.start(self.endpoint)
-        self.say("a link begins")
+        with mock.patch("nbclient.pump.Outbox", partial(Watched, self)):
+            return make()
 
     def _open_spool(self) -> Spool:
         return Spool.open(
@@ -458,40 +500,8 @@ class World:
         if way == "out":
             self.served[-1].handed |= set(map(number_of, data.split(b"\n")[:-1]))
 
-    def _listen_to(self, outbox: Any) -> None:
-        """Write down which frames are given up, and look at the age of what is sent."""
-
-        def gone(name: str, into: set[int]) -> None:
-            method = getattr(outbox, name)
-
-            def watched(*arguments: Any) -> Any:
-                before = {*outbox._waiting, *outbox._flight}
-                result = method(*arguments)
-                into.update(map(number_of, before - {*outbox._waiting, *outbox._flight}))
-                return result
-
-            setattr(outbox, name, watched)
-
-        gone("expire", self.given.expired)
-        gone("drop_oldest", self.given.dropped)
-        gone("abandon", self.given.abandoned)
-        take, set_aside = outbox.take, outbox.set_aside
-
-        def taken(most: int) -> Any:
-            frames = take(most)
-            for frame in frames:
-                self._look_at_age(number_of(frame))
-            return frames
-
-        def aside(seq: int, why: str, when: float, keep: bool = True) -> Any:
-            result = set_aside(seq, why, when, keep)
-            self.given.aside.add(number_of(result.frame))
-            self.say(f"frame {number_of(result.frame)} is set aside: {why}")
-            return result
-
-        outbox.take, outbox.set_aside = taken, aside
-
-    def _look_at_age(self, number: int) -> None:
+    def leaves(self, number: int) -> None:
+        """A frame is handed to a connection: it must not be too old."""
         age = self.reactor.seconds() - self.accepted.get(number, self.reactor.seconds())
         if self.plan.max_age is not None and age > self.plan.max_age + GRAIN:
             raise Broken(f"frame {number} was sent at the age of {age:.3f} s")
