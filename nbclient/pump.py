@@ -403,11 +403,12 @@ class Pump:
         aside = self.outbox.set_aside(seq, why, self._wall(), keep=self._spooling is None)
         if self._spooling is not None:
             self._spooling.set_aside(seq, why)
+        # Not the frame itself: it may hold what no log should.
         self.log.error(
-            "frame {seq} was set aside: {why}: {frame}",
+            "frame {seq} ({size} bytes) was set aside: {why}",
             seq=seq,
+            size=len(aside.frame),
             why=why,
-            frame=printable(aside.frame, SHOWN),
         )
 
     def _forget(self, ranges: list[tuple[int, int]]) -> None:

@@ -55,7 +55,14 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
         (("--port", "1"), "--port: needs --host"),
         (("--unix", "/s", "--tls"), "--unix and --tls: --tls-name is needed"),
         ((*TO, "--retry-initial", "61"), "--retry-initial: 61 is more than --retry-maximum (60)"),
-        ((*TO, "--output-framing", "hex"), "--output-framing: stands before any --output"),
+        (
+            (*TO, "--output-framing", "hex", "--output", "-"),
+            "--output-framing: stands before its --output",
+        ),
+        (
+            (*TO, "--output-framing", "hex", "--output-framing", "raw"),
+            "--output-framing: is given twice for one --output",
+        ),
         ((*TO, "--input", "none", "--drain"), "--drain and --input none: there is no input"),
         ((*TO, "--input", "none", "--once", "--wait", "1"), "--wait and --input none"),
         ((*TO, "--input", "none", "--input-framing", "raw"), "--input-framing and --input none"),

@@ -95,6 +95,7 @@ def test_a_framing_that_belongs_to_no_output_is_found() -> None:
 
     assert one([], []) is None
     assert one([1, 3], [2, 4]) is None
-    assert one([2], [1]) == "stands before any --output"
-    assert one([], [1]) == "stands before any --output"
+    assert one([2], [1]) == "stands before its --output"
+    assert one([], [1]) is None  # it is for the output that there is by default
+    assert one([], [1, 2]) == "is given twice for one --output"
     assert one([1], [2, 3]) == "is given twice for one --output"

@@ -175,3 +175,9 @@ def test_a_spool_is_of_the_link_and_for_the_peer() -> None:
     assert plan(shell(*words)).spool == SpoolPlan("d", LINK, "h:1", 1024**2, False)
     named = plan(shell(*words, "--name", "feed", "--spool-adopt")).spool
     assert named == SpoolPlan("d", "feed", "h:1", 1024**2, True)
+
+
+def test_a_framing_without_an_output_is_for_the_one_by_default() -> None:
+    ((place, shape),) = plan(shell("h", "1", "--output-framing", "hex")).targets
+    assert place == Place("-")
+    assert shape.images([b"\x01"]) == [b"01\n"]

@@ -175,3 +175,9 @@ def test_a_path_is_not_empty_and_holds_no_nul() -> None:
     assert "NUL" in refused(values.path, "a\0b")
     assert "empty" in refused(values.path, "")
     assert values.path("a") == "a"
+
+
+def test_an_answer_may_hold_any_byte() -> None:
+    made = values.answer(r"/^1\x01(.)/\x02\1\xff\\x41\g<1>\x5c/")
+    assert made.to(b"1\x01a") == b"\x02a\xff\\x41a\\"
+    assert "cannot be used" in refused(values.answer, r"/a/\x1/")

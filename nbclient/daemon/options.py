@@ -247,7 +247,7 @@ class Settings:
     )
     output_framing: tuple[Given, ...] = _option(
         "data",
-        "the framing of the --output before it: a framing as above, hex, base64, or record"
+        "the framing of the --output before it (without any, of the one by default): a framing as above, hex, base64, or record"
         " (a JSON object a frame)",
         "SPEC",
         says="the peer's own; lines where that is line-like; readable on a terminal",
@@ -575,6 +575,8 @@ class Settings:
         """Each --output with its own --output-framing, None where none is given."""
         uses = [(use.place, "output", use.value) for use in self.output]
         uses += [(use.place, "framing", use.value) for use in self.output_framing]
+        if not self.output:
+            return []
         found: list[tuple[Place, str | None]] = []
         for _, kind, value in sorted(uses, key=lambda use: use[0]):
             if kind == "output":
@@ -593,14 +595,17 @@ def table(front: str | None = None) -> Iterator[Option]:
 
 
 def misplaced(settings: Settings) -> str | None:
-    """The fault in how --output-framing stands among the outputs, in words."""
+    """The fault in how --output-framing stands among the outputs, in words.
+
+    Without any --output one belongs to the output that there is by default.
+    """
     places = sorted(
         [(given.place, "output") for given in settings.output]
         + [(given.place, "output-framing") for given in settings.output_framing]
     )
-    previous = "output-framing"
+    previous = "output-framing" if settings.output else "output"
     for index, (_, name) in enumerate(places):
         if name == "output-framing" and previous == name:
-            return "stands before any --output" if index == 0 else "is given twice for one --output"
+            return "stands before its --output" if index == 0 else "is given twice for one --output"
         previous = name
     return None

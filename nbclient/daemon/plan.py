@@ -109,7 +109,8 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
     framing = link_framing(settings, protocol)
     standard = Place("-" if front == SHELL else "log")
     default = Place("none") if settings.check or not ours else standard
-    targets = settings.targets or [(default, None)]
+    shape = settings.output_framing[0].value if settings.output_framing else None
+    targets = settings.targets or [(default, shape)]
     source = _source(settings, front, around)
     source_framing = _source_framing(settings, source, framing)
     return Plan(

@@ -20,6 +20,7 @@ SHOWN = 80
 """How much of a value an error message repeats, characters."""
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_HEX = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|.)", re.DOTALL)
 _LONGEST = 10 * 366 * 86400.0
 # Systems take more than letters and digits; an address of the web is none, though.
 _LABEL = r"[!-\-0-?A-Z^-~]{1,63}"
@@ -236,6 +237,8 @@ def path(value: str) -> str:
 def answer(value: str) -> Answer:
     """``/REGEX/TEMPLATE/``, between any character that is in neither.
 
+    Both know ``\\xHH``.
+
     :raises SpecError: not of this form, or no regular expression, or the
         template names a group that is not there.
     """
@@ -244,11 +247,16 @@ def answer(value: str) -> Answer:
         raise SpecError(f"{shown(value)!r} is not /REGEX/TEMPLATE/ (or between another character)")
     try:
         pattern = re.compile(parts[0].encode("utf-8", "surrogateescape"))
-        template = parts[1].encode("utf-8", "surrogateescape")
+        template = _HEX.sub(_octal, parts[1].encode("utf-8", "surrogateescape"))
         pattern.sub(template, b"")  # whether the template can be filled in
     except (re.error, IndexError) as error:
         raise SpecError(f"{shown(value)!r} cannot be used: {error}") from None
     return Answer(pattern, template)
+
+
+def _octal(escape: re.Match[bytes]) -> bytes:
+    """``\\xHH`` as templates of regular expressions know it; what is escaped itself stays."""
+    return escape[0] if escape[1] is None else b"\\%03o" % int(escape[1], 16)
 
 
 def anything(value: str) -> str:
