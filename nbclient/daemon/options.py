@@ -247,8 +247,8 @@ class Settings:
     )
     output_framing: tuple[Given, ...] = _option(
         "data",
-        "the framing of the --output before it (without any, of the one by default): a framing as above, hex, base64, or record"
-        " (a JSON object a frame)",
+        "the framing of the --output before it (without any, of the one by default): a framing as"
+        " above, hex, base64, or record (a JSON object a frame)",
         "SPEC",
         says="the peer's own; lines where that is line-like; readable on a terminal",
         repeat=True,
