@@ -205,6 +205,7 @@ HANDSHAKE = "tests/test_handshake.py::"
 PROTOCOL = "tests/test_protocol.py::"
 PUMP = "tests/test_pump.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
+REQUESTS = "tests/test_requests.py::"
 TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
 WIRE = "tests/wire/test_regressions_wire.py::"
 
@@ -729,6 +730,121 @@ MUTATIONS = (
         "Deferred()",
         (f"{REGRESSIONS}test_of_a_frame_expected",),
     ),
+    # Requests and their answers.
+    Mutation(
+        "answers-in-callbacks",
+        "nbclient/requests.py",
+        "            return self._matching and self._sift()\n",
+        "            return False\n",
+        (
+            f"{REQUESTS}InsideCallbacksTests::"
+            "test_each_callback_has_its_answer_before_the_next_frame_comes",
+            f"{REQUESTS}InsideCallbacksTests::"
+            "test_requests_of_others_are_answered_while_a_callback_is_slow",
+            "tests/wire/test_requests_wire.py::PipeliningTests::"
+            "test_in_callbacks_that_hold_back_what_is_pushed",
+        ),
+    ),
+    Mutation(
+        "held-back-in-order",
+        "nbclient/requests.py",
+        "        self._kept.append(frame)\n",
+        "        self._kept.appendleft(frame)\n",
+        (f"{REQUESTS}InsideCallbacksTests::test_pushed_frames_wait_their_turn_while_answers_pass",),
+    ),
+    Mutation(
+        "held-back-is-bounded",
+        "nbclient/requests.py",
+        "        return self._keptBytes < HELD_BYTES or self._isOver\n",
+        "        return True\n",
+        (
+            f"{REQUESTS}InsideCallbacksTests::"
+            "test_what_is_held_back_is_bounded_and_then_the_timeout_ends_it",
+        ),
+    ),
+    Mutation(
+        "earlier-arrivals-answer-nothing",
+        "nbclient/requests.py",
+        "        outstanding.sent(answered, self._now(), key, self._arrivals)\n",
+        "        outstanding.sent(answered, self._now(), key)\n",
+        (
+            f"{REQUESTS}InTurnTests::"
+            "test_an_answers_callback_may_ask_again_and_what_is_behind_is_pushed",
+            f"{REQUESTS}InTurnTests::test_nor_is_what_waited_for_a_pause_to_end",
+        ),
+    ),
+    Mutation(
+        "loss-fails-requests",
+        "nbclient/requests.py",
+        "[each.item for each in outstanding.lost()]\n",
+        "[]\n",
+        (
+            f"{REQUESTS}EndingTests::test_the_loss_fails_every_request_those_that_wait_included",
+            f"{REQUESTS}EndingTests::test_our_close_fails_them_at_once",
+        ),
+    ),
+    Mutation(
+        "loss-fails-requests-that-wait",
+        "nbclient/requests.py",
+        "        for answered in [*lost, *(queue or ())]:\n",
+        "        for answered in lost:\n",
+        (
+            f"{REQUESTS}EndingTests::test_the_loss_fails_every_request_those_that_wait_included",
+            f"{REQUESTS}EndingTests::test_our_close_fails_them_at_once",
+        ),
+    ),
+    Mutation(
+        "timeout-in-turn-drops",
+        "nbclient/requests.py",
+        "            self._failed(late)\n",
+        "            self._failRequests()\n",
+        (
+            f"{REQUESTS}TimeoutTests::test_in_turn_a_timeout_drops_the_connection",
+            f"{REQUESTS}LinkTests::test_a_timeout_in_turn_takes_a_new_connection_and_says_why",
+        ),
+    ),
+    Mutation(
+        "cancelled-answer-is-eaten",
+        "nbclient/requests.py",
+        '        """Cancelled: a request that has left stays, for its answer will come."""\n',
+        "        self._outstanding.matched(b'')  # type: ignore[union-attr]\n",
+        (
+            f"{REQUESTS}CancellingTests::"
+            "test_the_answer_to_one_that_has_left_is_taken_and_thrown_away",
+        ),
+    ),
+    Mutation(
+        "end-does-not-wait-for-who-waits",
+        "nbclient/protocol.py",
+        "            self._noMoreComes()\n",
+        "            pass\n",
+        (
+            f"{PROTOCOL}WaitingForFramesTests::"
+            "test_a_callback_that_waits_for_a_frame_when_the_peer_ends_waits_in_vain",
+            f"{REQUESTS}EndingTests::"
+            "test_a_callback_that_waits_for_an_answer_does_not_hold_up_the_end",
+            f"{REQUESTS}LinkTests::"
+            "test_a_callback_that_waits_does_not_keep_a_lost_link_from_its_next_connection",
+        ),
+    ),
+    # Sending at once.
+    Mutation(
+        "nothing-overtakes",
+        "nbclient/protocol.py",
+        'getattr(transport, "_tempDataBuffer", True) or transport.dataBuffer or transport.TLS',
+        "transport.TLS",
+        (f"{PROTOCOL}SendingAtOnceTests::test_nothing_overtakes_what_waits_already",),
+    ),
+    Mutation(
+        "not-past-tls",
+        "nbclient/protocol.py",
+        " or transport.dataBuffer or transport.TLS:\n",
+        " or transport.dataBuffer:\n",
+        (
+            f"{PROTOCOL}SendingAtOnceTests::"
+            "test_not_under_tls_not_through_a_wrapper_and_not_on_one_of_another_kind",
+        ),
+    ),
     # Back-pressure.
     Mutation(
         "pause-keeps-the-rest",
@@ -987,6 +1103,38 @@ MUTATIONS = (
         "    if isinstance(endpoint, SSL4ClientEndpoint):  # written in another way\n",
         "    if False:\n",
         (f"{ENDPOINTS}test_unverified_tls_is_refused_however_it_is_written",),
+    ),
+    # The spool.
+    Mutation(
+        "spool-synchronous-full",
+        "nbclient/delivery/spool_file.py",
+        '    db.execute("PRAGMA synchronous = FULL")\n    db.execute("PRAGMA wal_autocheckpoint',
+        '    db.execute("PRAGMA synchronous = NORMAL")\n    db.execute("PRAGMA wal_autocheckpoint',
+        (
+            "tests/test_spool_file.py::test_every_commit_is_synced_in_wal_mode",
+            "tests/wire/test_spool_power_cut.py::test_what_was_called_stored_outlives_a_power_cut",
+        ),
+    ),
+    Mutation(
+        "spool-cursor-waits-for-its-frames",
+        "nbclient/delivery/spool.py",
+        "                self._failed_terms[request.cursor[0]] = request.term + 1\n",
+        "                pass\n",
+        (
+            "tests/test_spool.py::"
+            "test_what_was_read_behind_a_failed_batch_fails_too_until_its_reader_knows",
+        ),
+    ),
+    Mutation(
+        "spool-reserve",
+        "nbclient/delivery/spool_store.py",
+        "            self._reserve.release()\n",
+        "",
+        (
+            "tests/test_spool_file.py::test_the_reserve_is_given_up_when_something_failed",
+            "tests/wire/test_spool_crash.py::"
+            "test_on_a_full_disk_nothing_lies_and_delivering_makes_room_again",
+        ),
     ),
     # The clock.
     Mutation(
