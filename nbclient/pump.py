@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
-from nbclient.delivery.outbox import Outbox, OutboxStats
+from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
 from nbclient.errors import FrameError
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor, Spooling
@@ -367,17 +367,24 @@ class Pump:
             self._wrote(1)
 
     def _ask(self, replying: Replying) -> None:
-        """Write one frame that the peer is to answer."""
-        (frame,) = self.outbox.take(1)
-        try:
-            self._connection.framing.check((frame,))
-            replying.check(frame)
-        except FrameError as error:
-            self._cannotSend(error)
-            return
-        # Now, not once it is written: its answer may be quick.
-        replying.sending(self.outbox.seq_of(self.outbox.in_flight - 1), frame)
-        self._connection.writeFrames((frame,), True)
+        """Write frames that the peer is to answer, as many as may wait for that."""
+        outbox = self.outbox
+        asked: list[bytes] = []
+        room = 1 if self._gap else PUMP_BYTES
+        while room > 0 and outbox.sendable and replying.takes(outbox.next):
+            (frame,) = outbox.take(1)
+            try:
+                self._connection.framing.check((frame,))
+                replying.check(frame)
+            except FrameError as error:
+                self._cannotSend(error)
+                continue
+            # Now, not once it is written: its answer may be quick.
+            replying.sending(outbox.seq_of(outbox.in_flight - 1), frame)
+            asked.append(frame)
+            room -= len(frame) + FRAME_COST
+        if asked:
+            self._connection.writeFrames(asked, True)
 
     def _wrote(self, frames: int) -> None:
         if self._tracked is None:
