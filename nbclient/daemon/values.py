@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from nbclient.errors import SpecError
 from nbclient.liveness import SHORTEST
-from nbclient.resolver import ascii_name
 from nbclient.talking import Answer
 
 SHOWN = 80
@@ -169,6 +168,8 @@ def host(value: str) -> str:
         raise SpecError(f"{shown(value)!r}: there is no IPv6 address in the brackets")
     if ":" in value and "/" not in value:
         raise SpecError(f"{shown(value)!r} is no name or address (the port has its own place)")
+    from nbclient.resolver import ascii_name  # not at the top: some of us need no Twisted
+
     try:
         name = ascii_name(value)
     except UnicodeError:
