@@ -25,7 +25,7 @@ def draw(verdicts: Sequence[Verdict], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "nbclient", "font.size": 9, "svg.fonttype": "none"})
+    matplotlib.rcParams.update({"svg.hashsalt": "nbclient", "font.size": 9})
     from matplotlib import pyplot
 
     shown = [each for each in verdicts if each.ratio and each.measured and _finite(each)]
