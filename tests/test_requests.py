@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory
@@ -999,6 +1001,111 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         link.stop()
         self.reactor.turn()
+
+
+class Everything(Keyed):
+    """A pushed frame says what its callback does: nothing, wait for the test, or ask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow: list[Deferred[None]] = []
+        self.asked: dict[bytes, Deferred[bytes]] = {}
+        self.got: dict[bytes, Any] = {}
+
+    def ask(self, key: bytes) -> Deferred[bytes]:
+        asked = self.request(key + b":?")
+        asked.addBoth(lambda result: (self.got.update({key: result}), result)[1])
+        return asked
+
+    def frameReceived(self, frame: bytes) -> Any:
+        self.events.append(frame)
+        if frame.startswith(b"slow"):
+            self.slow.append(Deferred())
+            return self.slow[-1]
+        if frame.startswith(b"ask"):
+            return self.ask(b"in " + frame)
+        return None
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.sampled_from([b"plain", b"slow", b"ask"])),
+        st.tuples(st.sampled_from(["ask", "answer", "pause", "resume", "release"]), st.just(b"")),
+        st.tuples(st.just("arrive"), st.integers(1, 40)),
+    ),
+    max_size=60,
+)
+
+
+class AnyOrderTests(RequestsTestCase):
+    @settings(max_examples=150, deadline=None)
+    @given(STEPS, st.sampled_from(["answers", "close", "reset"]))
+    def test_whatever_happens_each_frame_comes_once_in_order_and_each_request_is_answered(
+        self, steps: list[tuple[str, Any]], end: str
+    ) -> None:
+        protocol = Everything()
+        peer = self.connect(protocol)
+        pushed: list[bytes] = []
+        wire = b""
+        tokens: list[PauseToken] = []
+        answered = 0
+
+        def answer() -> None:
+            nonlocal wire, answered
+            self.reactor.turn()
+            for line in peer.received.splitlines()[answered:]:
+                answered += 1
+                wire += line.replace(b":?", b":!") + b"\n"
+
+        def arrive(size: int) -> None:
+            nonlocal wire
+            data, wire = wire[:size], wire[size:]
+            if data:
+                self.feed(peer, data)
+
+        for number, (verb, what) in enumerate(steps):
+            if verb == "push":
+                pushed.append(b"%s %d" % (what, number))
+                wire += pushed[-1] + b"\n"
+            elif verb == "ask":
+                protocol.ask(b"out %d" % number).addErrback(lambda _: None)
+            elif verb == "pause":
+                tokens.append(protocol.pauseReading())
+            elif verb == "resume" and tokens:
+                tokens.pop().resume()
+            elif verb == "release" and protocol.slow:
+                protocol.slow.pop(0).callback(None)
+            elif verb == "arrive":
+                arrive(what)
+            elif verb == "answer":
+                answer()
+        arrive(len(wire))
+        for _ in range(3 * len(steps) + 3):
+            if end == "answers":
+                answer()
+                arrive(len(wire))
+            while tokens:
+                tokens.pop().resume()
+            while protocol.slow:
+                protocol.slow.pop(0).callback(None)
+            self.reactor.turn(2)
+        if end != "answers":
+            getattr(peer, end)()
+        for _ in range(len(steps) + 3):
+            self.reactor.turn(2)
+            while protocol.slow:
+                protocol.slow.pop(0).callback(None)
+        self.assertEqual(protocol.settled, end != "answers")
+        self.assertEqual(protocol.frames, pushed)
+        for key, result in protocol.got.items():
+            if result != key + b":!":
+                self.assertNotEqual(end, "answers", key)
+                self.assertTrue(result.check(ConnectionClosed), result)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        if protocol.settled:
+            self.assertIsNone(protocol._outstanding)
+        else:
+            self.assertFalse(protocol._outstanding)
 
 
 class ClockTests(TestCase):
