@@ -70,6 +70,14 @@ def test_more_acknowledged_than_the_servers_kernel_had_is_found() -> None:
     assert faults(record, claims_of(45, 100), secure=True) == []  # those bytes are others
 
 
+def test_what_a_half_closed_server_went_on_reading_is_not_sent_again() -> None:
+    """Taking stock at once, at the peer's FIN, would do that."""
+    record = record_of(range(40), range(30, 100))
+    record.visits[0].tail = record.visits[1].tail = 0
+    [fault] = faults(record, claims_of(30, 100, resent=10))
+    assert "connection 1: the server read to its end, and -10 more" in fault
+
+
 def test_at_level_reply_nothing_may_be_lost() -> None:
     lossy = record_of(range(40), range(45, 100)), claims_of(45, 100)
     assert faults(*lossy, level="reply") == ["5 frames are lost, not 0"]

@@ -147,6 +147,19 @@ def too_much(pairs: Sequence[Visit | None], claims: Sequence[Claim]) -> list[str
     return faults
 
 
+def not_settled(pairs: Sequence[Visit | None], unread: Sequence[int]) -> list[str]:
+    """What the server read to the peer's end is just what was called delivered; direct only.
+
+    So a half-close costs nothing: what it goes on reading is not sent again.
+    """
+    return [
+        f"connection {index}: the server read to its end, and {more} more frames were called "
+        "delivered than it worked on"
+        for index, (visit, more) in enumerate(zip(pairs, unread, strict=True), 1)
+        if visit is not None and visit.tail == 0 and more
+    ]
+
+
 def judge_by_record(result: Outcome) -> list[str]:
     """What is wrong with a delivery that must lose nothing; the counters are not known."""
     checks = [
@@ -181,6 +194,8 @@ def judge(
         faults += too_much(pairs, claims.connections)
     worked = [len(visit.numbers) if visit else 0 for visit in pairs]
     foretold = foretell(claims.connections, worked)
+    if level != "reply" and onward is None:
+        faults += not_settled(pairs, foretold.unread)
     checks = [
         (claims.levels, [level], "the levels in force were {}, not {}"),
         (end["conserved"], True, "conservation of frames: {}, not {}"),
