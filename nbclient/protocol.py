@@ -82,7 +82,6 @@ class FrameProtocol(FrameReceiver):
 
     framesOut = 0
     bytesOut = 0
-    finishing = False
     aborted = False
     ledger: Ledger | None = None
     wrote: Callable[[], object] | None = None
@@ -100,7 +99,6 @@ class FrameProtocol(FrameReceiver):
     _writeClosed = False
     _closed = False  # the transport was told to close
     _losing = False  # the transport is on its way out
-    _gone: Failure | None = None
 
     # -- what applications override ------------------------------------------
 
@@ -418,10 +416,6 @@ class FrameProtocol(FrameReceiver):
             raw.__dict__.pop("connectionLost", None)
 
     # -- delivery ----------------------------------------------------------------
-
-    @property
-    def _isOver(self) -> bool:
-        return self._deaf or self.finishing or self._gone is not None
 
     def _holdTransport(self, hold: bool) -> None:
         # Not before the handshake, which needs reading to go on.

@@ -51,6 +51,8 @@ class FrameReceiver(Protocol):
     :ivar framesIn: frames decoded.
     :ivar bytesIn: bytes received.
     :ivar readingHeld: somebody holds a `PauseToken`.
+    :ivar finishing: the peer has closed; this side closes once everything
+        received was delivered.
     :ivar settled: the application has been told everything, the loss included.
     """
 
@@ -61,6 +63,7 @@ class FrameReceiver(Protocol):
     framesIn = 0
     bytesIn = 0
     readingHeld = False
+    finishing = False
     settled = False
 
     log: ClassVar[Logger] = Logger(namespace="nbclient")
@@ -85,6 +88,7 @@ class FrameReceiver(Protocol):
     _running = NOTHING
     _looked = False  # the next frame was offered to whoever waits for one
 
+    _gone: Failure | None = None  # why the transport went
     _busy = False  # inside _run
     _deaf = False  # we closed: no more frames for the application
     _pauses = 0
@@ -222,11 +226,6 @@ class FrameReceiver(Protocol):
             self._run(data)
 
     # -- what the other half provides --------------------------------------------
-
-    @property
-    def _isOver(self) -> bool:
-        """Whether nothing more comes: one of both sides has ended the connection."""
-        return self._deaf
 
     def _afterRun(self) -> None:
         """Nothing more can be handed over now."""
@@ -421,6 +420,11 @@ class FrameReceiver(Protocol):
         to wait for it *and* hold it back would be a deadlock.
         """
         return self._pauses > (self._awaiting if self._awaiting and self._takers else 0)
+
+    @property
+    def _isOver(self) -> bool:
+        """Whether nothing more comes: one of the two sides has ended the connection."""
+        return self._deaf or self.finishing or self._gone is not None
 
     def _updateHold(self) -> None:
         """Make the transport follow; what is pending goes first, so after `_run`."""
