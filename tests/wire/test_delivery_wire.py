@@ -13,7 +13,11 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.trial.unittest import TestCase
 
 from nbclient import ReconnectingFactory, State, endpoints
-from nbclient.errors import DeliveryUnavailable, LinkStopped
+from nbclient.acknowledging import Acknowledging
+from nbclient.delivery.replies import Reply
+from nbclient.errors import DeliveryUnavailable, LinkStopped, ReplyTimeout
+from nbclient.reasons import explain
+from tests.conformance.answering import AnsweringServer, numbered
 from tests.conformance.dialers import (
     QUICK,
     Recorder,
@@ -187,6 +191,31 @@ class PlainDeliveryTests(Delivery, TCPServing, TestCase):
         self.assertEqual(link.stats().delivery, "tcp")
 
 
+class StartTLSTests(TCPServing, TestCase):
+    """TLS that an opening starts cannot be counted."""
+
+    def dial(self, link: Any, port: Any) -> None:
+        self.patch(Acknowledging, "overtaken", True)
+        reactor.connectTCP("127.0.0.1", self.number, link)
+
+    async def test_auto_is_written_then(self) -> None:
+        self.serve()
+        link = await self.ready()
+        self.assertEqual(link.stats().delivery, "written")
+        await link.send([b"one"])
+        await link.whenDrained()
+        await until(lambda: self.server.last.received == b"one\n")
+
+    async def test_tcp_by_name_is_not_to_be_had(self) -> None:
+        self.serve()
+        link = self.link(delivery="tcp")
+        self.dial(link, self.port)
+        await link.send([b"one"])
+        await until(lambda: link.stats().losses >= 2)
+        self.assertIn("TLS was started", explain(link.lastReason))
+        self.assertEqual(link.stats().outbox.waiting, 1)
+
+
 class TLSDeliveryTests(Delivery, TLSServing, TestCase):
     def dial(self, link: Any, port: Any) -> None:
         inner = endpoints.tcp(reactor, "127.0.0.1", self.number)
@@ -208,6 +237,46 @@ class TLSDeliveryTests(Delivery, TLSServing, TestCase):
                 self.assertIs(link.lastReason.type, DeliveryUnavailable)
                 self.assertIn("not made by nbclient.endpoints", str(link.lastReason.value))
                 self.assertEqual(link.stats().readies, 0)
+
+
+class ReplyDeliveryTests(TCPServing, TestCase):
+    """Level `reply`: delivered is what the peer's application answered."""
+
+    timeout = 20
+
+    def dial(self, link: Any, port: Any) -> None:
+        reactor.connectTCP("127.0.0.1", self.number, link)
+
+    async def test_servers_that_die_lose_nothing(self) -> None:
+        """Each dies with frames read and not answered, and others unread in its kernel."""
+        server = AnsweringServer(deaths=0.01)
+        self.port = self.listen(server)
+        self.addCleanup(self.port.stopListening)
+        frames = numbered(1, 2000)
+        link = self.link(delivery="reply", reply=Reply(window=50, timeout=5.0))
+        self.dial(link, self.port)
+        for start in range(0, len(frames), 100):
+            await link.send(frames[start : start + 100])
+        await link.whenDrained()
+        stats = link.stats().outbox
+        self.assertEqual(sorted(set(server.processed)), frames)
+        first = list(dict.fromkeys(server.processed))
+        self.assertEqual(first, frames)
+        self.assertGreater(link.stats().losses, 3)
+        self.assertLessEqual(len(server.processed) - len(frames), stats.resent)
+        self.assertEqual((stats.acknowledged, stats.waiting), (2000, 0))
+        self.assertTrue(stats.conserved())
+        await link.stop()
+
+    async def test_a_server_that_says_nothing_is_left_and_the_frame_sent_again(self) -> None:
+        server = self.serve()
+        link = await self.ready(delivery="reply", reply=Reply(timeout=0.1))
+        await link.send([b"a"])
+        await until(lambda: len(server.connections) > 1 and server.last.received)
+        self.assertIs(link.lastReason.type, ReplyTimeout)
+        server.last.transport.write(b"ok\n")
+        await link.whenDrained()
+        self.assertTrue(all(c.received in (b"a\n", b"") for c in server.connections))
 
 
 class UNIXDeliveryTests(TestCase):
