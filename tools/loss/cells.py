@@ -26,6 +26,10 @@ HOST = "127.0.0.1"
 RATE = 20_000.0
 """Frames a second: what a slow reader works on at most, and what a fast one is sent."""
 
+LINGER = 50_000
+"""Frames that a half-closed server reads on before it dies in another way: more than the
+buffers on the way hold, so that a peer which has noticed comes to its end."""
+
 LOOK = 0.02
 """Seconds between two looks at the processes."""
 
@@ -220,7 +224,8 @@ class Cell:
             raise RuntimeError(f"the server ended by itself: {self.server.said()}")
         self.lives += 1
         left = ",".join(map(str, self.deaths[died:]))
-        options = ["--rate", RATE if self.condition.slow else 0, "--deaths", left]
+        options = ["--rate", RATE if self.condition.slow else 0]
+        options += ["--deaths", left, "--linger", LINGER]
         if self.condition.secure:
             options += ["--cert", self.certs.cert, "--key", self.certs.key]
         if self.sender.answers:

@@ -1,7 +1,7 @@
 """The server: works on frames at a rate, writes each down, and dies as it is told.
 
     python -m tools.loss.server PORT RECORD [--rate N] [--cert FILE --key FILE]
-        [--answer] [--deaths KIND:AFTER,...]
+        [--answer] [--deaths KIND:AFTER,...] [--linger FRAMES]
 
 One process is one life. A frame counts as worked on when its number is in the record, a
 file that outlives the process. The record says, a line each::
@@ -91,6 +91,8 @@ class Server:
 
     :param deaths: kinds, and after how many frames each; the second counts
         only where the first is a half-close, which one may survive.
+    :param linger: how many frames more are worked on before that second one,
+        so that a peer which takes notice has come to its end.
     """
 
     def __init__(
@@ -101,12 +103,14 @@ class Server:
         deaths: list[tuple[str, int]],
         context: ssl.SSLContext | None = None,
         answer: bool = False,
+        linger: int = 0,
     ) -> None:
         self.record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.rate = rate
         self.deaths = deaths
         self.context = context
         self.answers = answer
+        self.linger = linger
         self.worked = 0
         self.due = time.monotonic()
         self.listener: socket.socket | None = listener
@@ -203,7 +207,7 @@ class Server:
             for each in self.connections:
                 each.end(kind)
             sys.exit()
-        self.worked = 0
+        self.worked = -self.linger
         for each in self.connections:
             each.sock.shutdown(socket.SHUT_WR)
 
@@ -239,6 +243,7 @@ def main() -> None:
     parser.add_argument("record")
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--deaths", default="")
+    parser.add_argument("--linger", type=int, default=0)
     parser.add_argument("--cert")
     parser.add_argument("--key")
     parser.add_argument("--answer", action="store_true")
@@ -251,7 +256,8 @@ def main() -> None:
         (kind, int(after))
         for kind, _, after in (each.partition(":") for each in given.deaths.split(",") if each)
     ]
-    Server(listen(given.port), given.record, given.rate, deaths, context, given.answer).run()
+    listener = listen(given.port)
+    Server(listener, given.record, given.rate, deaths, context, given.answer, given.linger).run()
 
 
 if __name__ == "__main__":
