@@ -26,12 +26,7 @@ class Acknowledging:
         and why.
     """
 
-    __slots__ = (
-        "_map",
-        "_secure",
-        "ledger",
-        "probe",
-    )
+    __slots__ = ("_map", "_raw", "_secure", "ledger", "probe")
 
     def __init__(self, transport: Any, secure: bool) -> None:
         support = supported()
@@ -44,7 +39,8 @@ class Acknowledging:
             self._secure = getattr(transport, "getHandle", lambda: None)()
             if not hasattr(self._secure, "count"):
                 raise DeliveryUnavailable("TLS was not made by nbclient.endpoints")
-        handle = tcp_socket(_below(transport))
+        self._raw = _below(transport)
+        handle = tcp_socket(self._raw)
         if handle is None:
             raise DeliveryUnavailable("the connection is not TCP")
         try:
@@ -54,8 +50,15 @@ class Acknowledging:
         if secure:
             self._map = self._secure.count()
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether TLS was started since: what is written is no longer what the kernel counts."""
+        return self._map is None and bool(getattr(self._raw, "TLS", False))
+
     def newly(self) -> int:
         """How many more frames of the outbox are acknowledged to their last byte."""
+        if self.overtaken:
+            return 0
         if self._map is None:
             return self.ledger.acknowledged(self.probe.acked_payload(self.ledger.written))
         cipher = self.probe.acked_payload(self._secure.cipher_total)

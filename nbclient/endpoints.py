@@ -6,8 +6,10 @@ when or how often to connect. TLS is told in `nbclient.tls` and offered here too
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import sys
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -52,6 +54,9 @@ __all__ = [
     "unix",
 ]
 
+LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
+"""Most bytes of a UNIX socket's path (unix(7))."""
+
 CONNECT_TIMEOUT = 10.0
 """Default time for the name and the connection together, seconds."""
 
@@ -94,10 +99,12 @@ def unix(reactor: Any, path: str, *, timeout: float = CONNECT_TIMEOUT) -> IStrea
     """An endpoint that connects to a UNIX stream socket.
 
     :param timeout: seconds.
-    :raises SpecError: the path is empty.
+    :raises SpecError: the path is empty, or longer than the system takes.
     """
     if not path:
         raise SpecError("the path of the UNIX socket is empty")
+    if len(os.fsencode(path)) > LONGEST_SOCKET:
+        raise SpecError(f"the path of the UNIX socket is longer than {LONGEST_SOCKET} bytes")
     return UNIXClientEndpoint(reactor, path, timeout=timeout)
 
 

@@ -666,6 +666,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 self.reply, self._answered, self._unanswered, self._clock, self._now
             )
             self._replying.hold(self.connection.readingHeld)
+        if self._overtaken():
+            return
         tracked = None if self._acks is None else self._expectAcks
         self._pump.attach(self.connection, tracked, self._replying)
 
@@ -740,10 +742,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             return
         delay = max(0.0, self._dueAt - self._now())
         self.log.info(
-            "{link}: {reason}; next attempt in {delay:.1f} s",
+            "{link}: {reason}; next attempt {when}",
             link=self._label(),
             reason="not connected" if self.lastReason is None else explain(self.lastReason),
-            delay=delay,
+            when="at once" if delay < 0.05 else f"in {delay:.1f} s",
         )
         self._arm(delay, Event.RETRY_DUE)
 
@@ -772,6 +774,17 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self.connectionFailed(connection, Failure(error))
         else:
             self.log.debug("{link}: delivery: written ({why})", link=self._label(), why=error.why)
+
+    def _overtaken(self) -> bool:
+        """Whether the opening started TLS, and the level asked for is lost with that."""
+        acks = self._acks
+        if acks is None or not acks.overtaken:
+            return False
+        acks.probe.close()
+        self._acks = self.connection.ledger = None
+        why = DeliveryUnavailable("TLS was started in the opening")
+        self._withoutAcknowledgements(self.connection, why)
+        return self.delivery == "tcp"
 
     def _expectAcks(self) -> None:
         """Frames are in flight: look for acknowledgements, soon and then less soon."""

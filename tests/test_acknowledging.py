@@ -54,6 +54,26 @@ def test_tls_that_cannot_be_reached_is_none_of_ours() -> None:
         Acknowledging(Stranger(object()), True)
 
 
+def test_tls_started_later_is_noticed_and_nothing_counts_any_more() -> None:
+    """The kernel counts what was encrypted, which is more: frames would count too early."""
+
+    class Started:
+        TLS = False
+
+        def getHandle(self) -> socket.socket:
+            return sock
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        with socket.create_connection(door.getsockname()) as sock:
+            transport = Started()
+            acks = Acknowledging(transport, False)
+            acks.ledger.wrote_frames([5])
+            sock.sendall(b"hello")
+            transport.TLS = True
+            assert acks.overtaken
+            assert acks.newly() == 0
+
+
 def test_a_connection_that_is_gone_already_cannot_be_asked() -> None:
     class Lost:
         def getHandle(self) -> socket.socket:

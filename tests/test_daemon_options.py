@@ -84,6 +84,11 @@ def test_a_framing_belongs_to_the_output_before_it() -> None:
     assert Settings().targets == []
 
 
+def test_an_ipv6_address_may_stand_in_brackets() -> None:
+    assert shell("[::1]", "5").host == shell("::1", "5").host == "::1"
+    assert shell("--peer", "[::1]:5").peer[0].value == ("::1", 5)
+
+
 def test_a_framing_that_belongs_to_no_output_is_found() -> None:
     def one(outputs: list[int], framings: list[int]) -> str | None:
         return misplaced(

@@ -177,6 +177,11 @@ def test_a_spool_is_of_the_link_and_for_the_peer() -> None:
     assert named == SpoolPlan("d", "feed", "h:1", 1024**2, True)
 
 
+def test_an_opening_that_the_framing_cannot_carry_is_refused() -> None:
+    with pytest.raises(LocalError, match=r"^--opening: "):
+        plan(shell("h", "1", "--opening", "a\\nb"))
+
+
 def test_a_framing_without_an_output_is_for_the_one_by_default() -> None:
     ((place, shape),) = plan(shell("h", "1", "--output-framing", "hex")).targets
     assert place == Place("-")

@@ -381,3 +381,9 @@ def test_importing_this_loads_neither_our_handshake_nor_a_reactor() -> None:
 
 def test_tls_is_offered_here_too() -> None:
     assert endpoints.tls is tls
+
+
+def test_a_path_longer_than_the_system_takes_is_refused() -> None:
+    endpoints.unix(None, "/" + "s" * (endpoints.LONGEST_SOCKET - 1))
+    with pytest.raises(SpecError, match="longer than"):
+        endpoints.unix(None, "/" + "s" * endpoints.LONGEST_SOCKET)

@@ -13,9 +13,11 @@ from nbclient.errors import (
     DeadPath,
     DeliveryUnavailable,
     FrameError,
+    FrameRejected,
     FrameTimeout,
     FrameTooLong,
     GaveUp,
+    LinkDown,
     LinkError,
     LinkStopped,
     LocalError,
@@ -23,6 +25,8 @@ from nbclient.errors import (
     OpeningFailed,
     OutboxFull,
     PeerError,
+    Rejected,
+    ReplyTimeout,
     RequestsFull,
     RequestTimeout,
     SilenceTimeout,
@@ -37,9 +41,20 @@ WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
         FrameTimeout,
         SilenceTimeout,
         RequestTimeout,
+        ReplyTimeout,
+        FrameRejected,
         OpeningFailed,
     },
-    LinkError: {ConnectTimeout, CallbackFailed, ConnectionClosed, DeadPath, LinkStopped, GaveUp},
+    LinkError: {
+        ConnectTimeout,
+        CallbackFailed,
+        ConnectionClosed,
+        DeadPath,
+        LinkDown,
+        LinkStopped,
+        GaveUp,
+        Rejected,
+    },
 }
 
 ONE_OF_EACH = [
@@ -55,6 +70,9 @@ ONE_OF_EACH = [
     (DeliveryUnavailable("no Linux"), "delivery level tcp is not to be had: no Linux"),
     (OutboxFull(64, 100), "100 bytes do not fit: the outbox is bounded at 64 bytes"),
     (RequestTimeout(30.0), "the peer did not answer a request within 30 s"),
+    (ReplyTimeout(30.0), "the peer did not answer a frame within 30 s"),
+    (FrameRejected(b"x" * 100), f"the peer rejected a frame: b'{'x' * 80}'"),
+    (Rejected(FrameRejected(b"NAK")), "the peer rejected a frame: b'NAK'"),
     (RequestsFull(64), "requests that wait to be sent are bounded at 64 bytes"),
 ]
 

@@ -402,7 +402,7 @@ def test_every_example_is_tested_here_and_says_how_it_is_run() -> None:
     names = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
     for name in ("beast.py", "fix.py"):  # framings, no programs: tests/test_framing_*.py
         names.remove(name)
-    assert names == ["hello.py", "receive.py", "switchboard.py", "watcher.py"]
+    assert names == ["ask.py", "hello.py", "receive.py", "switchboard.py", "watcher.py"]
     for name in names:
         text = Path(ROOT / "examples" / name).read_text(encoding="utf-8")
         assert f"python examples/{name} " in text

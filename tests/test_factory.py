@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -1060,6 +1061,8 @@ class WatchTests(LinkTestCase):
 class Silent:
     """A kernel that never acknowledges anything."""
 
+    overtaken = False
+
     def __init__(self, transport: Any, secure: bool) -> None:
         self.ledger = Ledger()
         self.probe = self
@@ -1534,3 +1537,12 @@ class RealReactorTests(TestCase):
         yield link.stop()
         self.assertIs(link.state, State.STOPPED)
         self.assertIsInstance(link.lastReason, Failure)
+
+
+class TellingTests(LinkTestCase):
+    def test_an_attempt_that_is_due_now_is_said_to_be(self) -> None:
+        with capturedLogs() as logged:
+            self.link(random=lambda: 0.0)
+            self.attempt.refuse()
+        lines = [formatEvent(event) for event in logged]
+        self.assertTrue(any(line.endswith("next attempt at once") for line in lines), lines)

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from itertools import combinations
 
 from nbclient.daemon import proxy
 from nbclient.daemon.options import SHELL, Given, Settings, misplaced
 from nbclient.daemon.places import ENDLESS, Place, address
+from nbclient.endpoints import LONGEST_SOCKET
 from nbclient.errors import SpecError
 
 _TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", "proxy", "proxy-auth")
@@ -25,9 +25,6 @@ _FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames"
 _REPLY = ("reply-match", "reply-reject", "reply-key", "reply-window", "reply-timeout", "on-reject")
 _OUT = ("spool", "max-attempts", "outbox-bytes", "when-full", "when-down", "max-age")
 _TALK = ("answer", "heartbeat", "poll", "send-gap")
-
-LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
-"""Most bytes of a UNIX socket's path (unix(7))."""
 
 CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("host", ("unix", "endpoint"), "say one place to connect to"),

@@ -115,7 +115,7 @@ _SHELL_ONLY = frozenset({SHELL})
 class Settings:
     """The options as given, checked one by one; `checks.check` looks at them together."""
 
-    host: str | None = _option("where", "the peer's name or address", "H")
+    host: str | None = _option("where", "the peer's name or address", "H", values.host)
     port: int | None = _option("where", "the peer's TCP port", "P", values.port)
     unix: str | None = _option(
         "where", "a UNIX socket, in place of --host and --port", "PATH", values.path

@@ -97,7 +97,7 @@ def peer(text: str) -> tuple[str, int]:
     :raises SpecError: anything else.
     """
     host, port = host_port(text)
-    return host, values.port(port)
+    return values.host(host), values.port(port)
 
 
 def command(text: str) -> list[str]:

@@ -123,7 +123,7 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
             (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
         ),
         coprocess_shape=formats.framed(source_framing),
-        script=parse_script(settings.script),
+        script=parse_script(settings.script, framing),
         spool=_spool(settings),
     )
 

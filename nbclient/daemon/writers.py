@@ -149,7 +149,12 @@ class FileWriter(Writer):
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         # Non-blocking only for the opening itself: a FIFO would hang here.
-        descriptor = os.open(self._path, flags | os.O_NONBLOCK, 0o666)
+        try:
+            descriptor = os.open(self._path, flags | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # what a FIFO without a reader, or a socket, says
+                raise OSError(errno.EINVAL, "Not a regular file", self._path) from None
+            raise
         try:
             mode = os.fstat(descriptor).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):

@@ -37,7 +37,7 @@ TICK = 0.005
 QUICK = Backoff(initial=0.01, maximum=0.02, stable_after=0.01)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 4.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 12.0) -> None:
     """Wait for something to become true, looking every few milliseconds."""
     deadline = reactor.seconds() + seconds
     while not condition():
