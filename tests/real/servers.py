@@ -21,7 +21,7 @@ from types import TracebackType
 from unittest import SkipTest
 
 from tests.certs import Certs
-from tests.real.children import PATIENCE, leash
+from tests.real.children import PATIENCE, Output, leash
 
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
@@ -40,6 +40,14 @@ def installed(program: str) -> str:
     return path
 
 
+def succeeds(*command: str) -> bool:
+    """Whether a command that needs nothing and takes no time does."""
+    tried = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
+    )
+    return tried.returncode == 0
+
+
 @functools.cache
 def python_with(module: str, package: str) -> str:
     """A Python that has the module: this one, or the system's.
@@ -48,8 +56,7 @@ def python_with(module: str, package: str) -> str:
     :raises SkipTest: none has it.
     """
     for python in filter(os.path.exists, (sys.executable, SYSTEM_PYTHON)):
-        tried = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
-        if tried.returncode == 0:
+        if succeeds(python, "-c", f"import {module}"):
             return python
     raise SkipTest(f"no Python has the module {module} ({package})")
 
@@ -116,6 +123,7 @@ class Server:
         """Connections are still accepted, by the kernel, and nobody answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # until its last thread stands still
 
     def thaw(self) -> None:
         """The end of `freeze`."""
@@ -249,8 +257,8 @@ class Gpsd(Server):
             start_new_session=True,
         )
         assert self._receiver.stdout is not None
-        self.device = self._receiver.stdout.readline().decode().strip()
-        assert self.device, "the receiver has ended"
+        self._said = Output(self._receiver.stdout)
+        self.device = self._said.expect(r"^(/dev/\S+)$")[1]
 
     def find(self) -> Sequence[str]:
         return [*apart(), installed(self.program)]
@@ -264,8 +272,7 @@ class Gpsd(Server):
         super().close()
         self._receiver.kill()
         self._receiver.wait(PATIENCE)
-        assert self._receiver.stdout is not None
-        self._receiver.stdout.close()
+        self._said.end()
 
 
 @functools.cache
@@ -279,7 +286,7 @@ def apart() -> Sequence[str]:
         command = [installed("unshare"), "--ipc", installed("setpriv"), *nobody, *leash()[1:]]
     else:
         command = [installed("unshare"), "--user", "--ipc"]
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+    if not succeeds(*command, "true"):
         raise SkipTest("gpsd is to have shared memory of its own, and cannot")
     return command
 
