@@ -59,6 +59,7 @@ class GpsdTests(RealServerTestCase):
             await down
             self.server.start()
             await self.fix(link)
+            await link.ready()
             await self.check_carried_on(link, losses=round)
 
     async def test_the_receivers_own_sentences(self) -> None:
@@ -72,7 +73,9 @@ class GpsdTests(RealServerTestCase):
         self.assertEqual(link.stats().losses, 0)
 
     async def fix(self, link: Link) -> None:
-        """Read on to a report of where we are, which is on the track."""
+        """Read on to a new connection, and to a report there of where we are: on the track."""
+        while b'"class":"VERSION"' not in await link.frame():
+            pass
         while not FIX.search(frame := await link.frame()):
             pass
         report = json.loads(frame)
