@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 import nbclient
 from nbclient import FrameProtocol, ReconnectingFactory, framing
@@ -47,6 +47,7 @@ class Count:
 
     calls: int = 0
     instructions: int = 0
+    by_function: dict[str, list[int]] = field(factory=dict, eq=False, repr=False)
 
 
 @contextmanager
@@ -58,6 +59,7 @@ def counting(inside: str = INSIDE) -> Iterator[Count]:
     def instruction(frame: FrameType, event: str, _: Any) -> Any:
         if event == "opcode":
             count.instructions += 1
+            count.by_function[frame.f_code.co_qualname][1] += 1
         return instruction
 
     def called(frame: FrameType, event: str, _: Any) -> Any:
@@ -67,6 +69,7 @@ def counting(inside: str = INSIDE) -> Iterator[Count]:
         if not ours[file]:
             return None
         count.calls += frame.f_code.co_name not in INLINED
+        count.by_function.setdefault(frame.f_code.co_qualname, [0, 0])[0] += 1
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         return instruction
