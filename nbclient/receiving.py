@@ -246,8 +246,7 @@ class FrameReceiver(Protocol):
         try:
             if data is not None:  # and so nothing is pending
                 self._decodeChunk(data)
-            while self._deliverSome():
-                pass
+            self._deliver()
         except Exception:
             self._callbackFailed(Failure())
         finally:
@@ -256,26 +255,22 @@ class FrameReceiver(Protocol):
             self._updateHold()
         self._afterRun()
 
-    def _deliverSome(self) -> bool:
-        """One step of `_run`: the oldest of what is pending. False: nothing more now."""
-        if self._deaf or (self._pauses and self._blocked):
-            return False
-        if self._due:
-            self._sendDue()
-        if self._restNext < len(self._rest):
-            self._handRest()
-            return True
-        if self._next < len(self._batch):
-            self._handOver()
-            return True
-        self._chunk, self._batch = b"", NOTHING
-        if self._decoder.fault is not None:
-            self._failed(Failure(self._decoder.fault))
-            return False
-        if not self._chunks:
-            return False
-        self._decodeChunk(self._chunks.popleft())
-        return True
+    def _deliver(self) -> None:
+        """Hand over what is pending, the oldest first, until nothing is or somebody pauses."""
+        while not (self._deaf or (self._pauses and self._blocked)):
+            if self._due:
+                self._sendDue()
+            if self._restNext < len(self._rest):
+                self._handRest()
+            elif self._next < len(self._batch):
+                self._handOver()
+            elif self._decoder.fault is not None:
+                self._failed(Failure(self._decoder.fault))
+            elif self._chunks:
+                self._decodeChunk(self._chunks.popleft())
+            else:
+                self._chunk, self._batch = b"", NOTHING
+                return
 
     def _sendDue(self) -> None:
         while self._due:

@@ -285,16 +285,22 @@ class RequestProtocol(FrameProtocol):
         self._interrupted = True
         super()._tokenReturned()
 
-    def _deliverSome(self) -> bool:
-        if not (self._pauses or self._kept) or self._deaf:
-            return super()._deliverSome()
-        if self._blocked:
-            return self._matching and self._sift()
-        if self._kept and self._restNext >= len(self._rest):
-            self._sendDue()
-            self._handKept()
-            return True
-        return super()._deliverSome()
+    def _deliver(self) -> None:
+        while not self._deaf:
+            if self._pauses and self._blocked:
+                if not (self._matching and self._sift()):
+                    return
+            elif self._kept:
+                if self._due:
+                    self._sendDue()
+                if self._restNext < len(self._rest):
+                    self._handRest()
+                else:
+                    self._handKept()
+            else:
+                super()._deliver()
+                if not (self._pauses and self._blocked):
+                    return
 
     def _sift(self) -> bool:
         """Match the answers in the next of what was received; keep every other frame."""

@@ -734,8 +734,8 @@ MUTATIONS = (
     Mutation(
         "answers-in-callbacks",
         "nbclient/requests.py",
-        "            return self._matching and self._sift()\n",
-        "            return False\n",
+        "                if not (self._matching and self._sift()):\n",
+        "                if True:\n",
         (
             f"{REQUESTS}InsideCallbacksTests::"
             "test_each_callback_has_its_answer_before_the_next_frame_comes",
@@ -985,8 +985,8 @@ MUTATIONS = (
     Mutation(
         "fault-ends-the-connection",
         "nbclient/receiving.py",
-        "            self._failed(Failure(self._decoder.fault))\n",
-        "",
+        "                self._failed(Failure(self._decoder.fault))\n",
+        "                return\n",
         (
             f"{PROTOCOL}FaultTests::"
             "test_an_over_long_frame_ends_the_connection_after_the_frames_before_it",
