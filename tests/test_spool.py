@@ -73,10 +73,11 @@ class Bench:
         self.failing: dict[str, int] = {}
         self.time = 1000.0
         self.delivered = 0
+        self.disk = Disk
 
     def connect(self, uri: str) -> sqlite3.Connection:
         db = sqlite3.connect(
-            uri, uri=True, isolation_level=None, check_same_thread=False, factory=Disk
+            uri, uri=True, isolation_level=None, check_same_thread=False, factory=self.disk
         )
         db.failing = self.failing
         return db
@@ -523,12 +524,13 @@ def test_an_acknowledgement_that_could_not_be_stored_is_stored_later(bench: Benc
     spool = bench.open()
     spool.append([b"a", b"b", b"c"], ignore)
     spool.step()
-    bench.failing["COMMIT"] = 2
+    bench.failing["COMMIT"] = 100
     spool.acknowledge(1, bench.note("1"))
     spool.step()
     spool.acknowledge(2, bench.note("2"))
     spool.step()
     assert bench.told == []
+    bench.failing.clear()
     spool.step()
     assert bench.stored() == ["1", "2"]
     assert held(spool) == [b"c"]
@@ -556,12 +558,65 @@ def test_setting_aside_is_never_overtaken_by_an_acknowledgement_that_would_delet
     spool = bench.open()
     spool.append([b"a", b"poison", b"c"], ignore)
     spool.step()
-    bench.failing["COMMIT"] = 2
+    bench.failing["COMMIT"] = 100
     spool.set_aside(2, "why")
     spool.step()
     spool.acknowledge(3)
     spool.step()
+    bench.failing.clear()
     spool.step()
+    assert (spool.totals.waiting, spool.totals.set_aside) == (0, 1)
+    spool.close()
+
+
+class Cramped(Disk):
+    """A connection to a disk with room to forget two frames at a time."""
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql.startswith("DELETE FROM frames WHERE seq BETWEEN"):
+            count = "SELECT count(*) FROM frames WHERE seq BETWEEN ? AND ?"
+            if super().execute(count, *arguments).fetchone()[0] > 2:
+                raise sqlite3.OperationalError(self.words)
+        return super().execute(sql, *arguments)
+
+
+@pytest.mark.parametrize("by", ["trying again", "closing"])
+def test_what_does_not_fit_on_a_full_disk_at_once_is_forgotten_bit_by_bit(
+    bench: Bench, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MOST_FORGOTTEN", 16)
+    bench.disk = Cramped
+    spool = bench.open()
+    spool.append([b"x"] * 9, ignore)
+    spool.set_aside(4, "why")
+    spool.step()
+    spool.acknowledge(7, bench.note("ack"))
+    spool.attempted(9, 9, bench.note("attempt"))
+    spool.step()
+    assert bench.told == []
+    if by == "trying again":
+        spool.step()
+    spool.close()
+    assert bench.stored() == ["ack", "attempt"]
+    spool = bench.open()
+    assert [frame.seq for frame in waiting(spool)] == [8, 9]
+    assert (spool.totals.waiting, spool.totals.set_aside) == (2, 1)
+    spool.close()
+
+
+def test_bit_by_bit_nothing_overtakes_what_sets_a_frame_aside(bench: Bench) -> None:
+    bench.disk = Cramped
+    spool = bench.open()
+    spool.append([b"x"] * 9, ignore)
+    spool.step()
+    bench.failing["INSERT INTO set_aside"] = 3
+    spool.set_aside(4, "why", bench.note("aside"))
+    spool.acknowledge(9, bench.note("ack"))
+    spool.step()
+    spool.step()
+    assert (bench.told, spool.totals.waiting) == ([], 9)
+    spool.step()
+    assert bench.stored() == ["aside", "ack"]
     assert (spool.totals.waiting, spool.totals.set_aside) == (0, 1)
     spool.close()
 
@@ -570,7 +625,7 @@ def test_acknowledgements_do_not_pile_up_while_the_disk_fails(bench: Bench) -> N
     spool = bench.open()
     spool.append([b"x"] * 20, ignore)
     spool.step()
-    bench.failing["COMMIT"] = 20
+    bench.failing["COMMIT"] = 10_000
     for n in range(1, 11):
         spool.acknowledge(n, bench.note(str(n)))
         spool.step()
@@ -580,6 +635,7 @@ def test_acknowledgements_do_not_pile_up_while_the_disk_fails(bench: Bench) -> N
         spool.acknowledge(n)
         spool.step()
     assert len(spool._again) == 3
+    bench.failing.clear()
     spool.step()
     assert bench.stored() == [str(n) for n in range(1, 11)]
     assert spool.totals.waiting == 0

@@ -34,6 +34,9 @@ from nbclient.errors import FrameError, OutboxFull
 TRANSACTION_BYTES = 8 * 1024 * 1024
 """About how much is committed at a time; a longer batch is still one transaction."""
 
+MOST_FORGOTTEN = 4096
+"""How many frames at most are forgotten at a time where there is little room."""
+
 LOG_SPARE = 64 * 1024 * 1024
 """How much longer than the spool's limit its log may get while somebody reads, bytes."""
 
@@ -366,8 +369,7 @@ class Spool:
             # By itself: what fails for want of room may go through without the new frames.
             kept = [*self._again, *(r for r in taken.requests if not r.adds)]
             taken.requests = [r for r in taken.requests if r.adds]
-            self._again = []
-            self._commit(kept)
+            self._settle(kept)
         self._commit(taken.requests)
         for load in taken.loads:
             self._load(load)
@@ -397,6 +399,38 @@ class Spool:
             self._fail(requests, self._failure(error))
         else:
             self._tell(requests, None)
+
+    def _settle(self, kept: list[_Request]) -> None:
+        """Commit what could not be stored before: all at once, else bit by bit, in order."""
+        self._again = []
+        self._commit(kept)
+        left, self._again = self._again, []
+        while left and not self._again:
+            request = left.pop(0)
+            if request.upto:
+                self._forget(request.upto)
+            self._commit([request])
+        self._again += left
+
+    def _forget(self, upto: int) -> None:
+        """Forget the frames up to this one, as many at a time as there is room for.
+
+        Each page that is given back goes through the log first, so to forget much at
+        once takes much room.
+        """
+        most = MOST_FORGOTTEN
+        while most:
+            try:
+                self._store.begin()
+                count = self._store.remove_some(upto, most)
+                self._store.commit()
+                self._store.write_back()
+            except Exception:  # of what is left `_commit` tells
+                self._store.rollback()
+                most //= 8
+            else:
+                if count < most:
+                    return
 
     def _transact(self, requests: list[_Request]) -> None:
         store = self._store
@@ -469,8 +503,7 @@ class Spool:
             self._store.rollback()
 
     def _finish(self) -> None:
-        kept, self._again = self._again, []
-        self._commit(kept)
+        self._settle(self._again)
         why: SpoolError | None = None
         if self._again:
             why = SpoolFailed(

@@ -262,6 +262,17 @@ class ChangingStore(Store):
             self._add(waiting=-count, waiting_bytes=-size)
         return count
 
+    def remove_some(self, upto: int, most: int) -> int:
+        """Forget so many of the frames that wait, the first ones, none behind number `upto`.
+
+        :return: how many.
+        """
+        last = self._number(
+            "SELECT coalesce(max(seq), 0) FROM"
+            f" (SELECT seq FROM frames WHERE seq <= {upto:d} ORDER BY seq LIMIT {most:d})"
+        )
+        return self.remove(1, last)
+
     def count_attempt(self, first: int, last: int) -> None:
         """Note that the frames with these numbers were sent and lost once more."""
         self._db.execute(

@@ -193,6 +193,25 @@ print("ok")
 """
 )
 
+AT_ONCE = (
+    FULL
+    + """
+while len(failed) < 3:  # the room of the reserve is used up, too
+    add(300, 200)
+while len(failed) < 6:
+    add(300, 1)
+spool.acknowledge(stored[-1], noted.append)
+for _ in range(3):
+    spool.step()
+assert noted == [None] and spool.totals.waiting == 0, (noted, spool.totals)
+del failed[:]
+add(300, 100)
+assert not failed, failed
+spool.close()
+print("ok")
+"""
+)
+
 REOPENED = (
     FULL
     + """
@@ -253,6 +272,11 @@ def test_on_a_full_disk_nothing_lies_and_delivering_makes_room_again(
     tmp_path: Path, size: str
 ) -> None:
     small_disk(tmp_path, DRAINED, size)
+
+
+def test_on_a_full_disk_all_that_waits_can_be_delivered_at_once(tmp_path: Path) -> None:
+    """To forget it in one transaction takes more room than there is."""
+    small_disk(tmp_path, AT_ONCE, "4m")
 
 
 def test_what_was_accepted_before_the_disk_was_full_is_there_after_a_restart(
