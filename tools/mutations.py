@@ -204,6 +204,7 @@ FRAMING = "tests/test_framing_conformance.py::"
 HANDSHAKE = "tests/test_handshake.py::"
 PROTOCOL = "tests/test_protocol.py::"
 PUMP = "tests/test_pump.py::"
+SIMULATION = "tests/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
 REQUESTS = "tests/test_requests.py::"
 TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
@@ -1134,6 +1135,170 @@ MUTATIONS = (
             "tests/test_spool_file.py::test_the_reserve_is_given_up_when_something_failed",
             "tests/wire/test_spool_crash.py::"
             "test_on_a_full_disk_nothing_lies_and_delivering_makes_room_again",
+        ),
+    ),
+    # What is on its way out.
+    Mutation(
+        "resend",
+        "nbclient/delivery/outbox.py",
+        "        self._waiting.extendleft(reversed(self._flight))\n",
+        "        self.counters.acknowledged += count\n        self._spans.clear()\n",
+        (
+            "tests/test_outbox.py::"
+            "test_what_was_in_flight_is_sent_again_whole_and_before_what_is_newer",
+            f"{PUMP}SendingTests::"
+            "test_what_was_in_flight_at_a_loss_is_sent_again_first_and_in_order",
+            f"{FACTORY}ReplyTests::test_what_was_not_answered_is_sent_again_first",
+            "tests/wire/test_delivery_wire.py::ReplyDeliveryTests::"
+            "test_servers_that_die_lose_nothing",
+            f"{SIMULATION}test_nothing_is_lost_or_doubled_that_the_level_does_not_allow",
+        ),
+    ),
+    Mutation(
+        "accepted-means-stored",
+        "nbclient/admission.py",
+        "            self._spooling.append(sender.frames, sender.cursor, told)\n",
+        "            self._spooling.append(sender.frames, sender.cursor, lambda error: None)\n"
+        "            told(None)\n",
+        (
+            "tests/test_admission.py::SpoolWaitingTests::test_accepted_means_stored",
+            "tests/test_admission.py::SpoolWaitingTests::"
+            "test_what_the_disk_does_not_take_is_refused_exactly",
+            f"{FACTORY}SpoolTests::test_accepted_means_stored_and_the_cursor_with_it",
+            "tests/wire/test_link_crash.py::"
+            "test_every_frame_accepted_before_a_kill_arrives_in_order",
+            f"{SIMULATION}test_nothing_is_lost_or_doubled_that_the_level_does_not_allow",
+        ),
+    ),
+    Mutation(
+        "delivered-means-forgotten",
+        "nbclient/spooling.py",
+        "        self.spool.acknowledge(self._upto, self._removed)\n",
+        "        self._noting = False\n",
+        (
+            "tests/test_spooling.py::SpoolingTests::"
+            "test_what_is_delivered_is_forgotten_and_in_one_go",
+            f"{PUMP}SpoolTests::test_stored_is_sent_and_delivered_is_forgotten",
+        ),
+    ),
+    Mutation(
+        "behind-memory-in-order",
+        "nbclient/spooling.py",
+        "        if fits and not (self.behind or self._loading):\n",
+        "        if fits and not self._loading:\n",
+        (
+            "tests/test_spooling.py::SpoolingTests::"
+            "test_what_memory_has_no_room_for_stays_behind_and_so_does_all_after_it",
+        ),
+    ),
+    Mutation(
+        "nothing-asked-of-a-closed-spool",
+        "nbclient/spooling.py",
+        "        self.ended = True\n",
+        "",
+        (
+            "tests/test_spooling.py::SpoolingTests::"
+            "test_after_the_end_nothing_is_asked_of_a_spool_that_may_be_closed",
+            f"{PUMP}SpoolTests::test_once_it_has_ended_the_spool_may_be_closed",
+        ),
+    ),
+    Mutation(
+        "answers-before-the-end",
+        "nbclient/factory.py",
+        "            if self._replying is None:\n                self._rewind()\n",
+        "            self._replying = None\n            self._rewind()\n",
+        (f"{FACTORY}ReplyTests::test_so_does_one_that_the_application_was_not_reading_yet",),
+    ),
+    Mutation(
+        "reply-timeout",
+        "nbclient/replying.py",
+        "            self._late()\n",
+        "            pass\n",
+        (
+            "tests/test_replying.py::ReplyingTests::test_an_answer_that_is_late_is_told_of_once",
+            f"{FACTORY}ReplyTests::test_one_that_is_late_ends_the_connection",
+            "tests/wire/test_delivery_wire.py::ReplyDeliveryTests::"
+            "test_a_server_that_says_nothing_is_left_and_the_frame_sent_again",
+        ),
+    ),
+    Mutation(
+        "reply-timeout-stands-still",
+        "nbclient/factory.py",
+        "            self._replying.hold(held)\n",
+        "            pass\n",
+        (f"{FACTORY}ReplyTests::test_while_this_side_does_not_read_none_is_late",),
+    ),
+    Mutation(
+        "poison-set-aside",
+        "nbclient/pump.py",
+        "            self._suspect(outbox.first)\n",
+        "            pass\n",
+        (
+            f"{PUMP}PoisonTests::test_at_the_third_loss_there_is_a_warning_and_the_frame_is_kept",
+            f"{PUMP}PoisonTests::test_after_so_many_it_is_set_aside_alone_with_the_reason",
+            f"{PUMP}PoisonTests::test_attempts_outlive_the_process",
+            f"{FACTORY}ReplyTests::test_a_frame_lost_with_its_connection_each_time_is_set_aside",
+        ),
+    ),
+    Mutation(
+        "poison-only-without-progress",
+        "nbclient/pump.py",
+        " and not (self._progress or blameless):\n",
+        ":\n",
+        (
+            f"{PUMP}PoisonTests::test_a_connection_that_this_side_ended_proves_nothing",
+            f"{PUMP}PoisonTests::test_nor_does_one_on_which_something_was_acknowledged",
+            f"{PUMP}PoisonTests::test_nor_does_one_on_which_an_answer_came_out_of_turn",
+            f"{FACTORY}ReplyTests::test_a_reconnection_that_we_asked_for_is_not_held_against_it",
+        ),
+    ),
+    Mutation(
+        "drops-are-counted",
+        "nbclient/delivery/outbox.py",
+        "        self.counters.dropped += count\n",
+        "",
+        (
+            "tests/test_outbox.py::test_the_oldest_make_room_and_no_more_of_them_than_needed",
+            "tests/test_admission.py::DroppingTests::"
+            "test_the_oldest_make_room_and_no_more_of_them_than_needed",
+            f"{FACTORY}KeepingTests::test_the_newest_may_be_kept_where_there_is_no_room_for_all",
+            f"{SIMULATION}test_nothing_is_lost_or_doubled_that_the_level_does_not_allow",
+        ),
+    ),
+    Mutation(
+        "no-drop-for-room-to-come",
+        "nbclient/admission.py",
+        "self._outbox.drop_oldest(size - self._spooling.freeing)",
+        "self._outbox.drop_oldest(size)",
+        (
+            "tests/test_admission.py::SpoolDroppingTests::"
+            "test_nothing_is_dropped_for_room_that_is_coming_free_anyhow",
+            "tests/test_admission.py::SpoolDroppingTests::"
+            "test_the_oldest_make_room_on_the_disk_and_no_more_of_them_than_needed",
+        ),
+    ),
+    Mutation(
+        "too-old-after-a-loss",
+        "nbclient/pump.py",
+        "        self._stopWatchingAge()  # what was in flight is older than what it was set for\n",
+        "",
+        (f"{PUMP}AgeTests::test_what_was_in_flight_is_older_than_what_waited_behind_it",),
+    ),
+    Mutation(
+        "too-old-and-the-timer-late",
+        "nbclient/pump.py",
+        "        self._expire()  # timers may be late, and nothing too old may leave\n",
+        "",
+        (f"{PUMP}AgeTests::test_a_look_that_comes_late_lets_nothing_too_old_leave",),
+    ),
+    Mutation(
+        "stored-under-other-rules",
+        "nbclient/pump.py",
+        "                replying.check(frame)\n",
+        "",
+        (
+            f"{PUMP}AnswerTests::"
+            "test_a_stored_frame_without_the_key_that_is_now_asked_for_is_set_aside",
         ),
     ),
     # The clock.

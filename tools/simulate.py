@@ -252,6 +252,7 @@ class Kernel:
     """Stands for `nbclient.acknowledging.Acknowledging`, and asks the simulated server."""
 
     world: World  # the one that lives now
+    overtaken = False  # nothing here writes past the ledger
 
     def __init__(self, transport: Any, secure: bool) -> None:
         self.ledger = Ledger()
