@@ -581,26 +581,31 @@ class Cramped(Disk):
 
 
 @pytest.mark.parametrize("by", ["trying again", "closing"])
+@pytest.mark.parametrize("first", [1, 3])
 def test_what_does_not_fit_on_a_full_disk_at_once_is_forgotten_bit_by_bit(
-    bench: Bench, by: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, first: int, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What was delivered, and what expired."""
     monkeypatch.setattr(spool_module, "MOST_FORGOTTEN", 16)
     bench.disk = Cramped
     spool = bench.open()
     spool.append([b"x"] * 9, ignore)
     spool.set_aside(4, "why")
     spool.step()
-    spool.acknowledge(7, bench.note("ack"))
+    if first == 1:
+        spool.acknowledge(7, bench.note("gone"))
+    else:
+        spool.drop(first, 7, bench.note("gone"))
     spool.attempted(9, 9, bench.note("attempt"))
     spool.step()
     assert bench.told == []
     if by == "trying again":
         spool.step()
     spool.close()
-    assert bench.stored() == ["ack", "attempt"]
+    assert bench.stored() == ["gone", "attempt"]
     spool = bench.open()
-    assert [frame.seq for frame in waiting(spool)] == [8, 9]
-    assert (spool.totals.waiting, spool.totals.set_aside) == (2, 1)
+    assert [frame.seq for frame in waiting(spool)] == [*range(1, first), 8, 9]
+    assert spool.totals.set_aside == 1
     spool.close()
 
 

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import Outbox
@@ -84,6 +84,7 @@ class _Request:
     :ivar cursor: name and value of an input's cursor, stored with it.
     :ivar term: of that cursor, see `Spool.append`.
     :ivar upto: of an acknowledgement, else 0.
+    :ivar forgets: the first and the last of the frames that it is to remove.
     """
 
     apply: Callable[[ChangingStore], object]
@@ -93,6 +94,7 @@ class _Request:
     cursor: tuple[str, str] | None = None
     term: int = 0
     upto: int = 0
+    forgets: tuple[int, int] | None = None
 
 
 @define(eq=False)
@@ -270,14 +272,14 @@ class Spool:
 
         :raises SpoolError: the spool is closed.
         """
-        self._ask(_Request(_removal(1, upto), (done,) if done else (), upto=upto))
+        self._ask(_removal(1, upto, (done,) if done else (), upto))
 
     def drop(self, first: int, last: int, done: Done | None = None) -> None:
         """Forget the frames that wait with these numbers (expired, or dropped by choice).
 
         :raises SpoolError: the spool is closed.
         """
-        self._ask(_Request(_removal(first, last), (done,) if done else ()))
+        self._ask(_removal(first, last, (done,) if done else ()))
 
     def set_aside(self, seq: int, reason: str, done: Done | None = None) -> None:
         """Keep this frame, but send it no more.
@@ -407,13 +409,13 @@ class Spool:
         left, self._again = self._again, []
         while left and not self._again:
             request = left.pop(0)
-            if request.upto:
-                self._forget(request.upto)
+            if request.forgets:
+                self._forget(*request.forgets)
             self._commit([request])
         self._again += left
 
-    def _forget(self, upto: int) -> None:
-        """Forget the frames up to this one, as many at a time as there is room for.
+    def _forget(self, first: int, last: int) -> None:
+        """Forget the frames with these numbers, as many at a time as there is room for.
 
         Each page that is given back goes through the log first, so to forget much at
         once takes much room.
@@ -422,7 +424,7 @@ class Spool:
         while most:
             try:
                 self._store.begin()
-                count = self._store.remove_some(upto, most)
+                count = self._store.remove_some(first, last, most)
                 self._store.commit()
                 self._store.write_back()
             except Exception:  # of what is left `_commit` tells
@@ -584,8 +586,9 @@ def _append(
         store.put_cursor(*cursor)
 
 
-def _removal(first: int, last: int) -> Callable[[ChangingStore], object]:
-    return partial(ChangingStore.remove, first=first, last=last)
+def _removal(first: int, last: int, dones: tuple[Done, ...], upto: int = 0) -> _Request:
+    remove = partial(ChangingStore.remove, first=first, last=last)
+    return _Request(remove, dones, upto=upto, forgets=(first, last))
 
 
 def _merged(requests: list[_Request]) -> list[_Request]:
@@ -595,7 +598,7 @@ def _merged(requests: list[_Request]) -> list[_Request]:
         if request.upto and merged and merged[-1].upto:
             upto = max(merged[-1].upto, request.upto)
             dones = (*merged[-1].dones, *request.dones)
-            merged[-1] = evolve(request, apply=_removal(1, upto), dones=dones, upto=upto)
+            merged[-1] = _removal(1, upto, dones, upto)
         else:
             merged.append(request)
     return merged

@@ -262,16 +262,16 @@ class ChangingStore(Store):
             self._add(waiting=-count, waiting_bytes=-size)
         return count
 
-    def remove_some(self, upto: int, most: int) -> int:
-        """Forget so many of the frames that wait, the first ones, none behind number `upto`.
+    def remove_some(self, first: int, last: int, most: int) -> int:
+        """Forget the first frames that wait with these numbers, so many at most.
 
         :return: how many.
         """
-        last = self._number(
-            "SELECT coalesce(max(seq), 0) FROM"
-            f" (SELECT seq FROM frames WHERE seq <= {upto:d} ORDER BY seq LIMIT {most:d})"
+        nth = self._number(
+            f"SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM frames"
+            f" WHERE seq BETWEEN {first:d} AND {last:d} ORDER BY seq LIMIT {most:d})"
         )
-        return self.remove(1, last)
+        return self.remove(first, nth)
 
     def count_attempt(self, first: int, last: int) -> None:
         """Note that the frames with these numbers were sent and lost once more."""
