@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.sending import PATIENCE, Sending
+from nbclient.daemon.sending import CALM, PATIENCE, Sending
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LinkDown, LinkStopped, OutboxFull
@@ -85,9 +85,45 @@ class SendingTests(SynchronousTestCase):
         self.successResultOf(sent)
         self.assertEqual(self.link.taken, [([b"a", b"b"], ("n", "v"))] * 3)
         self.assertEqual(self.sending.again, 4)  # the link counted them as refused each time
-        self.assertEqual(
-            self.log.lines, ["link: disk full; trying again", "link: frames are stored again"]
-        )
+        self.assertEqual(self.log.lines, ["link: disk full; trying again"])
+        self.clock.advance(CALM)
+        self.assertEqual(self.log.lines[1:], ["link: frames are stored again"])
+
+    def test_a_disk_that_stays_full_is_told_of_once_though_it_takes_a_little_now_and_then(
+        self,
+    ) -> None:
+        self.sending.begin()
+        for _ in range(30):
+            self.link.answers = [fail(SpoolError("disk full"))]
+            sent = self.send(b"a")
+            self.clock.advance(PATIENCE)
+            self.successResultOf(sent)
+            self.successResultOf(self.send(b"b"))
+        self.clock.advance(CALM / 2)
+        self.successResultOf(self.send(b"c"))
+        self.assertEqual(self.log.lines, ["link: disk full; trying again"])
+        self.clock.advance(CALM / 2)
+        self.assertEqual(self.log.lines[1:], ["link: frames are stored again"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_end_does_not_wait_until_it_can_be_said_that_the_disk_takes_frames(self) -> None:
+        self.sending.begin()
+        self.link.answers = [fail(SpoolError("disk full"))]
+        sent = self.send(b"a")
+        self.clock.advance(PATIENCE)
+        self.successResultOf(sent)
+        self.sending.stop()
+        self.successResultOf(self.send(b"b"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_several_who_wait_for_the_disk_all_give_up_at_the_end(self) -> None:
+        self.sending.begin()
+        self.link.answers = [fail(SpoolError("disk full")), fail(SpoolError("disk full"))]
+        sent = [self.send(b"a"), self.send(b"b")]
+        self.sending.stop()
+        for each in sent:
+            self.failureResultOf(each, SpoolError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_who_waits_for_the_disk_gives_up_at_the_end(self) -> None:
         self.sending.begin()

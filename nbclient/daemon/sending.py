@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from nbclient.delivery.outbox import Outbox
@@ -16,6 +17,10 @@ from nbclient.spooling import Cursor
 
 PATIENCE = 1.0
 """Seconds until what the disk did not take is offered again."""
+
+CALM = 10.0
+"""Seconds for which the disk has taken all until that is said: a full one takes a little
+now and then."""
 
 
 class Sending:
@@ -35,7 +40,8 @@ class Sending:
         self._log = log
         self._refusing = False
         self._full = False
-        self._pause: Deferred[None] | None = None
+        self._calm: IDelayedCall | None = None  # set while nothing fails any more
+        self._pauses: list[Deferred[None]] = []
         self._early: list[Deferred[None]] | None = []  # those who came before `begin`
 
     def begin(self) -> None:
@@ -63,8 +69,9 @@ class Sending:
         """Offer nothing more, not even what the disk did not take."""
         self.stopped = True
         self.begin()  # whoever waited for it is told by the link
-        pause, self._pause = self._pause, None
-        if pause is not None:
+        self._not_calm()
+        pauses, self._pauses = self._pauses, []
+        for pause in pauses:
             pause.callback(None)
 
     async def _offer(self, frames: Sequence[bytes], cursor: Cursor | None) -> None:
@@ -93,20 +100,33 @@ class Sending:
             self._log.error("{link}: frames are refused: {why}", link=self._link.name, why=error)
 
     async def _wait(self, error: SpoolError) -> None:
+        self._not_calm()
         if not self._full:
             self._full = True
             self._log.error("{link}: {why}; trying again", link=self._link.name, why=str(error))
-        self._pause = Deferred()
-        timer = self._clock.callLater(PATIENCE, self._pause.callback, None)
-        await self._pause
-        self._pause = None
+        pause: Deferred[None] = Deferred()
+        self._pauses.append(pause)
+        timer = self._clock.callLater(PATIENCE, self._go_on, pause)
+        await pause
         if timer.active():
             timer.cancel()
 
+    def _go_on(self, pause: Deferred[None]) -> None:
+        self._pauses.remove(pause)
+        pause.callback(None)
+
     def _disk_takes(self) -> None:
-        if self._full:
-            self._full = False
-            self._log.info("{link}: frames are stored again", link=self._link.name)
+        if self._full and self._calm is None and not self.stopped:
+            self._calm = self._clock.callLater(CALM, self._calmed)
+
+    def _calmed(self) -> None:
+        self._calm, self._full = None, False
+        self._log.info("{link}: frames are stored again", link=self._link.name)
+
+    def _not_calm(self) -> None:
+        timer, self._calm = self._calm, None
+        if timer is not None:
+            timer.cancel()
 
 
 def _pieces(frames: Sequence[bytes], limit: int) -> Iterator[Sequence[bytes]]:
