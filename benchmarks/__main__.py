@@ -128,7 +128,7 @@ class Suite:
 
     def _restart(self, them: Sequence[idling.Sitter]) -> list[Sample]:
         links = max(int(LINKS * min(self.options.scale, 1)), 50)
-        maximum = 4.0 if self.options.quick else 12.0
+        maximum = 4.0 if self.options.quick else 16.0
         return idling.in_turn(
             self.tools,
             them,

@@ -24,6 +24,9 @@ LIMIT = 60.0
 TRACED = 2000
 """Links where tracemalloc counts, which is slow."""
 
+AWAY = 1.5
+"""How long the server stays away, in longest waits."""
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -169,7 +172,7 @@ def traced(tools: Tools, sitter: Sitter, links: int) -> int:
 
 
 def restart(tools: Tools, sitter: Sitter, links: int, maximum: float) -> Sample:
-    """Connect `links`; kill the server, long enough for every back-off to be at its maximum.
+    """Connect `links`; kill the server, long enough for nearly every back-off to be at its maximum.
 
     :raises Failed: it did not work.
     """
@@ -182,7 +185,7 @@ def restart(tools: Tools, sitter: Sitter, links: int, maximum: float) -> Sample:
         used = waiting.cpu()
         server.child.send_signal(signal.SIGKILL)
         server.stop()
-        time.sleep(2 * maximum)
+        time.sleep(AWAY * maximum)
         down = waiting.cpu() - used
         server = hold(tools, port)
         time.sleep(maximum + 3)
@@ -206,7 +209,8 @@ def restart(tools: Tools, sitter: Sitter, links: int, maximum: float) -> Sample:
             "back": result["most"],
             "maximum": maximum,
             "peak": peak,
-            "down": down / (2 * maximum),
+            "down": down / (AWAY * maximum),
+            "tenths": tenths,
         },
     )
 

@@ -95,7 +95,9 @@ def _table(key: str, unit: str, samples: Sequence[Sample], labels: Mapping[str, 
             "CPU while down",
         ),
         "worst": ("time per unit, largest over smallest", "seconds for the largest"),
-    }.get(key, (unit, "nbclient is", "wall s", "CPU s", "CPU us each", "server's CPU s", "runs"))
+    }.get(
+        key, (unit, "the first row is", "wall s", "CPU s", "CPU us each", "server's CPU s", "runs")
+    )
     lines = [f"| | {' | '.join(head)} |", "|---|" + "--:|" * len(head)]
     for peer in dict.fromkeys(each.peer for each in samples):
         label = labels.get(f"{key}/{peer}", peer)
