@@ -340,6 +340,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         return cast(Self, super().forProtocol(protocol, *args, **kwargs))
 
     @property
+    def clock(self) -> Any:
+        """The `IReactorTime` that was injected, or None."""
+        return None if self._now is time.monotonic else self._clock
+
+    @property
     def outbox(self) -> Outbox:
         """What is to be sent, and the counters of what was."""
         return self._pump.outbox
@@ -816,8 +821,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _lastAcksIn(self) -> None:
         self._stopLooking()
-        acks, self._acks = cast(Acknowledging, self._acks), None
-        self._pump.acknowledged(acks.newly())
+        self._pump.acknowledged(cast(Acknowledging, self._acks).newly())
+        self._acks = None  # afterwards: whoever is told of it may ask for the level
         self._rewind()
 
     def _rewind(self) -> None:

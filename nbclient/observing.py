@@ -12,7 +12,11 @@ class LinkObserver:
 
     Without a link a connection opens as soon as it is up, closes when the
     peer has closed, and aborts on a fault.
+
+    :cvar clock: an `IReactorTime` for the timers of its connections, or None.
     """
+
+    clock: Any = None
 
     def transportMade(self, connection: Any) -> None:
         """There is a transport; nothing was written on it yet."""

@@ -295,6 +295,8 @@ class FrameProtocol(FrameReceiver):
         self.secure = tls is not None
         if self._raw is not None:
             self._raw.connectionLost = self._transportLost
+            if self.secure:
+                self._raw.loseConnection = self._tlsOver
             no_delay(self._raw)
         transport.loseConnection = self.loseConnection
         transport.abortConnection = self.abortConnection
@@ -340,6 +342,20 @@ class FrameProtocol(FrameReceiver):
         self._peerClosed = True
         self._link.peerClosed(self)
 
+    def _tlsOver(self, *args: Any) -> None:
+        """TLS has ended (the peer's close_notify, or a fault) and closes the socket.
+
+        What it wrote before still leaves, but while a producer is registered Twisted
+        waits for more, and nothing more can come.
+        """
+        raw = self._raw
+        raw.__dict__.pop("loseConnection", None)
+        raw.unregisterProducer()
+        raw.loseConnection(*args)
+        if self.up and not self._closed:
+            self.finish()
+            self._link.connectionClosing(self)
+
     def writeConnectionLost(self) -> None:
         """Our half-close is done."""
 
@@ -364,6 +380,7 @@ class FrameProtocol(FrameReceiver):
         if raw is None:  # Twisted's abort had the hook in a timer already
             return
         del raw.connectionLost
+        raw.__dict__.pop("loseConnection", None)
         self._losing = True
         try:
             if not self._deaf:
@@ -414,6 +431,7 @@ class FrameProtocol(FrameReceiver):
         raw, self._raw = self._raw, None
         if raw is not None:
             raw.__dict__.pop("connectionLost", None)
+            raw.__dict__.pop("loseConnection", None)
 
     # -- delivery ----------------------------------------------------------------
 

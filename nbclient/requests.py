@@ -139,7 +139,7 @@ class RequestProtocol(FrameProtocol):
         self._outstanding = Outstanding(
             self.requestWindow, self.requestTimeout, self.answerKey if self._keyed else None
         )
-        self._timers = self.clock or getattr(self._link, "clock", None)
+        self._timers = self.clock or self._link.clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now = time.monotonic if self._timers is None else self._timers.seconds
         return self._outstanding

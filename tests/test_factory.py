@@ -1135,6 +1135,28 @@ class DeliveryTests(LinkTestCase):
         error = self.assertRaises(LocalError, ReconnectingFactory, delivery="surely")
         self.assertIn("one of auto, written, tcp, reply, not 'surely'", str(error))
 
+    def test_whoever_is_told_of_the_last_deliveries_is_told_their_level_too(self) -> None:
+        class Late(Silent):
+            over = False
+
+            def newly(self) -> int:
+                return self.ledger.unacknowledged_frames if self.over else 0
+
+            def settling(self, now: float, limit: float) -> Any:
+                self.over = True
+                self.poll = lambda now: None
+                return self
+
+        self.patch(factory, "Acknowledging", Late)
+        link, peer = self.ready(delivery="tcp")
+        link.send([b"a"])
+        levels: list[str] = []
+        link.whenDrained().addCallback(lambda _: levels.append(link.stats().delivery))
+        self.reactor.turn()
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(levels, ["tcp"])
+
     def test_a_last_word_that_never_comes_holds_up_neither_link_nor_stop(self) -> None:
         """The kernel holds what the peer does not take, and we stop meanwhile."""
         self.patch(factory, "Acknowledging", Silent)

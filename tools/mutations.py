@@ -931,6 +931,13 @@ MUTATIONS = (
             "test_while_held_it_stands_still_because_silence_then_says_nothing_about_the_peer",
         ),
     ),
+    Mutation(
+        "tls-closes-though-we-produce",
+        "nbclient/protocol.py",
+        "                self._raw.loseConnection = self._tlsOver\n",
+        "                pass\n",
+        ("tests/wire/test_tls_goodbye.py::GoodbyeTests::test_a_full_transport_ends_when_tls_does",),
+    ),
     # Sending: all or nothing, in order.
     Mutation(
         "accept-all-or-nothing",
