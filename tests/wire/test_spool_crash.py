@@ -6,8 +6,11 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -255,16 +258,20 @@ def run(*command: str | Path) -> None:
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
-def small_disk(directory: Path, program: str, size: str) -> None:
-    """Run a program in a mount namespace of its own, on a disk of this size."""
+def on_small_disk(directory: Path, size: str, *command: str | Path) -> tuple[str | Path, ...]:
+    """The command in a mount namespace of its own, `directory` a disk of this size."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root, and unshare(1) of util-linux, to mount a small disk")
-    mount = 'mount -t tmpfs -o "size=$1,mode=700" spool "$2" && exec "$3" -c "$4" "$2"'
-    inside = ("sh", "-c", mount, "sh", size, directory, sys.executable, program)
+    mount = 'mount -t tmpfs -o "size=$1,mode=700" spool "$2" && shift 2 && exec "$@"'
     may = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
     if may.returncode:
         pytest.skip(f"cannot make a mount namespace: {may.stderr.decode().strip()}")
-    run("unshare", "-m", *inside)
+    return ("unshare", "-m", "sh", "-c", mount, "sh", size, directory, *command)
+
+
+def small_disk(directory: Path, program: str, size: str) -> None:
+    """Run a program on a disk of this size."""
+    run(*on_small_disk(directory, size, sys.executable, "-c", program, directory))
 
 
 @pytest.mark.parametrize("size", ["4m", "12m"])
@@ -283,6 +290,54 @@ def test_what_was_accepted_before_the_disk_was_full_is_there_after_a_restart(
     tmp_path: Path,
 ) -> None:
     small_disk(tmp_path, REOPENED, "4m")
+
+
+class Sink:
+    """A server that is not there until it is asked for; it takes lines.
+
+    :ivar lines: all that came, in order.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self._listening = socket.socket()
+        self._listening.bind(("127.0.0.1", 0))  # so that nobody else gets the port
+        self.port = str(self._listening.getsockname()[1])
+
+    def serve(self) -> None:
+        self._listening.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection, connection.makefile("rb") as lines, self._listening:
+            self.lines += lines
+
+
+def test_a_job_whose_disk_is_full_waits_says_so_once_and_loses_nothing(tmp_path: Path) -> None:
+    lines = [b"%d %s\n" % (number, b"x" * 300) for number in range(4500)]
+    (tmp_path / "batch").write_bytes(b"".join(lines))
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    sink = Sink()
+    words = ("--drain", "--input", f"file:{tmp_path / 'batch'}", "--spool", kept)
+    patience = ("--retry-initial", "0.1", "--retry-maximum", "0.1")
+    job = (sys.executable, "-m", "nbclient", "127.0.0.1", sink.port, *words, *patience)
+    command = on_small_disk(kept, "2m", *job)
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "trying again" in line:
+                sink.serve()
+        assert process.wait(60) == 0, said
+    assert len([line for line in said if "trying again" in line]) == 1, said
+    assert not [line for line in said if "not sent" in line], said
+    deadline = time.monotonic() + 10
+    while len(sink.lines) < len(lines) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sink.lines == lines
 
 
 def test_when_the_disk_fails_nothing_lies_and_later_frames_may_succeed(tmp_path: Path) -> None:
