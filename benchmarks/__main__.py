@@ -74,7 +74,7 @@ class Suite:
             self.labels |= {f"{name}/{each.key}": each.label for each in them}
         self._part("idle", lambda: self._idle(sitters))
         self._part("restart", lambda: self._restart(redialers))
-        self._part("worst", lambda: worst(self.tools, 1 if self.options.quick else 3, self.say))
+        self._part("worst", lambda: worst(self.tools, 3 if self.options.quick else 5, self.say))
         for case, title in CASES.items():
             for sample in self.results.get("worst", ()):
                 kind = sample.peer.removeprefix(f"{case}-")
