@@ -312,6 +312,13 @@ class Pump:
             self._busy = False
 
     def _run(self) -> None:
+        self._send()
+        # One after the other: whoever is told may offer more.
+        while self._drains and self._idle:
+            self._drains.pop(0).callback(None)
+            self._send()
+
+    def _send(self) -> None:
         self._expire()  # timers may be late, and nothing too old may leave
         outbox = self.outbox
         while outbox.sendable and self._ready:
@@ -324,8 +331,6 @@ class Pump:
             self._admission.admit()
         if self._spooling is not None:
             self._spooling.refill()
-        while self._drains and self._idle:
-            self._drains.pop(0).callback(None)
 
     @property
     def _ready(self) -> bool:

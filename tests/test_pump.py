@@ -271,6 +271,14 @@ class WithdrawingTests(PumpTestCase):
 
 
 class DrainingTests(PumpTestCase):
+    def test_whoever_is_told_may_offer_more_and_that_is_sent(self) -> None:
+        self.offer([b"one"])
+        self.pump.drained().addCallback(lambda _: self.offer([b"two"]) and None)
+        later: list[int] = []
+        self.pump.drained().addCallback(lambda _: later.append(self.pump.outbox.counters.sent))
+        self.assertEqual(self.attached().written, [b"one", b"two"])
+        self.assertEqual(later, [2])
+
     def test_with_nothing_to_deliver_it_is_drained(self) -> None:
         self.successResultOf(self.pump.drained())
 
