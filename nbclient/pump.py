@@ -312,25 +312,22 @@ class Pump:
             self._busy = False
 
     def _run(self) -> None:
-        self._send()
-        # One after the other: whoever is told may offer more.
-        while self._drains and self._idle:
-            self._drains.pop(0).callback(None)
-            self._send()
-
-    def _send(self) -> None:
-        self._expire()  # timers may be late, and nothing too old may leave
         outbox = self.outbox
-        while outbox.sendable and self._ready:
-            if self._replying is not None:
-                self._ask(self._replying)
-            else:
-                self._write(outbox.take(1 if self._gap else PUMP_BYTES))
-            if self._gap:
-                self._gapTimer = self._clock.callLater(self._gap, self._gapOver)
-            self._admission.admit()
-        if self._spooling is not None:
-            self._spooling.refill()
+        while True:
+            self._expire()  # timers may be late, and nothing too old may leave
+            while outbox.sendable and self._ready:
+                if self._replying is not None:
+                    self._ask(self._replying)
+                else:
+                    self._write(outbox.take(1 if self._gap else PUMP_BYTES))
+                if self._gap:
+                    self._gapTimer = self._clock.callLater(self._gap, self._gapOver)
+                self._admission.admit()
+            if self._spooling is not None:
+                self._spooling.refill()
+            if not (self._drains and self._idle):
+                return
+            self._drains.pop(0).callback(None)  # who may offer more: look again
 
     @property
     def _ready(self) -> bool:
