@@ -163,8 +163,7 @@ class Admission:
     def _wait(self, frames: Sequence[bytes], cursor: Cursor | None) -> Deferred[None]:
         def withdraw(_: Deferred[None]) -> None:
             if sender in waiting:  # else it is on its way to the disk
-                waiting.remove(sender)
-                self._withdrawn(sender)
+                self._withdraw(sender)
                 self.admit()  # one behind it may be smaller
                 self._told()
 
@@ -179,6 +178,12 @@ class Admission:
         """The first of those that wait does so no more."""
         assert self._senders is not None
         self._senders.popleft()
+
+    def _withdraw(self, sender: Sender) -> None:
+        """One of those that wait, whichever, does so no more."""
+        assert self._senders is not None
+        self._senders.remove(sender)
+        self._withdrawn(sender)
 
     def _withdrawn(self, sender: Sender) -> None:
         self.size -= sender.size
@@ -235,11 +240,24 @@ class SpoolAdmission(Admission):
                 counters.accepted += count
             else:
                 counters.refused += count
+            behind = [] if error is None else self._behind(sender.cursor)
             if not sender.accepted.called:  # cancelled, too late
                 sender.accepted.callback(None) if error is None else sender.accepted.errback(error)
+            for each in behind:
+                each.accepted.errback(error)
 
         try:
             self._spooling.append(sender.frames, sender.cursor, told)
         except NBClientError as error:
             told(error)
         return True
+
+    def _behind(self, cursor: Cursor | None) -> list[Sender]:
+        """Those who wait with a later place of this cursor, which may not be stored now."""
+        waiting = self._senders or ()
+        behind = [
+            each for each in waiting if cursor and each.cursor and each.cursor[0] == cursor[0]
+        ]
+        for each in behind:
+            self._withdraw(each)
+        return behind

@@ -244,6 +244,27 @@ class SpoolWaitingTests(SpoolTestCase):
         self.successResultOf(moved)
         self.assertEqual(self.spool.cursors, {"file": "7"})
 
+    def test_who_waits_behind_a_failed_batch_of_the_same_cursor_fails_with_it(self) -> None:
+        """Else the cursor would move past what is not stored, and a restart read on behind it."""
+        self.spool.limit = 300
+        failed = self.offer(frames(1, 2), ("file", "2"))
+        behind = self.offer(frames(3, 4), ("file", "4"))
+        other = self.offer([frame(5)], ("other", "1"))
+        self.offer([frame(6)])
+        self.spool.failing = 1
+        again: list[Deferred[None]] = []
+        failed.addErrback(lambda _: again.append(self.offer(frames(1, 2), ("file", "2"))))
+        self.spool.step()
+        self.failureResultOf(behind, SpoolFailed)
+        self.spool.run()
+        self.successResultOf(other)
+        self.assertEqual((self.spool.cursors, self.admission.size), ({"other": "1"}, 200))
+        self.sent(2)
+        self.acknowledge(2)
+        self.spool.run()
+        self.successResultOf(again[0])
+        self.assertEqual(self.spool.cursors, {"other": "1", "file": "2"})
+
     def test_with_the_disk_full_a_batch_waits_whole(self) -> None:
         self.stored(frames(1, 10), frames(11, 19))
         waits, behind = self.offer(frames(20, 21)), self.offer([frame(22)])

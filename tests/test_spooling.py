@@ -286,6 +286,32 @@ class RealSpoolTests(SpoolingTests):
         self.addCleanup(spooling.stop)  # before the spool is closed
         return spooling
 
+    def test_nothing_is_read_past_what_failed_until_its_own_reader_was_told(self) -> None:
+        """Another's word of the same failed commit comes first, and makes room for who waited."""
+        spool = self.disks.open()
+        self.addCleanup(spool.close)
+        told: list[tuple[str, bool]] = []
+
+        def note(name: str) -> Any:
+            return lambda error: told.append((name, error is None))
+
+        def first(error: Exception | None) -> None:
+            note("first")(error)
+            spool.append([b"c"], note("behind"), ("file", "3"))
+
+        def again(error: Exception | None) -> None:
+            note("second")(error)
+            spool.append([b"b"], note("again"), ("file", "2"))
+
+        spool.append([b"a"], first)
+        spool.append([b"b"], again, ("file", "2"))
+        self.disks.failing["COMMIT"] = 1
+        spool.step()
+        spool.step()
+        outcome = [("first", False), ("second", False), ("behind", False), ("again", True)]
+        self.assertEqual(told, outcome)
+        self.assertEqual(spool.cursors, {"file": "2"})
+
 
 class _Stepped:
     """A real spool with what the tests above ask of the stand-in."""

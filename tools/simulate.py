@@ -17,6 +17,7 @@ What has to hold, else the seed and what happened are printed:
 - frames arrive whole; on each connection in order and none twice; over all
   connections each for the first time in order;
 - nothing older than `maxAge` is sent;
+- an input's cursor is never stored before frames that were read before it;
 - once the faults have stopped, everything is delivered, and everybody told;
 - then every frame accepted was processed by the server, or given up by a rule
   that allows it, or is among those that the level says may be lost: at `reply`
@@ -62,7 +63,7 @@ from nbclient import factory as factory_module  # noqa: E402
 from nbclient.delivery.ledger import Ledger  # noqa: E402
 from nbclient.delivery.outbox import FRAME_COST, GRAIN, Aside, Outbox, OutboxStats  # noqa: E402
 from nbclient.delivery.replies import Reply  # noqa: E402
-from nbclient.delivery.spool import Spool  # noqa: E402
+from nbclient.delivery.spool import Spool, SpoolFailed  # noqa: E402
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer  # noqa: E402
 
 STEPS = 120
@@ -351,14 +352,18 @@ class Watched(Outbox):
         return aside
 
 
-@define
+@define(eq=False)
 class Sending:
     """A batch that was offered.
 
     :ivar deferred: None once it was accepted or refused.
+    :ivar noted: with a cursor of the input it came from.
+    :ivar doomed: one before it, of the same cursor, was not stored.
     """
 
     numbers: list[int]
+    noted: bool = False
+    doomed: bool = False
     deferred: Deferred[None] | None = None
 
 
@@ -416,9 +421,11 @@ class World:
         """A frame is whole in the server's kernel."""
         if number in self.first_time:
             return
-        if number < self.newest:
+        # What was given up is on the disk still when the process dies just then.
+        given_up = number in self.given.expired or number in self.given.dropped
+        if number < self.newest and not given_up:
             raise Broken(f"frame {number} arrived for the first time after {self.newest}")
-        self.newest = number
+        self.newest = max(self.newest, number)
         self.first_time.add(number)
 
     def kills(self, number: int) -> bool:
@@ -523,9 +530,11 @@ class World:
             numbers.append(self.offered)
             if rng.random() < self.plan.faulty:
                 self._make_faulty(self.offered)
-        sending = Sending(numbers)
+        sending = Sending(numbers, noted=self.spool is not None and rng.random() < 0.5)
         self.say(f"offered {numbers[0]}-{numbers[-1]}")
-        sending.deferred = self.link.send(frames)
+        sending.deferred = self.link.send(
+            frames, ("input", str(numbers[-1])) if sending.noted else None
+        )
         self.sendings.append(sending)
         sending.deferred.addCallbacks(
             partial(self._accepted, sending), partial(self._refused, sending)
@@ -543,12 +552,17 @@ class World:
     def _accepted(self, sending: Sending, _: object) -> None:
         sending.deferred = None
         self.say(f"accepted {sending.numbers[0]}-{sending.numbers[-1]}")
+        if sending.doomed:
+            self.errors.append(f"the input was noted past what is not stored: {sending}")
         for number in sending.numbers:
             self.accepted[number] = self.reactor.seconds()
 
     def _refused(self, sending: Sending, why: Failure) -> None:
         sending.deferred = None
         self.say(f"refused {sending.numbers[0]}-{sending.numbers[-1]}: {why.type.__name__}")
+        if sending.noted and not sending.doomed and why.check(SpoolFailed):
+            for each in self.sendings[self.sendings.index(sending) + 1 :]:
+                each.doomed = each.noted and each.deferred is not None
         # A batch that waits is let in as room comes free: of this one, some may be in.
         self.uncertain.update(sending.numbers)
 
@@ -627,7 +641,7 @@ class World:
             transport = served.peer.transport
             if transport.connected:  # its kernel sends on, or resets
                 transport.connected = False
-                if self.rng.random() < 0.5:
+                if self.rng.random() < 0.5 and not served.dead:
                     served.peer.take(bytes(transport.unsent))
                 served.ended()
         self.tokens.clear()

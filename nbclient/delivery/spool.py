@@ -536,14 +536,17 @@ class Spool:
             self._undecided -= request.size
             if request.cursor and why is None:
                 self.cursors[request.cursor[0]] = request.cursor[1]
-            elif request.cursor:
-                self._terms[request.cursor[0]] = max(
-                    self._terms.get(request.cursor[0], 0), request.term + 1
-                )
         with ExitStack() as calls:  # one that raises does not keep the others from being told
             for request in reversed(requests):
                 for done in reversed(request.dones):
                     calls.callback(done, why)
+                if request.cursor and why is not None:
+                    # Not earlier: who is told before may ask for more of the same cursor.
+                    calls.callback(self._next_term, request.cursor[0], request.term + 1)
+
+    def _next_term(self, cursor: str, term: int) -> None:
+        """What is asked from now on is read by one who knows what failed."""
+        self._terms[cursor] = max(self._terms.get(cursor, 0), term)
 
 
 def _open_store(folder: Path, wanted: Description, adopt: bool, connect: Connect) -> ChangingStore:
