@@ -1294,7 +1294,7 @@ MUTATIONS = (
     Mutation(
         "too-old-and-the-timer-late",
         "nbclient/pump.py",
-        "        self._expire()  # timers may be late, and nothing too old may leave\n",
+        "            self._expire()  # timers may be late, and nothing too old may leave\n",
         "",
         (f"{PUMP}AgeTests::test_a_look_that_comes_late_lets_nothing_too_old_leave",),
     ),
