@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -263,6 +264,24 @@ def test_opening_that_fails_leaves_nothing_open(folder: Path) -> None:
 
 
 # -- durable
+
+
+@pytest.mark.parametrize(("free", "words"), [(0, " (the disk is full)"), (10**9, ""), (-1, "")])
+def test_a_disk_too_full_to_open_a_spool_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, free: int, words: str
+) -> None:
+    def cannot(uri: str) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def look(_: Path) -> SimpleNamespace:
+        if free < 0:
+            raise OSError(5, "Input/output error")
+        return SimpleNamespace(f_bavail=free, f_frsize=1)
+
+    monkeypatch.setattr(os, "statvfs", look)
+    with pytest.raises(SpoolError) as caught:
+        open_to_change(folder, cannot)
+    assert str(caught.value) == f"{folder / DATABASE}: cannot be read: disk I/O error{words}"
 
 
 def test_every_commit_is_synced_in_wal_mode(folder: Path) -> None:

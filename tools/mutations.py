@@ -1134,6 +1134,18 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "spool-forgets-bit-by-bit",
+        "nbclient/delivery/spool.py",
+        "                self._forget(*request.forgets)\n",
+        "                pass\n",
+        (
+            "tests/test_spool.py::"
+            "test_what_does_not_fit_on_a_full_disk_at_once_is_forgotten_bit_by_bit",
+            "tests/wire/test_spool_crash.py::"
+            "test_on_a_full_disk_all_that_waits_can_be_delivered_at_once",
+        ),
+    ),
+    Mutation(
         "spool-reserve",
         "nbclient/delivery/spool_store.py",
         "            self._reserve.release()\n",

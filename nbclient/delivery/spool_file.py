@@ -42,6 +42,9 @@ LONGEST = 999_000_000
 LOG_KEPT = 4 * 1024 * 1024
 """What the log (``-wal``) shrinks to once it is written back, bytes."""
 
+INDEX = 32 * 1024
+"""The least that the index of the log (``-shm``) takes, bytes."""
+
 _TABLES = {
     "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # AUTOINCREMENT: a number is never used again, also after everything was delivered.
@@ -190,7 +193,17 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise SpoolError(f"{path}: cannot be read: {error}") from None
+        full = " (the disk is full)" if _is_full(path.parent) else ""
+        raise SpoolError(f"{path}: cannot be read: {error}{full}") from None
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has not even room for the index of a log; SQLite says "disk I/O error"."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < INDEX
 
 
 def open_to_change(folder: Path, connect: Connect = connect) -> ChangingStore:
