@@ -32,7 +32,7 @@ def test_each_command_for_twistd_is_understood(words: list[str]) -> None:
 
 
 def test_there_are_commands_to_be_tested() -> None:
-    assert len(commands("python -m nbclient")) == 3
+    assert len(commands("python -m nbclient")) == 4
     assert len(commands("twistd -n --pidfile= nbclient")) == 1
 
 
