@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbclient.errors import FrameError, FrameTooLong, SpecError
 from nbclient.framing import Framing, crlf, delimiter, lines
+from nbclient.framing.delimited import QUICK_FROM
 from tests.conformance.framing import decode, single
 
 
@@ -29,6 +32,48 @@ def test_only_lf_and_cr_end_a_line_of_bytes() -> None:
 
 def test_crlf_takes_cr_and_lf_alone_as_part_of_the_line() -> None:
     assert frames(crlf(), b"a\nb\rc\r\nd\r\r\n") == [b"a\nb\rc", b"d\r"]
+
+
+# Bytes at which other splitters of lines cut, and those that end lines here.
+PIECES = st.lists(st.sampled_from([b"\r\n", b"\r\n", b"\r", b"\n", b"a", b"\x0b", b"\x85"]))
+
+
+@given(PIECES, st.integers(0, 60))
+def test_a_quick_cut_is_the_cut_that_split_would_make(pieces: list[bytes], size: int) -> None:
+    """`splitlines` is quicker and cuts at more: what it makes is only taken where it agrees."""
+    filler = b"x" * QUICK_FROM + b"\r\n"  # the quick way is for larger chunks
+    data = filler + b"".join(pieces)
+    rest = data[len(data) - size :] if size else b""
+    expected = (data + rest).split(b"\r\n")
+    expected.pop()
+    assert frames(crlf(), data, rest) == expected
+    by_lf = (data + rest).split(b"\n")
+    by_lf.pop()
+    assert frames(lines(), data, rest) == [each.removesuffix(b"\r") for each in by_lf]
+
+
+@pytest.mark.parametrize("recipe", [crlf(600), lines(600)], ids=str)
+def test_the_limit_holds_for_lines_cut_the_quick_way(recipe: Framing) -> None:
+    stream = b"x" * 600 + b"\r\n" + b"y" * 601 + b"\r\nz\r\n"
+    got, decoder = decode(recipe, [stream])
+    assert got == [b"x" * 600]
+    assert isinstance(decoder.fault, FrameTooLong)
+    assert decoder.eof() == b"y" * 601 + b"\r\nz\r\n"
+
+
+def test_crlf_goes_the_slow_way_once_a_peer_has_sent_other_line_ends() -> None:
+    """Else each of its chunks would be cut twice."""
+    decoder = crlf().decoder()
+    line = b"x" * QUICK_FROM
+    assert decoder.feed(line + b"\na\r\n") == [line + b"\na"]
+    assert not decoder._quick  # type: ignore[attr-defined]
+    assert decoder.feed(line + b"\r\n" + line) == [line]
+    assert decoder.feed(b"\r\n") == [line]
+
+
+def test_a_large_chunk_without_a_line_end_is_carried() -> None:
+    line = b"x" * QUICK_FROM
+    assert frames(crlf(), line, line, b"\r", b"\n") == [line + line]
 
 
 def test_the_first_delimiter_from_the_left_ends_a_frame() -> None:
