@@ -1190,6 +1190,26 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "cursor-not-past-who-failed",
+        "nbclient/admission.py",
+        "            behind = [] if error is None else self._behind(sender.cursor)\n",
+        "            behind: list[Sender] = []\n",
+        (
+            "tests/test_admission.py::SpoolWaitingTests::"
+            "test_who_waits_behind_a_failed_batch_of_the_same_cursor_fails_with_it",
+        ),
+    ),
+    Mutation(
+        "cursor-not-past-who-was-not-told",
+        "nbclient/delivery/spool.py",
+        "                    calls.callback(self._next_term, request.cursor[0], request.term + 1)\n",
+        "                    self._next_term(request.cursor[0], request.term + 1)\n",
+        (
+            "tests/test_spooling.py::RealSpoolTests::"
+            "test_nothing_is_read_past_what_failed_until_its_own_reader_was_told",
+        ),
+    ),
+    Mutation(
         "delivered-means-forgotten",
         "nbclient/spooling.py",
         "        self.spool.acknowledge(self._upto, self._removed)\n",
