@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing import Framing, length, netstring, octet_counted
+from nbclient.framing.prefixed import Length, LengthDecoder
 from tests.conformance.framing import decode, single
 
 
@@ -142,6 +145,34 @@ def test_a_fault_shows_no_more_than_the_beginning_of_what_was_found() -> None:
     _, decoder = decode(netstring(), [b"1:a" + b"x" * 1000])
     assert isinstance(decoder.fault, BadFrame)
     assert decoder.fault.found == b"x" * 40
+
+
+def test_the_limit_holds_in_chunks_of_less_than_it_and_of_more() -> None:
+    """The two are cut by loops of their own."""
+    recipe = length(1, max_frame=20)
+    bodies = [b"", b"a" * 9, b"b" * 4, b"c" * 20]
+    stream = b"".join(recipe.encode(bodies))
+    for size in range(1, len(stream) + 1):
+        chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+        got, decoder = decode(recipe, [*chunks, b"\x15ddd"])
+        assert got == bodies
+        assert isinstance(decoder.fault, FrameTooLong)
+        assert decoder.fault.size == 21
+        assert decoder.eof() == b"\x15ddd"
+
+
+@given(st.lists(st.binary(max_size=9), max_size=20), st.integers(1, 60), st.integers(9, 90))
+def test_a_plain_length_is_cut_like_one_with_a_bound_on_each(
+    bodies: list[bytes], size: int, limit: int
+) -> None:
+    recipe = Length(2, max_frame=limit)
+    stream = b"".join(recipe.encode(bodies)) + b"\0\5half"
+    plain, careful = recipe.decoder(), LengthDecoder(recipe)
+    for at in range(0, len(stream), size):
+        chunk = stream[at : at + size]
+        assert plain.feed(chunk) == careful.feed(chunk)
+        assert plain.eof() == careful.eof()
+    assert plain.fault is careful.fault is None
 
 
 def test_unread_keeps_a_fault_that_was_never_ones_own() -> None:

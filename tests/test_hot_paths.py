@@ -81,8 +81,8 @@ def test_a_call_for_each_frame_is_found(changed: Any, monkeypatch: pytest.Monkey
 
 def test_work_without_a_call_is_found_too(changed: Any) -> None:
     """Counting frames one by one in the decoder's loop."""
-    append = "append(data[at + starts : stop])"
-    changed(prefixed.LengthDecoder, "_scan", append, f"{append}; self.skipped += 0")
+    append = "append(data[start:stop])"
+    changed(prefixed.PlainLengthDecoder, "_scan", append, f"{append}; self.skipped += 0")
     found = guard.too_much(LENGTH, guard.PATHS[LENGTH]())
     if guard.version() in guard.recorded()[LENGTH]["instructions"]:
         assert "instructions" in found

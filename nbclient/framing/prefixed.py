@@ -127,7 +127,10 @@ class Length(Framing):
         return f"length:{self.size}" + "".join(options)
 
     def decoder(self) -> Decoder:
-        return LengthDecoder(self) if self._sum is None else SummedLengthDecoder(self, self._sum)
+        if self._sum is not None:
+            return SummedLengthDecoder(self, self._sum)
+        plain = not (self.offset or self.keep_header or self.adjust or self.inclusive)
+        return PlainLengthDecoder(self) if plain else LengthDecoder(self)
 
     def check(self, frames: Sequence[bytes]) -> None:
         if self.keep_header:
@@ -275,6 +278,32 @@ class LengthDecoder(SizedDecoder):
             self.fault = BadFrame(f"expected a length of at least {self._layout.lowest}", header)
         else:
             self.fault = FrameTooLong(self._framing.max_frame, size, declared=True)
+
+
+class PlainLengthDecoder(LengthDecoder):
+    """The value is the frame's size, and nothing else is in the header."""
+
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        end = len(data)
+        if end - at > self._framing.max_frame:
+            return super()._scan(data, at, frames)
+        # A frame that is there cannot be over the limit: only one that is not is looked at.
+        header = self._image
+        unpack = self._unpack
+        append = frames.append
+        last = end - header
+        while at <= last:
+            start = at + header
+            stop = start + unpack(data, at)[0]
+            if stop > end:
+                self._need = stop - at
+                if stop - start > self._framing.max_frame:
+                    self._refuse(stop - start, data[at:start])
+                return at
+            append(data[start:stop])
+            at = stop
+        self._need = header
+        return at
 
 
 class SummedLengthDecoder(LengthDecoder):
