@@ -116,6 +116,17 @@ class WaitingTests(AdmissionTestCase):
         self.successResultOf(small)
         self.assertEqual((self.withdrawals, self.admission.size), (1, 0))
 
+    def test_one_who_offers_more_when_told_waits_behind_those_who_wait(self) -> None:
+        again: list[Deferred[None]] = []
+        first = self.offer(frames(1, 11))
+        second = self.offer([frame(12)])
+        first.addCallback(lambda _: again.append(self.offer([frame(13)])))
+        self.sent(3)
+        self.acknowledge(3)
+        for each in (first, second, *again):
+            self.successResultOf(each)
+        self.assertEqual(self.waiting(), frames(4, 13))
+
     def test_at_the_end_everybody_is_turned_away_even_if_one_withdraws_another(self) -> None:
         first, second = self.offer(frames(1, 11)), self.offer([frame(12)])
         first.addErrback(lambda _: second.cancel())

@@ -1340,6 +1340,17 @@ class ReplyTests(LinkTestCase):
         self.reactor.turn()
         self.assertEqual(peer.received, b"pong\n")
 
+    def test_by_key_answers_may_come_in_any_order(self) -> None:
+        link, peer = self.ready(reply=Reply(key=re.compile(rb"\d+"), window=2))
+        link.send([b"1", b"2"])
+        self.reactor.turn()
+        peer.send(b"2 ok\n")
+        self.reactor.turn()
+        peer.reset()
+        other = self.again()
+        self.reactor.turn()
+        self.assertEqual(other.received, b"1\n")
+
     def test_a_frame_whose_answer_could_not_be_told_is_refused(self) -> None:
         link, _ = self.ready(reply=Reply(key=re.compile(rb"\d+")))
         self.failureResultOf(link.send([b"1", b"none"]), FrameError)

@@ -489,11 +489,13 @@ class AnswerTests(RulesTestCase):
         self.make()
         with capturedLogs():
             connection = self.answering(refuses=[b"odd"])
+            self.offer([b"odd"])
+            self.assertEqual(connection.writes, 0)
             self.offer([b"odd", b"a"])
         self.assertEqual(connection.written, [b"a"])
         connection.hear(b"ok")
-        self.assertEqual((self.counters.acknowledged, self.counters.set_aside), (1, 1))
-        self.assertEqual((self.counters.sent, len(self.pump.outbox.aside)), (1, 1))
+        self.assertEqual((self.counters.acknowledged, self.counters.set_aside), (1, 2))
+        self.assertEqual((self.counters.sent, len(self.pump.outbox.aside)), (1, 2))
 
     def test_a_stored_frame_without_the_key_that_is_now_asked_for_is_set_aside(self) -> None:
         """Another --reply-key at the last start: nobody could tell its answer."""
