@@ -68,12 +68,14 @@ class Acknowledging:
         """The transport is about to close its socket."""
         self.probe.seal()
 
-    def settling(self, now: float, limit: float) -> Settling:
+    def settling(self, now: float, limit: float, again: bool) -> Settling:
         """What waits for the kernel's last word after the loss, `limit` seconds at most.
+
+        :param again: what is not acknowledged by then is sent again.
 
         After the peer's FIN the kernel goes on delivering; after our own abort it does not.
         """
-        return Settling(self.probe, now, limit)
+        return Settling(self.probe, now, limit, again)
 
 
 def _below(transport: Any) -> Any:

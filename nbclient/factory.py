@@ -727,7 +727,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         else:
             self._stopLooking()
             limit = 0.0 if self.connection.aborted else self.closeTimeout
-            self._awaitLastAcks(self._acks.settling(self._now(), limit))
+            again = self._spooled or not self._machine.stopping
+            self._awaitLastAcks(self._acks.settling(self._now(), limit, again))
 
     def _discard(self) -> None:
         self.connection.discard()

@@ -30,6 +30,7 @@ CLOSE = 7
 _TCP_INFO = 11
 _TCP_RTO_MAX_MS = 44  # Linux 6.15
 _LONGEST = 512  # more than the struct has ever had
+_RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a close sends a reset and drops what waits
 _BYTES_ACKED = struct.Struct("=120xQ")
 
 
@@ -237,6 +238,14 @@ class Probe:
         accepted = self._accepted
         return accepted is not None and self.acked_payload(accepted) == accepted
 
+    def discard(self) -> None:
+        """Have the kernel deliver no more of what it holds, once this lets go: it resets instead.
+
+        Only once this has a descriptor of its own, after `seal`.
+        """
+        if self._own and self._final is None:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
     def close(self) -> None:
         """Let the connection go. A second call does nothing."""
         if self._final is None:
@@ -257,13 +266,16 @@ class Settling:
 
     :param now: seconds on the caller's monotonic scale.
     :param limit: seconds to wait at most; 0 where the connection was aborted.
+    :param again: what is not acknowledged by then will be sent again on another
+        connection: this one is not to deliver it later, behind what is newer.
     """
 
     FIRST = 0.001
     LONGEST = 0.05
 
-    def __init__(self, probe: Probe, now: float, limit: float) -> None:
+    def __init__(self, probe: Probe, now: float, limit: float, again: bool = False) -> None:
         self._probe = probe
+        self._again = again
         self._until = now + limit
         self._delay = self.FIRST
 
@@ -274,7 +286,10 @@ class Settling:
             `Probe.acked_payload` is final.
         """
         left = self._until - now
-        if left <= 0 or self._probe.settled():
+        settled = self._probe.settled()
+        if settled or left <= 0:
+            if self._again and not settled:
+                self._probe.discard()
             self._probe.close()
             return None
         delay = min(self._delay, left)

@@ -1077,7 +1077,7 @@ class Silent:
     def newly(self) -> int:
         return 0
 
-    def settling(self, now: float, limit: float) -> Any:
+    def settling(self, now: float, limit: float, again: bool) -> Any:
         self.poll = lambda now: 0.05
         return self
 
@@ -1142,7 +1142,7 @@ class DeliveryTests(LinkTestCase):
             def newly(self) -> int:
                 return self.ledger.unacknowledged_frames if self.over else 0
 
-            def settling(self, now: float, limit: float) -> Any:
+            def settling(self, now: float, limit: float, again: bool) -> Any:
                 self.over = True
                 self.poll = lambda now: None
                 return self

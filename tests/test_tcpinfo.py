@@ -323,6 +323,19 @@ def test_it_ends_and_lets_go_at_the_limit(sock: Any) -> None:
     assert probe.acked_payload(500) == 300
 
 
+def test_what_is_sent_again_is_discarded_only_where_it_did_not_arrive(sock: Any) -> None:
+    for waiting, discarded in ((500, 1), (0, 0)):
+        sock.options.clear()
+        sock.copies, sock.closed, sock.waiting = 1, False, 500
+        probe = Probe(sock)
+        probe.discard()  # of a connection that is still its owner's
+        assert sock.options == []
+        probe.seal()
+        sock.waiting = waiting
+        assert Settling(probe, now=100, limit=0, again=True).poll(100) is None
+        assert [option[1] for option in sock.options] == [socket.SO_LINGER] * discarded
+
+
 def test_after_an_abort_it_does_not_wait(sock: Any) -> None:
     """The reset that was asked for is sent when the last descriptor is closed."""
     sock.waiting = 500

@@ -252,6 +252,23 @@ def test_settling_ends_at_its_limit_where_the_peer_never_reads(connection: Conne
     assert 0 < acked < accepted
 
 
+def test_what_will_be_sent_again_does_not_arrive_late_all_the_same(connection: Connection) -> None:
+    """It would come behind what is newer, on the connection that was given up."""
+    accepted = connection.fill()
+    connection.probe.seal()
+    connection.ours.shutdown(socket.SHUT_RDWR)
+    connection.ours.close()
+    settling = Settling(connection.probe, time.monotonic(), 0.1, again=True)
+    while (delay := settling.poll(time.monotonic())) is not None:
+        time.sleep(delay)
+    acked = connection.probe.acked_payload(accepted)
+    received = 0
+    with pytest.raises(ConnectionResetError):
+        while data := connection.peer.recv(65536):
+            received += len(data)
+    assert received <= acked < accepted
+
+
 def test_a_reset_that_was_asked_for_is_sent_when_the_probe_lets_go(connection: Connection) -> None:
     """Twisted's abort closes its own descriptor, and that alone sends nothing."""
     linger = struct.pack("ii", 1, 0)
