@@ -13,6 +13,7 @@ PURE = [
     "nbclient.delivery.ledger",
     "nbclient.delivery.outbox",
     "nbclient.delivery.outstanding",
+    "nbclient.delivery.replies",
     "nbclient.errors",
     "nbclient.framing",
     "nbclient.liveness",

@@ -326,8 +326,9 @@ def test_it_ends_and_lets_go_at_the_limit(sock: Any) -> None:
 def test_what_is_sent_again_is_discarded_only_where_it_did_not_arrive(sock: Any) -> None:
     for waiting, discarded in ((500, 1), (0, 0)):
         sock.options.clear()
-        sock.copies, sock.closed, sock.waiting = 1, False, 500
+        sock.copies, sock.closed, sock.waiting = 1, False, 0
         probe = Probe(sock)
+        sock.waiting = 500
         probe.discard()  # of a connection that is still its owner's
         assert sock.options == []
         probe.seal()
