@@ -147,19 +147,29 @@ class FrameProtocol(FrameReceiver):
         """The one way out: both lanes, this one and the link's `outbox`, end here."""
         if self._writeClosed or (self._closed and self._gone is None):
             raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
-        images = self.framing.encode(frames)
+        ledger = self.ledger
+        lengths: list[int] | None = None
+        if len(frames) == 1:
+            data = self.framing.image(frames[0])
+            if outbox:
+                lengths = [len(data)]
+        elif outbox and ledger is not None:
+            images = self.framing.encode(frames)
+            lengths = list(map(len, images))
+            data = b"".join(images)
+        else:
+            data = self.framing.joined(frames)
         if self._gone is not None:
             # The application still works on what arrived before the loss, and
             # may answer it; that answer is as lost as one written just before.
             return
-        data = images[0] if len(images) == 1 else b"".join(images)
-        self.framesOut += len(images)
+        self.framesOut += len(frames)
         self.bytesOut += len(data)
-        if self.ledger is not None:
-            if outbox:
-                self.ledger.wrote_frames([len(image) for image in images])
+        if ledger is not None:
+            if lengths is None:
+                ledger.wrote(len(data))
             else:
-                self.ledger.wrote(len(data))
+                ledger.wrote_frames(lengths)
         if self.wiretap is not None:
             self._tap("out", data)
         if self._busy:

@@ -118,6 +118,20 @@ class Framing(ABC):
             is returned then, so that nothing is written.
         """
 
+    def joined(self, frames: Sequence[bytes]) -> bytes:
+        """The images of all frames in one piece.
+
+        :raises FrameError: as `encode`.
+        """
+        return b"".join(self.encode(frames))
+
+    def image(self, frame: bytes) -> bytes:
+        """The image of one frame.
+
+        :raises FrameError: as `encode`.
+        """
+        return self.encode((frame,))[0]
+
     def check(self, frames: Sequence[bytes]) -> None:
         """Raise what `encode` would raise, without the images.
 

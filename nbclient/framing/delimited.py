@@ -104,6 +104,16 @@ class Delimited(Framing):
         end = self.delimiter
         return [frame + end for frame in frames]
 
+    def joined(self, frames: Sequence[bytes]) -> bytes:
+        self.check(frames)
+        return self.delimiter.join([*frames, b""])
+
+    def image(self, frame: bytes) -> bytes:
+        end = self.delimiter
+        if len(frame) > self.max_frame or end[:1] in frame:
+            self.check((frame,))
+        return frame + end
+
 
 @frozen(slots=False)
 class Lines(Framing):
@@ -136,6 +146,15 @@ class Lines(Framing):
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
         self.check(frames)
         return [frame + b"\n" for frame in frames]
+
+    def joined(self, frames: Sequence[bytes]) -> bytes:
+        self.check(frames)
+        return b"\n".join([*frames, b""])
+
+    def image(self, frame: bytes) -> bytes:
+        if len(frame) > self.max_frame or b"\n" in frame or b"\r" in frame:
+            self.check((frame,))
+        return frame + b"\n"
 
 
 class DelimitedDecoder(Decoder):

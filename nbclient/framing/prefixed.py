@@ -151,6 +151,15 @@ class Length(Framing):
             return [pack(len(frame) - grown) + frame for frame in frames]
         return [pack(len(frame)) + frame for frame in frames]
 
+    def image(self, frame: bytes) -> bytes:
+        if self.keep_header or self._sum is not None:
+            return self.encode((frame,))[0]
+        size = len(frame)
+        least, most = self._sizes
+        if self.offset or not least <= size <= most:
+            self._check_sizes((size,))
+        return self._pack(size - self._layout.grown) + frame
+
     def _encode_summed(self, frames: Sequence[bytes], checksum: Checksum) -> list[bytes]:
         self.check(frames)
         heads = [b""] * len(frames)

@@ -241,8 +241,11 @@ def check_encode(sample: Sample, frames: Sequence[bytes]) -> None:
     assert list(frames) == before
     assert images == sample.framing.encode(tuple(frames))
     assert [sample.framing.encode([frame]) for frame in frames] == [[image] for image in images]
+    assert sample.framing.joined(frames) == b"".join(images)
+    assert [sample.framing.image(frame) for frame in frames] == images
     sample.framing.check(frames)
     assert sample.framing.encode([]) == []
+    assert sample.framing.joined([]) == b""
     sample.framing.check([])
 
 
@@ -251,15 +254,16 @@ def check_refusals(sample: Sample, refused: Sequence[bytes]) -> None:
     good = [] if sample.wire else sample.frames
     for bad in refused:
         for frames in ([bad], [*good, bad], [bad, *good]):
-            for ask in (sample.framing.encode, sample.framing.check):
+            for ask in (sample.framing.encode, sample.framing.joined, sample.framing.check):
                 said = _refusal(ask, frames)
                 assert said is not None, f"{sample.framing} took {bad[:60]!r} in {ask.__name__}"
                 assert "\n" not in said
+        assert _refusal(sample.framing.image, bad) == _refusal(sample.framing.encode, [bad])
 
 
-def _refusal(ask: Callable[[Sequence[bytes]], object], frames: Sequence[bytes]) -> str | None:
+def _refusal(ask: Callable[..., object], given: Sequence[bytes] | bytes) -> str | None:
     try:
-        ask(frames)
+        ask(given)
     except FrameError as error:
         return str(error)
     return None
