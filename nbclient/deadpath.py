@@ -53,7 +53,10 @@ class PathWatch:
         if self._probe is None:
             return False
         info = self._probe.info()
-        return info.state == CLOSE and (info.probes > 0 or info.retransmits > 0)
+        asked = info.probes > 0 or info.retransmits > 0
+        # A peer that reads nothing is probed, too, and answers, until it resets.
+        silent = info.last_ack_recv >= 1000 * self.limit / 2
+        return info.state == CLOSE and asked and silent
 
     def close(self) -> None:
         """Let the connection go."""

@@ -50,3 +50,8 @@ def test_it_says_how_it_is_secured_and_until_when() -> None:
     ]
     inner.subject = SimpleNamespace(rfc4514_string=lambda: "")
     assert "no subject" in report(made, 1)[2]
+
+
+def test_a_certificate_or_a_name_cannot_write_lines_of_its_own() -> None:
+    (line, _) = report(connection(UNIXAddress("/s\x1b[2J\nready: after 0 s\t")), 1)
+    assert line == "connected: /s\\e[2J\\nready: after 0 s\\t"

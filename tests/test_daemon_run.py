@@ -13,7 +13,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon import progress, spools
+from nbclient.daemon import progress, run, spools
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
@@ -341,7 +341,7 @@ class JobTests(JobCase):
         self.assertIn("h:1: the connection was lost", outcome.message)
 
     def test_once_refused_is_status_three(self) -> None:
-        self.start("--once")
+        self.start("--once", "--input", "none")
         self.endpoint.attempts[-1].refuse()
         self.assertEqual(self.outcome(), Outcome(3))
         self.assertIn("h:1: gave up after 1 attempt: connection refused", self.log.lines)
@@ -358,11 +358,39 @@ class JobTests(JobCase):
         for _ in range(30):
             self.reactor.advance(1)
         outcome = self.outcome()
-        self.assertEqual(outcome, Outcome(1, "1 frame not sent"))
+        self.assertEqual(outcome, Outcome(1, "1 frame not sent; the input was not read to its end"))
+
+    def test_once_knows_whether_a_peer_that_closes_first_had_all_of_the_input(self) -> None:
+        for end, status in ((self.finish_input, 0), (lambda: None, 1)):
+            self.setUp()
+            self.start("--once")
+            peer = self.connect()
+            self.type(b"a\n")
+            end()
+            self.reactor.turn()
+            peer.close()
+            self.assertEqual(self.status(), status)
+
+    def test_once_at_a_terminal_may_be_ended_by_the_peer(self) -> None:
+        self.patch(run.os, "isatty", lambda descriptor: descriptor == self.stdin)
+        self.start("--once")
+        self.connect().close()
+        self.assertEqual(self.status(), 0)
+
+    def test_our_own_end_is_not_said_to_be_the_peers(self) -> None:
+        self.start("--once", "--wait", "1")
+        peer = self.connect()
+        self.finish_input()
+        for _ in range(8):
+            self.reactor.advance(0.25)
+        peer.close()
+        self.assertEqual(self.status(), 0)
+        self.assertNotIn("h:1: the peer closed the connection", self.log.lines)
 
     def test_once_with_half_a_frame_at_the_end_is_status_one(self) -> None:
         self.start("--once")
         peer = self.connect()
+        self.finish_input()
         peer.send(b"a\nhal")
         peer.close()
         outcome = self.outcome()
@@ -429,6 +457,7 @@ class JobTests(JobCase):
     def test_the_time_may_be_over_while_nobody_answers(self) -> None:
         self.start("--max-time", "5", "--drain")
         self.type(b"a\n")
+        self.finish_input()
         self.reactor.advance(5)
         self.assertEqual(self.outcome(), Outcome(4, "--max-time: 5 s are over; 1 frame not sent"))
 

@@ -181,3 +181,8 @@ def test_an_answer_may_hold_any_byte() -> None:
     made = values.answer(r"/^1\x01(.)/\x02\1\xff\\x41\g<1>\x5c/")
     assert made.to(b"1\x01a") == b"\x02a\xff\\x41a\\"
     assert "cannot be used" in refused(values.answer, r"/a/\x1/")
+
+
+def test_a_dead_path_may_be_left_alone() -> None:
+    assert values.dead_after("off") is None
+    assert refused(values.dead_after, "0").endswith("; or off")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from attrs import evolve
 
 from nbclient import deadpath
 from nbclient.deadpath import PathWatch
-from nbclient.tcpinfo import Support
+from nbclient.tcpinfo import CLOSE, Probe, Support, read
 
 
 class Raw:
@@ -80,3 +81,14 @@ def test_where_the_kernel_cannot_be_asked_keepalive_has_to_do(
     raw, _ = pair
     assert PathWatch(raw, 10).interval is None
     assert raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+@pytest.mark.parametrize(("silent", "dead"), [(9000, True), (900, False)])
+def test_a_reset_by_a_peer_that_was_probed_and_answered_is_no_dead_path(
+    silent: int, dead: bool, pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, _ = pair
+    path = PathWatch(raw, 10)
+    info = evolve(read(raw.sock), state=CLOSE, probes=1, last_ack_recv=silent)
+    monkeypatch.setattr(Probe, "info", lambda _: info)
+    assert path.died() is dead

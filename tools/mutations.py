@@ -1202,8 +1202,8 @@ MUTATIONS = (
     Mutation(
         "cursor-not-past-who-was-not-told",
         "nbclient/delivery/spool.py",
-        "                    calls.callback(self._next_term, request.cursor[0], request.term + 1)\n",
-        "                    self._next_term(request.cursor[0], request.term + 1)\n",
+        "                    calls.callback(self._next_term, request.cursor[0], request.term",
+        "                    (lambda f, *a: f(*a))(self._next_term, request.cursor[0], request.term",
         (
             "tests/test_spooling.py::RealSpoolTests::"
             "test_nothing_is_read_past_what_failed_until_its_own_reader_was_told",

@@ -272,7 +272,7 @@ class Kernel:
         if self._final is None:
             self._final = self._served.acked
 
-    def settling(self, now: float, limit: float) -> Any:
+    def settling(self, now: float, limit: float, again: bool) -> Any:
         return _Settling(self, self._served, now + limit)
 
 

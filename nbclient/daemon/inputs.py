@@ -67,9 +67,11 @@ class Source(ABC):
 
     :ivar refused: frames that were read, or begun, and not offered to the link.
     :ivar ended: fires, and never fails, when nothing more will come.
+    :ivar exhausted: it had an end, and was read to it.
     """
 
     ended: Deferred[None]
+    exhausted = False
 
     @property
     @abstractmethod
@@ -326,6 +328,7 @@ class Input(Source):
             else:
                 await stream.end()
                 if not self._endless:
+                    self.exhausted = True
                     return
                 stream = self._intake.stream(self._cursor)
 

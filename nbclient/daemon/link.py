@@ -72,7 +72,8 @@ class Link(ReconnectingFactory):
         """The last frame of a connection was delivered."""
         if self.once and self.was_ready:
             why = self.lastReason
-            if why is not None and why.check(ConnectionDone):
+            ours = self._machine.stopping  # then it was no end of the peer's
+            if why is not None and why.check(ConnectionDone) and not ours:
                 self.log.info("{link}: {why}", link=self.name, why=explain(why))
             self.stop()
         super().connectionSettled(connection)

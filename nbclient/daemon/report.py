@@ -6,6 +6,8 @@ from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
 
+from nbclient.terminal import visible
+
 
 def report(connection: Any, seconds: float) -> list[str]:
     """Lines for a person: where it is connected, how it is secured, how long it took.
@@ -17,7 +19,12 @@ def report(connection: Any, seconds: float) -> list[str]:
     lines = [f"connected: {_address(transport.getPeer())}"]
     if ISSLTransport.providedBy(transport):
         lines += _security(transport)
-    return [*lines, f"ready: after {seconds:.3f} s"]
+    # A certificate's subject, or a socket's name, may hold anything.
+    return [*map(_on_one_line, lines), f"ready: after {seconds:.3f} s"]
+
+
+def _on_one_line(text: str) -> str:
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _address(peer: Any) -> str:

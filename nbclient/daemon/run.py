@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -328,6 +329,15 @@ class Job:
             status = UNDELIVERED
         return Outcome(status, "; ".join([*said, *undelivered, *self._kept()]))
 
+    def _cut_short(self) -> bool:
+        """Whether the input has an end that somebody waited for, and it was not reached."""
+        if self._input is None or self._input.exhausted or self._spool.wanted:
+            return False
+        kind, stdin = self._plan.source.kind, self._around.stdin
+        ends = self._settings.once or self._settings.drain
+        piped = kind == "-" and ends and stdin is not None and not os.isatty(stdin)
+        return kind == "file" or piped
+
     def _kept(self) -> list[str]:
         """What was not delivered and is not lost, in words."""
         waiting = self.link.stats().outbox.waiting
@@ -344,6 +354,8 @@ class Job:
         unsent += 0 if self._input is None else self._input.refused
         if unsent:
             words.append(f"{_frames(unsent)} not sent")
+        if self._cut_short():
+            words.append("the input was not read to its end")
         for count, what in (
             (outbox.expired, "too old, and not sent"),
             (outbox.dropped, "dropped to make room"),

@@ -66,7 +66,12 @@ def dead_after(value: str) -> float | None:
 
     :raises SpecError: as `seconds`.
     """
-    return None if value == "off" else seconds(value, least=SHORTEST)
+    if value == "off":
+        return None
+    try:
+        return seconds(value, least=SHORTEST)
+    except SpecError as error:
+        raise SpecError(f"{error}; or off") from None
 
 
 def factor(value: str) -> float:

@@ -236,7 +236,7 @@ def test_a_second_process_is_told_who_has_it(tmp_path: Path, folder: Path, run: 
         status, errors = run()
         assert (status, errors.count("\n")) == (2, 1), errors
         assert f"{folder}: in use by process {os.getpid()}" in errors
-    status, errors = run(time="0.1")
+    status, errors = run(time="1")
     assert status == 4, "once it is free, it is used"
     assert "3 frames wait in the spool" in errors
 
