@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unittest
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -730,3 +732,14 @@ def test_the_splits_are_whole_byte_by_byte_and_in_two_at_every_place(
     data: bytes, splits: list[list[bytes]]
 ) -> None:
     assert list(every_split(data)) == splits
+
+
+def test_the_page_shows_tests_that_pass() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "testing.md").read_text()
+    code = page.partition("<!-- code: testing -->\n```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/testing.md", "exec"), names)
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(names["TickerTests"])
+    result = unittest.TestResult()
+    suite.run(result)
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
