@@ -1114,6 +1114,30 @@ MUTATIONS = (
     ),
     # The spool.
     Mutation(
+        "settle",
+        "nbclient/tcpinfo.py",
+        "        settled = self._probe.settled()\n",
+        "        settled = True\n",
+        (
+            "tests/test_tcpinfo.py::test_it_looks_again_after_a_while_and_less_and_less_often",
+            "tests/wire/test_tcpinfo_wire.py::"
+            "test_after_the_peers_fin_what_the_kernel_holds_still_arrives",
+            "tests/wire/test_delivery_wire.py::PlainDeliveryTests::"
+            "test_the_peers_end_is_not_the_end_of_its_acknowledgements",
+        ),
+    ),
+    Mutation(
+        "late-on-the-old-connection",
+        "nbclient/tcpinfo.py",
+        "                self._probe.discard()\n",
+        "                pass\n",
+        (
+            "tests/test_tcpinfo.py::test_what_is_sent_again_is_discarded_only_where_it_did_not_arrive",
+            "tests/wire/test_tcpinfo_wire.py::"
+            "test_what_will_be_sent_again_does_not_arrive_late_all_the_same",
+        ),
+    ),
+    Mutation(
         "spool-synchronous-full",
         "nbclient/delivery/spool_file.py",
         '    db.execute("PRAGMA synchronous = FULL")\n    db.execute("PRAGMA wal_autocheckpoint',
@@ -1202,8 +1226,8 @@ MUTATIONS = (
     Mutation(
         "cursor-not-past-who-was-not-told",
         "nbclient/delivery/spool.py",
-        "                    calls.callback(self._next_term, request.cursor[0], request.term",
-        "                    (lambda f, *a: f(*a))(self._next_term, request.cursor[0], request.term",
+        "calls.callback(self._next_term, request.cursor[0], request.term",
+        "(lambda f, *a: f(*a))(self._next_term, request.cursor[0], request.term",
         (
             "tests/test_spooling.py::RealSpoolTests::"
             "test_nothing_is_read_past_what_failed_until_its_own_reader_was_told",
