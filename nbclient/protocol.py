@@ -37,7 +37,7 @@ from zope.interface import alsoProvides, implementer
 
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
-from nbclient.observing import ALONE, LinkObserver
+from nbclient.observing import LinkObserver
 from nbclient.receiving import FrameReceiver, PauseToken, Result, deferred
 from nbclient.tcpinfo import no_delay
 
@@ -73,6 +73,9 @@ class FrameProtocol(FrameReceiver):
     :ivar secure: the transport speaks TLS.
     :ivar up: the transport can be used: connected and, under TLS, handshake done.
     :ivar aborted: this side has aborted the transport.
+    :ivar writable: the transport would rather have more than less; never while a
+        read is handled.
+    :ivar wanted: the link asks to be told once it is writable again.
     :ivar wrote: called after each write, where the link wants to know.
     :ivar ledger: keeps account of what is written, where the link wants it.
     :ivar finishing: the peer has closed; this side closes once everything
@@ -83,6 +86,7 @@ class FrameProtocol(FrameReceiver):
     framesOut = 0
     bytesOut = 0
     aborted = False
+    wanted = False
     ledger: Ledger | None = None
     wrote: Callable[[], object] | None = None
 
@@ -131,7 +135,26 @@ class FrameProtocol(FrameReceiver):
         :raises ConnectionClosed: this side has closed. Where the peer has, or the
             connection is lost, the frame goes nowhere.
         """
-        self.sendFrames((frame,))
+        if not self.writable:
+            if not self._busy or self._full or self._writeClosed or self._gone or self._closed:
+                self.sendFrames((frame,))  # what is rare is looked at there
+                return
+        elif self.wiretap is None and self.wrote is None:
+            # Neither is there a cork; what follows is `_write` without the calls.
+            data = self.framing.image(frame)
+            self.framesOut += 1
+            self.bytesOut += len(data)
+            if self.ledger is not None:
+                self.ledger.wrote(len(data))
+            transport: Any = self.transport
+            if transport is not self._raw or not _joins(transport, data):
+                transport.write(data)
+            return
+        data = self.framing.image(frame)
+        self.framesOut += 1
+        if self.ledger is not None:
+            self.ledger.wrote(len(data))
+        self._write(data)
 
     def sendFrames(self, frames: Sequence[bytes]) -> None:
         """Send frames on this connection only; see `sendFrame`."""
@@ -164,21 +187,26 @@ class FrameProtocol(FrameReceiver):
             # may answer it; that answer is as lost as one written just before.
             return
         self.framesOut += len(frames)
-        self.bytesOut += len(data)
         if ledger is not None:
             if lengths is None:
                 ledger.wrote(len(data))
             else:
                 ledger.wrote_frames(lengths)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        self.bytesOut += len(data)
         if self.wiretap is not None:
             self._tap("out", data)
-        if self._busy:
-            # Cork: what is written while one read is handled leaves in one piece.
-            if self._cork is None:
-                self._cork = []
+        if self._cork is not None:
             self._cork.append(data)
+        elif self._busy:
+            # Cork: what is written while one read is handled leaves in one piece.
+            self._cork = [data]
         else:
-            self._transport().write(data)
+            transport: Any = self.transport
+            if transport is not self._raw or not _joins(transport, data):
+                transport.write(data)
         if self.wrote is not None:
             self.wrote()
 
@@ -186,17 +214,6 @@ class FrameProtocol(FrameReceiver):
     def socketTransport(self) -> Any:
         """The transport with the socket, below TLS and any wrapper; None when it is gone."""
         return self._raw
-
-    @property
-    def writable(self) -> bool:
-        """Whether the transport would rather have more than less."""
-        return not (
-            self._full
-            or self._busy  # what is written now is only corked, which would bound nothing
-            or self._closed
-            or self._writeClosed
-            or self._losing
-        )
 
     def finishWriting(self) -> None:
         """Half-close: the peer sees the end once everything written has left.
@@ -207,6 +224,7 @@ class FrameProtocol(FrameReceiver):
             return
         self._uncork()
         self._writeClosed = True
+        self.writable = False
         transport = self._transport()
         # A paused producer would keep Twisted from ever shutting the socket down.
         transport.unregisterProducer()
@@ -238,6 +256,7 @@ class FrameProtocol(FrameReceiver):
             return
         if not self._closed:
             self._closed = True
+            self.writable = False
             self._link.connectionClosing(self)
         self._cork = None
         self.aborted = True
@@ -264,21 +283,23 @@ class FrameProtocol(FrameReceiver):
     def open(self) -> None:
         """Run the application's opening."""
         try:
-            self._opening = deferred(self.opening())
+            opening = deferred(self.opening())
         except Exception:
             self._openingFailed(Failure())
             return
-        if self._opening is None:
+        if opening is None:
             self._openingDone(None)
         else:
-            self._opening.addCallbacks(self._openingDone, self._openingFailed)
+            self._opening = opening
+            opening.addCallbacks(self._openingDone, self._openingFailed)
 
     def announce(self) -> None:
         """The link takes this connection for ready."""
         self._guarded(self.connectionReady)
 
     def _openingDone(self, _: object) -> None:
-        self._opening = None
+        if self._opening is not None:  # each attribute costs memory on each link
+            self._opening = None
         if not (self._deaf or self.settled):
             self._link.connectionOpened(self)
 
@@ -375,6 +396,7 @@ class FrameProtocol(FrameReceiver):
     def pauseProducing(self) -> None:
         """The transport is full. Twisted says so again at every further write."""
         self._full = True
+        self._seeWritable()
 
     def resumeProducing(self) -> None:
         """The transport has sent everything."""
@@ -392,6 +414,7 @@ class FrameProtocol(FrameReceiver):
         del raw.connectionLost
         raw.__dict__.pop("loseConnection", None)
         self._losing = True
+        self.writable = False
         try:
             if not self._deaf:
                 self._drain(raw)
@@ -420,6 +443,7 @@ class FrameProtocol(FrameReceiver):
             return
         self._gone = reason
         self._losing = True
+        self.writable = False
         self.connected = 0
         self._cork = None
         self._unhookTransport()
@@ -429,10 +453,17 @@ class FrameProtocol(FrameReceiver):
 
     def _notFull(self) -> None:
         self._full = False
+        self._seeWritable()
         self._answered = 0
         token, self._fullToken = self._fullToken, None
         if token is not None:
             token.resume()
+
+    def _seeWritable(self) -> None:
+        # What is written during a read is only corked, which would bound nothing.
+        self.writable = not (
+            self._full or self._busy or self._closed or self._writeClosed or self._losing
+        )
 
     def _unhookTransport(self) -> None:
         """Give the transport its own methods back, and drop the reference cycle."""
@@ -459,7 +490,9 @@ class FrameProtocol(FrameReceiver):
     def _afterRun(self) -> None:
         if self._cork is not None:
             self._uncork()
-        if self._link is not ALONE and self.writable:
+        self._seeWritable()
+        if self.wanted and self.writable:
+            self.wanted = False
             self._link.connectionWritable(self)
         if self.finishing or self._gone is not None:
             self._afterEnd()
@@ -481,6 +514,7 @@ class FrameProtocol(FrameReceiver):
             return
         self._uncork()
         self._closed = True
+        self.writable = False
         self._link.connectionClosing(self)
         transport = self._transport(plain=True)
         # With a producer registered, TLS never closes and TCP may hang.
@@ -537,6 +571,23 @@ def _unsent(transport: Any, data: bytes) -> bytes:
         return data
     sent = transport.writeSomeData(data)
     return data[sent:] if isinstance(sent, int) else data
+
+
+def _joins(transport: Any, data: bytes) -> bool:
+    """Put data to what waits in the transport for the reactor's next turn, if it may.
+
+    Where something waits already, and there is room, all that ``write`` would do
+    besides is to find that out. Never under TLS.
+    """
+    waiting = getattr(transport, "_tempDataBuffer", None)
+    if not waiting or transport.TLS or type(data) is not bytes:
+        return False
+    size = transport._tempDataLen + len(data)
+    if size + len(transport.dataBuffer) > transport.bufferSize:
+        return False  # full: let the transport say so
+    waiting.append(data)
+    transport._tempDataLen = size
+    return True
 
 
 def _lossIsKnown(reason: Failure) -> None:

@@ -332,11 +332,13 @@ class Pump:
     @property
     def _ready(self) -> bool:
         connection = self._connection
-        return (
-            connection is not None
-            and connection.writable
-            and self._gapTimer is None
-            and (self._replying is None or self._replying.takes(self.outbox.next))
+        if connection is None:
+            return False
+        if not connection.writable:
+            connection.wanted = True  # `run` once it is
+            return False
+        return self._gapTimer is None and (
+            self._replying is None or self._replying.takes(self.outbox.next)
         )
 
     def _gapOver(self) -> None:

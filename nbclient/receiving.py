@@ -50,6 +50,7 @@ class FrameReceiver(Protocol):
     :cvar rejected: called with the bytes of each bad frame, bounded, and what was wrong.
     :ivar framesIn: frames decoded.
     :ivar bytesIn: bytes received.
+    :ivar writable: not while a read is handled; see `nbclient.FrameProtocol`.
     :ivar readingHeld: somebody holds a `PauseToken`.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
@@ -62,6 +63,7 @@ class FrameReceiver(Protocol):
 
     framesIn = 0
     bytesIn = 0
+    writable = True
     readingHeld = False
     finishing = False
     settled = False
@@ -243,6 +245,7 @@ class FrameReceiver(Protocol):
         if self._busy:
             return
         self._busy = True
+        self.writable = False
         try:
             if data is not None:  # and so nothing is pending
                 self._decodeChunk(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, framing
+from nbclient.delivery.ledger import Ledger
 from nbclient.errors import (
     CallbackFailed,
     ConnectionClosed,
@@ -657,6 +659,50 @@ class SendingTests(ConnectionTestCase):
         self.feed(peer, b"three\n")
         self.assertEqual(writes[1:], [b"three\n"])
 
+    def test_nothing_written_as_reading_stops_overtakes_what_a_read_has_written(self) -> None:
+        class Telling(LinkObserver):
+            def readingHeld(self, connection: Any, held: bool) -> None:
+                if held:
+                    connection.sendFrame(b"held")
+
+        class Pausing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.sendFrame(b"answer")
+                self.pauseReading()
+
+        protocol = Pausing()
+        peer = self.connect(protocol)
+        protocol.join(Telling())
+        self.feed(peer, b"question\n")
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"answer\nheld\n")
+
+    def test_during_a_read_nothing_is_writable_and_behind_it_the_link_hears_if_it_asked(
+        self,
+    ) -> None:
+        class Asking(LinkObserver):
+            told = 0
+
+            def connectionWritable(self, connection: Any) -> None:
+                self.told += 1
+
+        class Wanting(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(self.writable)
+                self.wanted = frame == b"wanted"
+
+        protocol, link = Wanting(), Asking()
+        peer = self.connect(protocol)
+        protocol.join(link)
+        for frame, told in ((b"wanted", 1), (b"not", 1), (b"wanted", 2)):
+            self.feed(peer, frame + b"\n")
+            self.assertEqual((link.told, protocol.writable), (told, True))
+        self.assertEqual(protocol.events[1:], [False] * 3)
+        protocol.wanted = True
+        protocol.loseConnection()
+        self.assertFalse(protocol.writable)
+        self.assertEqual(link.told, 2)
+
     def test_nothing_can_be_sent_once_we_have_closed(self) -> None:
         protocol = Recorder()
         self.connect(protocol)
@@ -881,6 +927,121 @@ class SendingAtOnceTests(SynchronousTestCase):
         protocol = self.connect(transport)
         protocol.sendFrame(b"one")
         self.assertEqual((transport.sent, transport._tempDataBuffer), ([], [b"one\n"]))
+
+
+class Waiting(FileDescriptor):
+    """Twisted's own buffers, as far as they go without a socket."""
+
+    TLS = False
+    protocol = None
+    connected = 1
+
+    def __init__(self) -> None:
+        super().__init__(reactor=FakeReactor())
+        self.asked = 0
+        self.writes: list[bytes] = []
+        self.reactor.addWriter = lambda _: None
+        self.reactor.removeWriter = lambda _: None
+
+    def getHandle(self) -> Any:
+        return self
+
+    def abortConnection(self) -> None:
+        """Only hooked."""
+
+    def write(self, data: bytes) -> None:
+        self.asked += 1
+        super().write(data)
+
+    def writeSomeData(self, data: bytes) -> int:
+        self.writes.append(bytes(data))
+        return len(data)
+
+
+class JoiningTests(SynchronousTestCase):
+    """A frame sent outside of a read joins what waits in the transport for the next turn."""
+
+    def connect(self, **attributes: Any) -> tuple[Recorder, Waiting]:
+        transport = Waiting()
+        vars(transport).update(attributes)
+        protocol = Recorder()
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def test_the_transport_is_as_its_own_write_would_have_left_it(self) -> None:
+        protocol, transport = self.connect()
+        other = Waiting()
+        for number in range(20):
+            frame = b"%d" % number * number
+            protocol.sendFrame(frame)
+            other.write(frame + b"\n")
+            self.assertEqual(transport._tempDataBuffer, other._tempDataBuffer)
+            self.assertEqual(transport._tempDataLen, other._tempDataLen)
+            if number == 9:
+                transport.doWrite()
+                other.doWrite()
+        self.assertEqual(transport.asked, 2)  # the first of each turn
+        transport.doWrite()
+        other.doWrite()
+        self.assertEqual(transport.writes, other.writes)
+        self.assertEqual(protocol.framesOut, 20)
+        self.assertEqual(protocol.bytesOut, sum(map(len, transport.writes)))
+
+    def test_a_transport_that_is_full_says_so_as_ever(self) -> None:
+        protocol, transport = self.connect()
+        sent = 0
+        while protocol.writable:
+            protocol.sendFrame(b"x" * 999)
+            sent += 1
+        self.assertEqual(sent, transport.bufferSize // 1000 + 1)
+        protocol.sendFrame(b"x" * 999)  # one may go on, as before
+        self.assertEqual(transport._tempDataLen, 1000 * (sent + 1))
+        transport.doWrite()
+        self.assertTrue(protocol.writable)
+        self.assertEqual(len(transport.writes[0]), 1000 * (sent + 1))
+
+    def test_what_the_kernel_has_left_over_counts_too(self) -> None:
+        protocol, transport = self.connect()
+        protocol.sendFrame(b"a")
+        transport.dataBuffer = b"x" * transport.bufferSize
+        protocol.sendFrame(b"b")
+        self.assertFalse(protocol.writable)
+
+    def test_only_where_the_bytes_go_as_they_are(self) -> None:
+        protocol, transport = self.connect(TLS=True)
+        protocol.sendFrame(b"a")
+        protocol.sendFrame(b"b")
+        self.assertEqual(transport.asked, 2)
+
+    def test_what_is_no_bytes_is_left_to_the_transport(self) -> None:
+        protocol, transport = self.connect()
+        protocol.sendFrame(b"a")
+        with self.assertRaises(TypeError):
+            protocol.sendFrame(bytearray(b"b"))
+        self.assertEqual(transport._tempDataBuffer, [b"a\n"])
+
+    def test_who_keeps_account_is_told_of_each(self) -> None:
+        protocol, transport = self.connect()
+        protocol.ledger = Ledger()
+        seen: list[bytes] = []
+        protocol.sendFrame(b"one")
+        protocol.sendFrame(b"two")
+        self.assertEqual((protocol.ledger.written, transport.asked), (8, 1))
+        protocol.wiretap = lambda _, data: seen.append(data)
+        protocol.sendFrame(b"three")
+        protocol.wiretap = None
+        protocol.wrote = lambda: seen.append(b"wrote")
+        protocol.sendFrame(b"four")
+        self.assertEqual(seen, [b"three\n", b"wrote"])
+        self.assertEqual((protocol.ledger.written, transport.asked), (19, 1))
+
+    def test_an_unsendable_frame_leaves_everything_as_it_was(self) -> None:
+        protocol, transport = self.connect()
+        protocol.sendFrame(b"one")
+        for wrong in (b"a\nb", b"a\r", b"x" * (protocol.framing.max_frame + 1)):
+            with self.assertRaises(FrameError):
+                protocol.sendFrame(wrong)
+        self.assertEqual((transport._tempDataLen, protocol.framesOut), (4, 1))
 
 
 class HalfCloseTests(ConnectionTestCase):

@@ -45,6 +45,7 @@ class Connection:
         self.refuses = refuses
         self.written: list[bytes] = []
         self.writes = 0
+        self.wanted = False
         self.onWrite: Callable[[], object] = lambda: None
 
     @property
@@ -102,6 +103,13 @@ class SendingTests(PumpTestCase):
         self.successResultOf(self.offer([b"later"]))
         self.pump.run()
         self.assertEqual(connection.written, [])
+
+    def test_a_connection_that_is_not_writable_is_told_that_it_is_wanted(self) -> None:
+        """Else it would have to ask behind each read."""
+        connection = self.attached(room=0)
+        self.assertFalse(connection.wanted)
+        self.offer([b"one"])
+        self.assertTrue(connection.wanted)
 
     def test_a_full_connection_gets_no_more_until_it_has_room(self) -> None:
         connection = self.attached(room=0)
