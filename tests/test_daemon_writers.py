@@ -74,6 +74,36 @@ def test_writes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert writer.left == 0
 
 
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 8])
+def test_each_write_holds_as_many_whole_images_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(writers, "CHUNK", room)
+    written: list[bytes] = []
+
+    def write(descriptor: int, data: bytes | memoryview) -> int:
+        written.append(bytes(data))
+        return len(data)
+
+    images = [b"x" * (number * 7 % 5) for number in range(40)]
+    expected, fits = [], b""
+    for image in images:
+        if fits and len(fits + image) > room:
+            expected.append(fits)
+            fits = b""
+        fits += image
+    writer = FileWriter(str(tmp_path / "out"), b"", write)
+    for start in range(0, len(images), 10):
+        writer.put(images[start : start + 10])
+    writer.push()
+    pieces = [
+        fits[at : at + room] for fits in [*expected, fits] for at in range(0, len(fits), room)
+    ]
+    assert b"".join(written) == b"".join(images)
+    assert len(written) <= len(pieces)
+    assert max(map(len, written)) <= room
+
+
 def test_empty_images_are_written_too(tmp_path: Path) -> None:
     writer = FileWriter(str(tmp_path / "out"))
     writer.put([b"", b""])

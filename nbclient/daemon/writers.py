@@ -11,8 +11,10 @@ import os
 import select
 import stat
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate, islice
 from typing import cast
 
 CHUNK = 256 * 1024
@@ -59,19 +61,27 @@ class Writer(ABC):
                 self._load()
             if self._done < len(self._blob):
                 self._done += self._write(memoryview(self._blob)[self._done :])
+            if self._done == len(self._blob):
+                self._ends.clear()
+                self._whole = self._done
             while self._ends and self._ends[0] <= self._done:
                 self._whole = self._ends.popleft()
 
     def _load(self) -> None:
-        most = min(CHUNK, self._room(len(self._images[0])))
-        taken: list[bytes] = []
-        size = 0
-        self._ends = deque()
-        while self._images and (not taken or size + len(self._images[0]) <= most):
-            taken.append(self._images.popleft())
-            size += len(taken[-1])
-            self._ends.append(size)
-        self._blob = taken[0] if len(taken) == 1 else b"".join(taken)
+        """Join as many of the first images as may be written at once; at least one."""
+        images = self._images
+        most = min(CHUNK, self._room(len(images[0])))
+        taken = list(islice(images, most + 1))  # more only fit in if they have no bytes
+        ends = list(accumulate(map(len, taken)))
+        count = max(1, bisect_right(ends, most))
+        if count == len(images):
+            images.clear()
+        else:
+            del taken[count:], ends[count:]
+            for _ in taken:
+                images.popleft()
+        self._ends = deque(ends)
+        self._blob = taken[0] if count == 1 else b"".join(taken)
         self._done = self._whole = 0
 
     def _room(self, size: int) -> int:
