@@ -135,26 +135,32 @@ class FrameProtocol(FrameReceiver):
         :raises ConnectionClosed: this side has closed. Where the peer has, or the
             connection is lost, the frame goes nowhere.
         """
-        if not self.writable:
-            if not self._busy or self._full or self._writeClosed or self._gone or self._closed:
-                self.sendFrames((frame,))  # what is rare is looked at there
+        if self.writable:
+            if self.wiretap is not None or self.wrote is not None:
+                self.sendFrames((frame,))
                 return
-        elif self.wiretap is None and self.wrote is None:
-            # Neither is there a cork; what follows is `_write` without the calls.
-            data = self.framing.image(frame)
-            self.framesOut += 1
-            self.bytesOut += len(data)
-            if self.ledger is not None:
-                self.ledger.wrote(len(data))
+        elif not self._busy or self._full or self._closed or self._writeClosed or self._gone:
+            self.sendFrames((frame,))  # what is rare is looked at there
+            return
+        # What follows is `writeFrames` for one frame, without the calls.
+        data = self.framing.image(frame)
+        self.framesOut += 1
+        self.bytesOut += len(data)
+        if self.ledger is not None:
+            self.ledger.wrote(len(data))
+        if not self._busy:
             transport: Any = self.transport
             if transport is not self._raw or not _joins(transport, data):
                 transport.write(data)
             return
-        data = self.framing.image(frame)
-        self.framesOut += 1
-        if self.ledger is not None:
-            self.ledger.wrote(len(data))
-        self._write(data)
+        if self.wiretap is not None:
+            self._tap("out", data)
+        if self._cork is None:
+            self._cork = [data]
+        else:
+            self._cork.append(data)
+        if self.wrote is not None:
+            self.wrote()
 
     def sendFrames(self, frames: Sequence[bytes]) -> None:
         """Send frames on this connection only; see `sendFrame`."""
@@ -490,7 +496,7 @@ class FrameProtocol(FrameReceiver):
     def _afterRun(self) -> None:
         if self._cork is not None:
             self._uncork()
-        self._seeWritable()
+        self.writable = not (self._full or self._closed or self._writeClosed or self._losing)
         if self.wanted and self.writable:
             self.wanted = False
             self._link.connectionWritable(self)

@@ -111,7 +111,7 @@ class FrameReceiver(Protocol):
             self._halt()
             self._rest = [*frames, *self._rest[self._restNext :]]
             self._restNext = 0
-        elif (self._pauses and self._blocked) or self._restNext < len(self._rest):
+        elif (self._pauses and self._blocked) or (self._rest and self._restNext < len(self._rest)):
             # An override that hands on piecemeal, and an earlier piece was interrupted.
             self._rest = [*self._rest[self._restNext :], *frames]
             self._restNext = 0
@@ -263,7 +263,7 @@ class FrameReceiver(Protocol):
         while not (self._deaf or (self._pauses and self._blocked)):
             if self._due:
                 self._sendDue()
-            if self._restNext < len(self._rest):
+            if self._rest and self._restNext < len(self._rest):
                 self._handRest()
             elif self._next < len(self._batch):
                 self._handOver()
@@ -294,7 +294,7 @@ class FrameReceiver(Protocol):
     def _handOver(self) -> None:
         """The batch to the application, or its next frame where somebody waits for one."""
         frames = self._batch
-        if self._singly:
+        if self._takers or self._lookers or self._looked or self._answer:  # `_singly`
             frame = frames[self._next]
             self._next += 1
             if not self._stillDue(frame):

@@ -1035,6 +1035,24 @@ class JoiningTests(SynchronousTestCase):
         self.assertEqual(seen, [b"three\n", b"wrote"])
         self.assertEqual((protocol.ledger.written, transport.asked), (19, 1))
 
+    def test_so_it_is_of_each_that_a_read_is_answered_with(self) -> None:
+        seen: list[bytes] = []
+
+        class Answering(Echo):
+            ledger = Ledger()
+
+            def wiretap(self, direction: str, data: bytes) -> None:
+                seen.append(direction.encode() + b" " + data)
+
+        protocol, transport = Answering(), Waiting()
+        protocol.makeConnection(transport)
+        protocol.wrote = lambda: seen.append(b"wrote")
+        protocol.dataReceived(b"a\nbc\n")
+        wrote = [b"in a\nbc\n", b"out a\n", b"wrote", b"out bc\n", b"wrote"]
+        self.assertEqual((seen, transport.writes), (wrote, [b"a\nbc\n"]))
+        self.assertEqual((protocol.framesOut, protocol.bytesOut), (2, 5))
+        self.assertEqual(protocol.ledger.written, 5)
+
     def test_an_unsendable_frame_leaves_everything_as_it_was(self) -> None:
         protocol, transport = self.connect()
         protocol.sendFrame(b"one")
