@@ -205,7 +205,7 @@ class OutboxFull(LocalError):
     """
 
     def __init__(self, limit: int, size: int) -> None:
-        super().__init__(f"{size} bytes do not fit: the outbox is bounded at {limit} bytes")
+        super().__init__(f"{size} bytes do not fit: the bound is {limit} bytes")
         self.limit = limit
         self.size = size
 

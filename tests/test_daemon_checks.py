@@ -116,6 +116,11 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
             "--max-attempts and --delivery written: nothing is ever sent again",
         ),
         ((*TO, "--spool-adopt"), "--spool-adopt: needs --spool"),
+        (("--unix", "/s", "--delivery", "tcp"), "--delivery tcp: a UNIX socket is no TCP"),
+        (
+            ("--endpoint", "unix:/s", "--delivery", "tcp"),
+            "--delivery tcp: a UNIX socket is no TCP",
+        ),
         ((*TO, "--once", "--drain"), "--once and --drain: --once never reconnects, --drain does"),
         (("--unix", "s" * 200), "--unix: a UNIX socket's path has at most 10"),
         ((*TO, "--input", "listen:./" + "é" * 99), "--input: a UNIX socket's path has at most 10"),

@@ -328,3 +328,12 @@ def test_a_name_stays_on_its_line_and_cannot_command_the_terminal() -> None:
     long = short("/var/spool/" + "x" * 50 + "/end.log")
     assert (len(long), long[0]) == (LONGEST_NAME, "…")
     assert long.endswith("/end.log")
+
+
+def test_what_a_run_before_delivered_counts_from_the_start() -> None:
+    ledger = Ledger()
+    ledger.passed(100)
+    assert ledger.delivered(0) == 100
+    ledger.taken(2, 10)
+    assert ledger.delivered(1) == 105
+    assert ledger.delivered(2) == 110

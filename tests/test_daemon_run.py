@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.daemon import progress, run, spools
+from nbclient.daemon.cursors import BatchCursor
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
@@ -654,6 +655,46 @@ class SpoolTests(JobCase):
         self.assertEqual(len(self.endpoint.attempts), 1)
         job.interrupt(signal.SIGINT)
         self.outcome()
+
+    def test_the_bar_of_a_second_run_begins_where_the_first_one_stopped(self) -> None:
+        path = self.folder / "input"
+        path.write_bytes(b"one\n")
+        with path.open("rb") as file:
+            stored = BatchCursor(str(path)).mark(file.read(), 0)
+        before = self.spool()
+        before.append([b"one"], lambda _: None, (f"file:{path}", stored))
+        before.close()
+        path.write_bytes(b"one\ntwo\n")
+        drawn: list[bytes] = []
+        self.screen = Screen(drawn.append)
+        self.patch(progress, "_is_terminal", lambda descriptor: True)
+        self.patch(progress, "columns", lambda descriptor: 60)
+        job = self.began("--input", f"file:{path}", "--delivery", "written", "--drain")
+        reader = self.runners[f"input {path}"]
+        for _ in range(8):
+            reader.steps()
+            self.held.step()
+            self.reactor.turn()
+        self.reactor.advance(0.3)
+        self.assertIn(b" 50%", drawn[-1])  # of what was taken before it is known that it is safe
+        peer = self.connect()
+        for _ in range(8):
+            self.held.step()
+            self.reactor.turn()
+        self.assertEqual(peer.received, b"one\ntwo\n")
+        self.assertEqual(self.status(), 0)
+        self.assertTrue(any(b"100%" in text for text in drawn))
+        self.assertTrue(job.link.stats().outbox.conserved())
+
+    def test_what_the_end_left_behind_a_files_cursor_is_no_loss(self) -> None:
+        path = self.folder / "input"
+        path.write_bytes(b"one\n")
+        job = self.began("--input", f"file:{path}")
+        self.held.close()  # the disk takes nothing any more
+        self.runners[f"input {path}"].steps()
+        self.reactor.turn()
+        job.interrupt(signal.SIGTERM)
+        self.assertEqual(self.status(), 128 + signal.SIGTERM)
 
     def test_what_is_stored_is_no_loss_and_where_it_waits_is_told(self) -> None:
         job = self.began()

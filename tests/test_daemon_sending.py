@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.sending import CALM, PATIENCE, Sending
+from nbclient.daemon.sending import CALM, PATIENCE, PIECES, Sending
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LinkDown, LinkStopped, OutboxFull
@@ -139,6 +140,43 @@ class SendingTests(SynchronousTestCase):
         self.sending.stop()
         self.link.answers = [fail(SpoolError("closed"))]
         self.failureResultOf(self.send(b"a"), SpoolError)
+
+    def test_batches_are_small_parts_of_a_spool_and_fit_into_what_is_left_of_it(self) -> None:
+        """A spool stores a batch whole: a large one might never find room, or be refused."""
+        self.sending.begin()
+        cost = FRAME_COST + 1
+        self.link.outbox = Outbox(100 * cost)
+        spool: Any = SimpleNamespace(
+            limit=PIECES * 2 * cost, room=2 * cost, totals=SimpleNamespace(set_aside=0, waiting=1)
+        )
+        self.sending.spool = spool
+        self.successResultOf(self.send(*b"a b c".split(), cursor=("n", "v")))
+        self.assertEqual(self.link.taken, [([b"a", b"b"], None), ([b"c"], ("n", "v"))])
+        spool.room = cost
+        self.successResultOf(self.send(b"d", b"e"))
+        self.assertEqual([frames for frames, _ in self.link.taken[2:]], [[b"d"], [b"e"]])
+        spool.room = 0
+        self.successResultOf(self.send(b"f", b"g"))
+        self.assertEqual(self.link.taken[-1], ([b"f", b"g"], None))
+        self.assertEqual(self.log.lines, [])
+
+    def test_a_spool_full_of_frames_set_aside_is_told_once(self) -> None:
+        self.sending.begin()
+        totals = SimpleNamespace(set_aside=2, waiting=0)
+        spool: Any = SimpleNamespace(limit=1000, room=10, totals=totals)
+        self.sending.spool = spool
+        for _ in range(2):
+            self.successResultOf(self.send(b"a"))
+        (line,) = self.log.lines
+        self.assertIn("full of frames set aside (2)", line)
+
+    def test_what_the_end_refused_is_counted(self) -> None:
+        self.sending.begin()
+        self.link.answers = [fail(LinkStopped("stopped")), fail(SpoolError("closed"))]
+        self.failureResultOf(self.send(b"a", b"b"), LinkStopped)
+        self.sending.stop()
+        self.failureResultOf(self.send(b"c"), SpoolError)
+        self.assertEqual(self.sending.late, 3)
 
     def test_who_came_early_is_told_by_the_link_that_it_has_ended(self) -> None:
         self.link.answers = [fail(LinkStopped("stopped"))]

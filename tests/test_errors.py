@@ -68,7 +68,7 @@ ONE_OF_EACH = [
     (GaveUp(3, "connection refused"), "gave up after 3 attempts: connection refused"),
     (DeadPath(60.0), "the path is dead: the peer's host answered nothing for 60 s"),
     (DeliveryUnavailable("no Linux"), "delivery level tcp is not to be had: no Linux"),
-    (OutboxFull(64, 100), "100 bytes do not fit: the outbox is bounded at 64 bytes"),
+    (OutboxFull(64, 100), "100 bytes do not fit: the bound is 64 bytes"),
     (RequestTimeout(30.0), "the peer did not answer a request within 30 s"),
     (ReplyTimeout(30.0), "the peer did not answer a frame within 30 s"),
     (FrameRejected(b"x" * 100), f"the peer rejected a frame: b'{'x' * 80}'"),

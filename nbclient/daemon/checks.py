@@ -170,6 +170,9 @@ def _check_delivery(settings: Settings) -> None:
         raise SpecError("--on-reject: needs --reply-reject")
     if settings.on_reject == "set-aside" and settings.spool is None:
         raise SpecError("--on-reject set-aside: needs --spool, that is where frames are set aside")
+    local = settings.unix is not None or (settings.endpoint or "").lower().startswith("unix:")
+    if settings.delivery == "tcp" and local:
+        raise SpecError("--delivery tcp: a UNIX socket is no TCP")
     if "max-attempts" in settings.given and settings.delivery == "written":
         raise SpecError("--max-attempts and --delivery written: nothing is ever sent again")
 

@@ -30,7 +30,7 @@ STATUSES = (
     (3, "gave up, or was refused: why is on stderr"),
     (4, "--max-time was over"),
 )
-INTERRUPTED = "128+n: ended by signal n, and everything was delivered (130 for Ctrl-C)"
+INTERRUPTED = "128+n: ended by signal n, and everything was delivered or stored (130 for Ctrl-C)"
 
 EXAMPLES = {
     SHELL: (

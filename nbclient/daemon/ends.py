@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from attrs import evolve
 from twisted.logger import Logger
 
 from nbclient import resolver
@@ -31,6 +32,7 @@ from nbclient.daemon.udp import DatagramOutput
 from nbclient.daemon.values import shown
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import DescriptorWriter, Writer
+from nbclient.delivery.outbox import OutboxStats
 from nbclient.errors import LocalError
 
 _FULL = {"wait": Full.WAIT, "drop": Full.DROP, None: Full.DROP_IF_BROKEN}
@@ -128,6 +130,8 @@ class Ends:
         await self._spool.opened()
         stored = self._spool.cursor(cursor.name)
         passed = await runner.run(lambda: cursor.resume(descriptor, stored))
+        if passed and self.progress is not None:
+            self.progress.passed(passed)
         if passed:
             self._log.info(
                 "input {name}: the first {passed} bytes were taken before, going on behind them",
@@ -138,7 +142,13 @@ class Ends:
     def _progress(self, name: str, descriptor: int, screen: Screen) -> Progress | None:
         standard = any(place == Place("-") for place, _ in self._plan.targets)
         out = self._around.stdout if standard else None
-        counts = self._link.outbox.stats
+        link = self._link
+
+        def counts() -> OutboxStats:
+            """Of this run alone: what the spool held from before is none of this input."""
+            stats = link.outbox.stats()
+            return evolve(stats, acknowledged=max(0, stats.acknowledged - stats.restored))
+
         return make_progress(descriptor, counts, screen, self._reactor, name, stdout=out)
 
     def _intake(self, name: str) -> Intake:

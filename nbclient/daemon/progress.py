@@ -102,6 +102,10 @@ class Ledger:
         else:
             self._begun += size
 
+    def passed(self, size: int) -> None:
+        """So many bytes were delivered before the first frame was taken."""
+        self._bytes += size
+
     def delivered(self, frames: int) -> int:
         """How many bytes the first `frames` frames were. Must not decrease."""
         while self._batches and frames - self._frames >= self._batches[0][0]:
@@ -157,6 +161,11 @@ class Progress:
     def taken(self, frames: int, size: int) -> None:
         """So many frames went to the link, and took so many bytes of the input."""
         self._ledger.taken(frames, size)
+
+    def passed(self, size: int) -> None:
+        """So many bytes of the input were delivered by a run before."""
+        self._ledger.passed(size)
+        self._bytes += size
 
     def close(self) -> None:
         """Draw it for the last time; it stays where it is."""

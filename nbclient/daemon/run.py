@@ -129,6 +129,7 @@ class Job:
     def _spool_opened(self, spool: Any) -> None:
         if self.link.state is State.IDLE:
             self.link.useSpool(spool)
+            self._sending.spool = spool
             self._begin()
 
     def _no_spool(self, failure: Failure) -> None:
@@ -350,6 +351,8 @@ class Job:
         outbox = self.link.stats().outbox
         words = []
         unsent = outbox.refused - self._sending.again + outbox.abandoned + outbox.undecided
+        if self._spool.wanted and self._plan.source.kind in ("file", "tail"):
+            unsent -= self._sending.late  # behind the cursor: the next run reads them again
         unsent += 0 if self._spool.wanted else outbox.waiting + outbox.set_aside
         unsent += 0 if self._input is None else self._input.refused
         if unsent:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -11,12 +11,18 @@ from twisted.logger import Logger
 
 from nbclient.delivery.outbox import Outbox
 from nbclient.delivery.spool_place import SpoolError
-from nbclient.errors import LinkDown, OutboxFull
+from nbclient.errors import LinkDown, LinkStopped, OutboxFull
 from nbclient.factory import ReconnectingFactory
 from nbclient.spooling import Cursor
 
+if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
+    from nbclient.delivery.spool import Spool
+
 PATIENCE = 1.0
 """Seconds until what the disk did not take is offered again."""
+
+PIECES = 16
+"""A batch is at most such a part of the spool."""
 
 CALM = 10.0
 """Seconds for which the disk has taken all until that is said: a full one takes a little
@@ -29,12 +35,17 @@ class Sending:
     :param clock: an `IReactorTime`.
 
     :ivar again: frames that were refused, and offered again.
+    :ivar late: frames that were refused because it was the end.
     :ivar stopped: nothing is to be offered any more.
+    :ivar spool: the link's, if it has one.
     """
 
     def __init__(self, link: ReconnectingFactory, clock: Any, log: Logger) -> None:
         self.again = 0
+        self.late = 0
         self.stopped = False
+        self.spool: Spool | None = None
+        self._told_of_aside = False
         self._link = link
         self._clock = clock
         self._log = log
@@ -60,10 +71,35 @@ class Sending:
             begun: Deferred[None] = Deferred()
             self._early.append(begun)
             await begun
-        pieces = list(_pieces(frames, self._link.outbox.limit))
-        for piece in pieces[:-1]:
-            await self._offer(piece, None)
-        await self._offer(pieces[-1], cursor)
+        while True:
+            count = _fitting(frames, self._most())
+            piece, frames = frames[:count], frames[count:]
+            self._see_to_room(piece)
+            await self._offer(piece, None if frames else cursor)
+            if not frames:
+                return
+
+    def _most(self) -> int:
+        """How large a batch may be, bytes: one that is stored whole has to find room soon."""
+        limit, spool = self._link.outbox.limit, self.spool
+        if spool is None:
+            return limit
+        most = min(limit, spool.limit // PIECES)
+        return min(most, spool.room) or most
+
+    def _see_to_room(self, frames: Sequence[bytes]) -> None:
+        """Only the operator can free what is set aside: where there is nothing else, say so."""
+        spool = self.spool
+        if spool is None or self._told_of_aside or Outbox.cost(frames) <= spool.room:
+            return
+        if spool.totals.set_aside and not spool.totals.waiting:
+            self._told_of_aside = True
+            self._log.warn(
+                "{link}: the spool is full of frames set aside ({n}): requeue or discard some"
+                " with python -m nbclient.spool, once this has stopped",
+                link=self._link.name,
+                n=spool.totals.set_aside,
+            )
 
     def stop(self) -> None:
         """Offer nothing more, not even what the disk did not take."""
@@ -81,11 +117,14 @@ class Sending:
             except (OutboxFull, LinkDown) as error:
                 self._refused(error)
                 return
+            except LinkStopped:
+                self.late += len(frames)
+                raise
             except SpoolError as error:
+                if not self.stopped:
+                    await self._wait(error)
                 if self.stopped:
-                    raise
-                await self._wait(error)
-                if self.stopped:
+                    self.late += len(frames)
                     raise
                 self.again += len(frames)
             else:
@@ -129,13 +168,12 @@ class Sending:
             timer.cancel()
 
 
-def _pieces(frames: Sequence[bytes], limit: int) -> Iterator[Sequence[bytes]]:
-    """The frames in order, in pieces that an outbox of this limit takes; at least one piece."""
-    start = size = 0
-    for index, frame in enumerate(frames):
-        cost = Outbox.cost((frame,))
-        if size + cost > limit and index > start:
-            yield frames[start:index]
-            start, size = index, 0
-        size += cost
-    yield frames[start:]
+def _fitting(frames: Sequence[bytes], limit: int) -> int:
+    """How many of the frames, from the first, make a batch of this size; at least one."""
+    if Outbox.cost(frames) <= limit:
+        return len(frames)
+    count = 0
+    while limit >= 0:  # ends before the last: all of them are too large
+        limit -= Outbox.cost((frames[count],))
+        count += 1
+    return max(1, count - 1)
