@@ -135,6 +135,23 @@ class ReplyTimeout(PeerError):
         self.seconds = seconds
 
 
+class PatternTimeout(PeerError):
+    """A pattern took too long on what the peer sent: it will not be given more of it.
+
+    :ivar seconds: the limit that passed.
+    :ivar pattern: its text, at most the first 80 bytes.
+    """
+
+    SHOWN = 80
+
+    def __init__(self, seconds: float, pattern: bytes) -> None:
+        self.seconds = seconds
+        self.pattern = bytes(pattern[: self.SHOWN])
+        super().__init__(
+            f"the pattern {self.pattern!r} took more than {seconds:g} s on a frame of the peer"
+        )
+
+
 class OpeningFailed(PeerError):
     """The opening (login, greeting) did not come to its end."""
 

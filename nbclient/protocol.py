@@ -92,6 +92,7 @@ class FrameProtocol(FrameReceiver):
 
     _full = False  # the transport told us to pause
     _fullToken: PauseToken | None = None
+    _mute = False  # it was said that an answer cannot be sent
     _answered = 0  # bytes written from callbacks since the transport was full
     _cork: list[bytes] | None = None
     _opening: Deferred[Any] | None = None
@@ -491,7 +492,9 @@ class FrameProtocol(FrameReceiver):
         try:
             self.sendFrame(frame)
         except (FrameError, ConnectionClosed) as error:
-            self.log.error("{link}: no answer: {why}", link=self._name(), why=str(error))
+            if not self._mute:  # once a connection: the peer could fill the log
+                self._mute = True
+                self.log.error("{link}: no answer: {why}", link=self._name(), why=str(error))
 
     def _afterRun(self) -> None:
         if self._cork is not None:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient.errors import CallbackFailed, ConnectionClosed, PeerError
+from nbclient.errors import CallbackFailed, ConnectionClosed, PatternTimeout, PeerError
 from nbclient.framing import Decoder, Framing
 from nbclient.observing import ALONE, LinkObserver
 
@@ -501,6 +501,9 @@ class FrameReceiver(Protocol):
         self._link.connectionFailed(self, reason)
 
     def _callbackFailed(self, reason: Failure) -> None:
+        if reason.check(PatternTimeout):  # no fault of the application's
+            self._failed(reason)
+            return
         self._logFailure("callback", reason)
         self._failed(Failure(CallbackFailed(f"a callback failed: {reason.value!r}")))
 

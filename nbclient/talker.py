@@ -71,13 +71,16 @@ class Talker:
     def _beat(self) -> None:
         heartbeat: Any = self._heartbeat
         if heartbeat.due(self._sent) <= self._now():
-            self._say(heartbeat.frame)
+            # Behind a full transport it would only pile up, and be old when it leaves.
+            if self._connection.writable:
+                self._say(heartbeat.frame)
             self._sent = self._now()
         self._later("heartbeat", heartbeat.due(self._sent), self._beat)
 
     def _ask(self) -> None:
         polling: Any = self._polling
-        if self._connection.framesIn != self._frames:
+        # While this side does not read, nobody can say that there is no answer.
+        if self._connection.framesIn != self._frames or self._connection.readingHeld:
             polling.heard()
         if polling.tick(self._now()):
             self._frames = self._connection.framesIn

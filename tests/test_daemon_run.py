@@ -776,3 +776,18 @@ class SpoolTests(JobCase):
         job.interrupt(signal.SIGINT)
         outcome = self.outcome()
         self.assertEqual((outcome.status, outcome.message), (1, "1 frame not sent"))
+
+
+class AbandonTests(JobCase):
+    def test_what_is_cut_short_may_call_back(self) -> None:
+        """An output that is abandoned says that it is closed, in the middle of the end."""
+        job = self.start("--input", "none", "--output", "none")
+        closing: Deferred[None] = Deferred()
+        self.patch(job._outputs, "close", lambda: closing)
+        self.patch(job._outputs, "abandon", lambda: closing.callback(None))
+        self.endpoint.attempts[-1].refuse()
+        job.interrupt(signal.SIGTERM)
+        self.reactor.turn()
+        self.assertNoResult(self.over)
+        job.interrupt(signal.SIGTERM)
+        self.assertEqual(self.successResultOf(self.over).status, 128 + signal.SIGTERM)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from nbclient.delivery.replies import Reply, Says
-from nbclient.errors import FrameError
+from nbclient.errors import FrameError, PatternTimeout
 from nbclient.talking import LOOK
 
 OK = re.compile(rb"^ok")
@@ -62,3 +63,15 @@ def test_a_figure_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> Non
 
 def test_an_answer_may_take_for_ever() -> None:
     assert Reply(timeout=None).timeout is None
+
+
+def test_a_key_that_takes_too_long_to_find_is_none() -> None:
+    """Of a frame of ours: that one is refused, and the peer has nothing to do with it."""
+
+    class Slow:
+        def search(self, data: bytes) -> None:
+            raise PatternTimeout(0.1, b"slow")
+
+    slow: Any = Slow()
+    with pytest.raises(FrameError, match="slow"):
+        Reply(key=slow).check(b"a")

@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.errors import PatternTimeout
+from nbclient.reasons import explain
 from nbclient.talking import Answer, Heartbeat, Poll
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
@@ -109,9 +111,21 @@ class AnswerTests(TalkTestCase):
         link, peer = self.ready(answers=[Answer(re.compile(b"x"), b"two\nlines")])
         said: list[str] = []
         link.connection.log = Log(lambda text, **_: said.append(text))
-        self.feed(peer, b"x\ny\n")
-        self.assertEqual(link.frames, [b"x", b"y"])
-        self.assertEqual(said, ["{link}: no answer: {why}"])
+        self.feed(peer, b"x\ny\nx\nx\n")
+        self.assertEqual(link.frames, [b"x", b"y", b"x", b"x"])
+        self.assertEqual(said, ["{link}: no answer: {why}"])  # the peer must not fill the log
+
+    def test_a_pattern_that_takes_too_long_ends_the_connection_and_names_the_peer(self) -> None:
+        class Slow:
+            def search(self, data: bytes) -> None:
+                raise PatternTimeout(0.1, b"(a+)+$")
+
+        slow: Any = Slow()
+        link, peer = self.ready(answers=[Answer(slow, b"x")])
+        self.feed(peer, b"aaaaaaaa!\nb\n")
+        self.assertEqual(link.frames, [])
+        self.assertIs(link.state, State.WAITING)
+        self.assertIn("(a+)+$", explain(link.lastReason))
 
     def test_the_rest_of_an_interrupted_loop_is_answered_too(self) -> None:
         tokens: list[Any] = []
@@ -167,8 +181,30 @@ class HeartbeatTests(TalkTestCase):
         self.assertEqual(len(said), 1)
         self.assertIs(link.state, State.READY)
 
+    def test_behind_a_full_transport_they_do_not_pile_up(self) -> None:
+        """They would be old when they leave, and a peer that never reads would fill the memory."""
+        _, peer = self.ready(heartbeat=Heartbeat(b"x" * 100_000, every=1))
+        peer.stall()
+        self.reactor.advance(1)
+        for _ in range(50):
+            self.reactor.advance(1)
+        peer.unstall()
+        self.reactor.turn(20)
+        self.assertLess(len(peer.received), 400_000)
+
 
 class PollTests(TalkTestCase):
+    def test_while_this_side_does_not_read_nobody_is_blamed(self) -> None:
+        link, peer = self.ready(poll=Poll(b"?", every=1, timeout=2))
+        link.result = Deferred()
+        self.feed(peer, b"held\n")
+        said: list[str] = []
+        link._talker.log = Log(lambda text, **_: said.append(text))
+        for _ in range(10):
+            self.reactor.advance(1)
+        link.stop()
+        self.assertEqual(said, [])
+
     def test_it_is_asked_on_its_schedule_while_it_is_answered(self) -> None:
         _, peer = self.ready(poll=Poll(b"?", 2))
         for _ in range(3):

@@ -84,6 +84,7 @@ class Job:
         self._was_up = False  # the link was ready when it was told to stop
         self._unwanted = False  # nobody reads standard output any more
         self._signal = 0
+        self._finishing = False
         self._told = ""  # of delivery, last
 
     # -- the start -------------------------------------------------------------------
@@ -308,8 +309,9 @@ class Job:
         return Outcome(FINISHED if gave_up is None else GAVE_UP)
 
     def _finish(self) -> None:
-        if self._over.called:
+        if self._over.called or self._finishing:
             return
+        self._finishing = True  # what is abandoned below may call back
         timers, self._timers = self._timers, []
         for timer in timers:
             if timer.active():

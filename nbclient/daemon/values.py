@@ -10,7 +10,9 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
+from typing import cast
 
+from nbclient.daemon.patterns import Pattern
 from nbclient.errors import SpecError
 from nbclient.liveness import SHORTEST
 from nbclient.talking import Answer
@@ -219,13 +221,13 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def regex(value: str) -> re.Pattern[bytes]:
+def regex(value: str) -> Pattern:
     """A regular expression, matched against a frame's bytes.
 
     :raises SpecError: not a regular expression.
     """
     try:
-        return re.compile(value.encode("utf-8", "surrogateescape"), re.DOTALL)
+        return Pattern(value.encode("utf-8", "surrogateescape"))
     except re.error as error:
         raise SpecError(f"{shown(value)!r} is not a regular expression: {error}") from None
 
@@ -252,12 +254,12 @@ def answer(value: str) -> Answer:
     if len(parts) != 3 or parts[2]:
         raise SpecError(f"{shown(value)!r} is not /REGEX/TEMPLATE/ (or between another character)")
     try:
-        pattern = re.compile(parts[0].encode("utf-8", "surrogateescape"))
+        pattern = Pattern(parts[0].encode("utf-8", "surrogateescape"))
         template = _HEX.sub(_octal, parts[1].encode("utf-8", "surrogateescape"))
-        pattern.sub(template, b"")  # whether the template can be filled in
+        pattern.check(template)
     except (re.error, IndexError) as error:
         raise SpecError(f"{shown(value)!r} cannot be used: {error}") from None
-    return Answer(pattern, template)
+    return Answer(cast("re.Pattern[bytes]", pattern), template)
 
 
 def _octal(escape: re.Match[bytes]) -> bytes:

@@ -12,7 +12,7 @@ from typing import cast
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
 
-from nbclient.errors import FrameError
+from nbclient.errors import FrameError, PatternTimeout
 from nbclient.talking import LOOK
 
 
@@ -64,5 +64,9 @@ class Reply:
 
         :raises FrameError: it holds no key.
         """
-        if self.key is not None and self.key_of(frame) is None:
+        try:
+            key = self.key_of(frame)
+        except PatternTimeout as error:
+            raise FrameError(str(error)) from None
+        if self.key is not None and key is None:
             raise FrameError(f"the frame holds no key for its answer: {frame[:40]!r}")
