@@ -72,6 +72,27 @@ class StreamOutputTests(SynchronousTestCase):
         self.runner.step()
         self.successResultOf(room)
 
+    def test_one_that_takes_nothing_is_named_once_and_again_when_it_does(self) -> None:
+        """Nothing fails, so nothing else would say why the link reads no more."""
+        output = self.output()
+        for _ in range(2):
+            output.write([b"x" * streams.QUEUE])
+            self.clock.advance(streams.PATIENCE)
+        self.assertEqual(self.log.lines, ["paused by /x (it takes nothing, for 10 s by now)"])
+        self.runner.steps()
+        self.assertEqual(self.log.lines[1:], ["output /x goes on"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_that_fails_has_said_so(self) -> None:
+        output = self.output()
+        self.disk.errors = [errno.ENOSPC]
+        output.write([b"x" * streams.QUEUE])
+        self.runner.step()
+        self.clock.pump([0.01, streams.PATIENCE])
+        self.assertEqual([line for line in self.log.lines if "takes nothing" in line], [])
+        output.abandon()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_one_writer_waits_for_what_others_queued_meanwhile(self) -> None:
         output = self.output()
         first = output.write([b"x" * streams.QUEUE])

@@ -22,6 +22,9 @@ from nbclient.errors import FrameError
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""
 
+PATIENCE = 10.0
+"""Seconds for which an output may take nothing until that is said."""
+
 _NOBODY_READS = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN})
 
 
@@ -76,6 +79,8 @@ class StreamOutput(ShapedOutput):
         self._dropped = 0  # since it was full
         self._over = False  # writes no more either
         self._closing: Deferred[None] | None = None
+        self._patience: IDelayedCall | None = None  # with somebody who waits for room
+        self._stuck = False  # it was said that it takes nothing
 
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """See `Output.write`."""
@@ -90,7 +95,21 @@ class StreamOutput(ShapedOutput):
             return None
         room: Deferred[None] = Deferred()
         self._waiting.append(room)
+        if self._patience is None and not self._stuck:
+            self._patience = self._clock.callLater(PATIENCE, self._say_stuck)
         return room
+
+    def _say_stuck(self) -> None:
+        """Nothing fails, and nothing goes on: whoever looks for the reason is told."""
+        self._patience = None
+        if self._tries:  # that, and why, was said
+            return
+        self._stuck = True
+        self._log.warn(
+            "paused by {name} (it takes nothing, for {seconds:g} s by now)",
+            name=self.name,
+            seconds=PATIENCE,
+        )
 
     def _drop_oldest(self) -> None:
         """Make room at the expense of the oldest images that the thread does not have."""
@@ -233,6 +252,12 @@ class StreamOutput(ShapedOutput):
         self._let_in()
 
     def _let_in(self) -> None:
+        patience, self._patience = self._patience, None
+        if patience is not None:
+            patience.cancel()
+        if self._stuck and not self._over:
+            self._log.info("output {name} goes on", name=self.name)
+        self._stuck = False
         waiting, self._waiting = self._waiting, []
         for room in waiting:
             room.callback(None)
