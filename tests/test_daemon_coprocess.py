@@ -18,6 +18,7 @@ from nbclient.daemon import coprocess
 from nbclient.daemon.coprocess import (
     BACKOFF,
     COMPLAINT,
+    LAST_WORDS,
     PATIENCE,
     STUCK,
     Coprocess,
@@ -49,9 +50,18 @@ class Process:
             raise ProcessExitedAlready
         self.signals.append(name)
 
+    def loseConnection(self) -> None:
+        self.protocol.processEnded(Failure(ProcessDone(0)))
+
+    def exit(self) -> None:
+        """It is gone, but somebody else holds its pipes."""
+        self.gone = True
+        self.protocol.processExited(Failure(ProcessDone(0)))
+
     def end(self, status: int | None = 0, signal: int | None = None) -> None:
         done = status == 0
         reason = ProcessDone(0) if done else ProcessTerminated(status, signal)
+        self.protocol.processExited(Failure(reason))
         self.protocol.processEnded(Failure(reason))
 
 
@@ -124,6 +134,17 @@ class CoprocessTests(SynchronousTestCase):
         self.child.protocol.outReceived(b"o\n")
         self.assertEqual((self.child.stdin.data, self.sent), (b"a\nb\n", [b"one", b"two"]))
         self.assertEqual((output.lost, output.refused, self.log.lines), (0, 0, []))
+        self.end(output)
+
+    def test_those_that_it_leaves_behind_are_not_waited_for(self) -> None:
+        """They have its pipes, and may live for ever."""
+        output = self.start()
+        self.child.exit()
+        self.child.protocol.outReceived(b"last words\n")
+        self.assertEqual((self.sent, len(self.reactor.started)), ([b"last words"], 1))
+        self.reactor.advance(LAST_WORDS)
+        self.reactor.advance(0.5)
+        self.assertEqual(len(self.reactor.started), 2)
         self.end(output)
 
     def test_it_is_started_again_later_and_later_and_told_of_once(self) -> None:

@@ -33,6 +33,10 @@ BACKOFF = Backoff(initial=0.5, maximum=60.0, stable_after=10.0)
 PATIENCE = 1.0
 """Seconds that a program is given to end by itself, and again after SIGTERM."""
 
+LAST_WORDS = 1.0
+"""Seconds in which what a program wrote before its end is read, where somebody that it left
+behind holds its pipes."""
+
 STUCK = 10.0
 """Seconds after which the link waits no more for a program that reads nothing."""
 
@@ -51,6 +55,7 @@ class Child(ProcessProtocol):
 
     def __init__(self, owner: Coprocess) -> None:
         self._owner = owner
+        self._last_words: IDelayedCall | None = None
         self._complaints = framing.lines(max_frame=COMPLAINT).decoder()
 
     def connectionMade(self) -> None:
@@ -80,8 +85,19 @@ class Child(ProcessProtocol):
         """It reads no more."""
         self._owner.feed.detach()
 
+    def processExited(self, reason: Failure) -> None:
+        """It has ended; those that it left behind are not waited for."""
+        self._last_words = self._owner.later(LAST_WORDS, self._hear_no_more)
+
+    def _hear_no_more(self) -> None:
+        self._last_words = None
+        self.transport.loseConnection()
+
     def processEnded(self, reason: Failure) -> None:
         """It has ended, and all it wrote was read."""
+        last_words, self._last_words = self._last_words, None
+        if last_words is not None:
+            last_words.cancel()
         tail = self._complaints.eof()
         self._owner.complain([tail] if tail else [])
         self._owner.feed.detach()
@@ -192,6 +208,11 @@ class Coprocess(ShapedOutput, Source):
         tell("{name} has ended ({why}), it is started again", name=self.name, why=why)
         delay = backoff.delay(self._failures, self._random)
         self._timer = self._reactor.callLater(delay, self._run)
+
+    def later(self, delay: float, call: Callable[[], object]) -> IDelayedCall:
+        """Call it after so many seconds."""
+        timer: IDelayedCall = self._reactor.callLater(delay, call)
+        return timer
 
     def complain(self, lines: list[bytes]) -> None:
         """The program's standard error."""
