@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+from select import PIPE_BUF
 
 import pytest
 from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python.failure import Failure
 
 from nbclient.daemon.formats import clock_time
-from nbclient.daemon.logs import MOST, StderrLines, make_logger, one_line, write_stderr
+from nbclient.daemon.logs import MOST, PATIENCE, Stderr, StderrLines, make_logger, one_line
 
 
 def failure() -> Failure:
@@ -98,33 +100,76 @@ def test_a_line_is_one_line_without_control_characters() -> None:
     assert len(one_line("x" * 2 * MOST)) == MOST
 
 
-def test_stderr_is_written_whole_and_its_loss_ends_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    written: list[bytes] = []
-    answers: list[int | OSError] = [3, BlockingIOError(), 2, OSError(errno.EPIPE, "Broken pipe")]
+class Pipe:
+    """Standard error as `os` and `select` show it.
 
-    def write(descriptor: int, data: bytes) -> int:
+    :ivar room: whether there is any, look by look; afterwards there is.
+    :ivar answers: of each write: how much of it is taken, or a fault; afterwards all.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room: list[bool] = []
+        self.waits: list[int] = []
+        self.answers: list[int | OSError] = []
+        self.written = b""
+        monkeypatch.setattr(os, "write", self.write)
+        monkeypatch.setattr("select.poll", lambda: self)
+
+    def register(self, descriptor: int, events: int) -> None:
+        assert (descriptor, events) == (2, select.POLLOUT)
+
+    def poll(self, milliseconds: int) -> list[int]:
+        self.waits.append(milliseconds)
+        return [2] if not self.room or self.room.pop(0) else []
+
+    def write(self, descriptor: int, data: bytes) -> int:
         assert descriptor == 2
-        answer = answers.pop(0)
+        assert len(data) <= PIPE_BUF  # so much never waits where there is room
+        answer = self.answers.pop(0) if self.answers else len(data)
         if isinstance(answer, OSError):
             raise answer
-        written.append(data[:answer])
+        self.written += data[:answer]
         return answer
 
-    class Poll:
-        def register(self, descriptor: int, events: int) -> None:
-            assert descriptor == 2
 
-        def poll(self, milliseconds: int) -> None:
-            written.append(b"(waits)")
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
+    return Pipe(monkeypatch)
 
-    monkeypatch.setattr(os, "write", write)
-    monkeypatch.setattr("select.poll", Poll)
-    write_stderr(b"hello")
-    assert b"".join(written) == b"hel(waits)lo"
-    write_stderr(b"lost")
-    assert answers == []
+
+def test_stderr_is_written_whole_and_its_loss_ends_nothing(pipe: Pipe) -> None:
+    stderr = Stderr()
+    pipe.answers = [3]
+    stderr.write(b"hello")
+    stderr.write(b"x" * 10_000)
+    assert pipe.written == b"hello" + b"x" * 10_000
+    pipe.answers = [OSError(errno.EPIPE, "Broken pipe")]
+    stderr.write(b"lost")
+    stderr.write(b"!")
+    assert pipe.written.endswith(b"x!")
+
+
+def test_a_pipe_that_nobody_reads_is_waited_for_once_and_the_lines_lost_are_counted(
+    pipe: Pipe,
+) -> None:
+    stderr = Stderr()
+    pipe.room = [False] * 5
+    for _ in range(3):
+        stderr.write(b"a\n")
+    assert (pipe.written, pipe.waits[0], set(pipe.waits[1:])) == (b"", PATIENCE, {0})
+    pipe.room = []
+    stderr.write(b"b\n")
+    assert pipe.written == b"\nnbclient: 3 lines of the log were lost\nb\n"
+    stderr.write(b"c\n")
+    assert pipe.waits[-1] == PATIENCE
+
+
+def test_where_others_write_too_a_line_may_be_lost(pipe: Pipe) -> None:
+    stderr = Stderr()
+    pipe.answers = [BlockingIOError()]
+    stderr.write(b"a\n")
+    stderr.write(b"b\n")
+    assert pipe.written == b"\nnbclient: 1 lines of the log were lost\nb\n"
 
 
 def test_lines_go_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from select import PIPE_BUF
 from typing import Any
 
 from twisted.logger import (
@@ -29,6 +30,9 @@ from nbclient.terminal import visible
 NAMESPACE = "nbclient"
 MOST = 4000
 """The longest line of the log, characters."""
+
+PATIENCE = 1000
+"""How long standard error may be full until lines are lost, milliseconds."""
 
 
 def least_level(verbosity: int) -> Any:
@@ -115,20 +119,40 @@ def one_line(text: str) -> str:
     return line if len(line) <= MOST else line[: MOST - 1] + "…"
 
 
-def write_stderr(data: bytes) -> None:
-    """All of `data`, waiting where stderr is full; what cannot be written is lost."""
-    try:
-        while data:
-            data = data[_write_some(data) :]
-    except OSError:
-        return  # nobody reads the log: no reason to end
+class Stderr:
+    """Standard error, which must not hold up anything else.
+
+    A pipe that nobody reads is waited for once, `PATIENCE`; then lines are lost, and
+    counted, until it is read again. A flag of the file is nobody's to change: other
+    processes have it, too.
+    """
+
+    def __init__(self) -> None:
+        self._stuck = False
+        self._lost = 0
+
+    def write(self, data: bytes) -> None:
+        """All of `data`, if there is room for it soon; what cannot be written is lost."""
+        try:
+            if self._lost and self._has_room():
+                note, self._lost = f"\nnbclient: {self._lost} lines of the log were lost\n", 0
+                data = note.encode() + data
+            while data:
+                if not self._has_room():
+                    self._lost += 1
+                    return
+                data = data[os.write(2, data[:PIPE_BUF]) :]
+        except BlockingIOError:  # another process made it non-blocking, and was quicker
+            self._lost += 1
+        except OSError:
+            return  # nobody reads the log: no reason to end
+
+    def _has_room(self) -> bool:
+        """Whether `PIPE_BUF` bytes can be written without waiting; waits for that once."""
+        room = select.poll()
+        room.register(2, select.POLLOUT)
+        self._stuck = not room.poll(0 if self._stuck else PATIENCE)
+        return not self._stuck
 
 
-def _write_some(data: bytes) -> int:
-    try:
-        return os.write(2, data)
-    except BlockingIOError:  # another process made it non-blocking
-        waiting = select.poll()
-        waiting.register(2, select.POLLOUT)
-        waiting.poll(1000)
-        return 0
+write_stderr = Stderr().write
