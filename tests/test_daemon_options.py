@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from attrs import fields
 
 from nbclient.daemon.options import (
@@ -15,6 +13,7 @@ from nbclient.daemon.options import (
     misplaced,
     table,
 )
+from nbclient.daemon.patterns import Pattern
 from nbclient.daemon.places import Place
 from tests.conformance.daemon import shell
 
@@ -65,7 +64,7 @@ def test_the_script_is_in_the_order_given() -> None:
         "h", "1", "--expect", "a", "--opening", "b", "--opening-file", "c", "--opening", "d"
     )
     assert settings.script == [
-        ("expect", re.compile(b"a", re.DOTALL)),
+        ("expect", Pattern(b"a")),
         ("opening", "b"),
         ("opening-file", "c"),
         ("opening", "d"),

@@ -126,7 +126,8 @@ def tools() -> None:
 def distributions(tools: None) -> list[metadata.Distribution]:
     """Collect what a fresh environment starts with."""
     found: dict[str, metadata.Distribution] = {}
-    needed("twisted", found)
+    for name in ("twisted", "regex"):  # what is required and not ours
+        needed(name, found)
     needed("setuptools", found)
     return list(found.values())
 
