@@ -1572,6 +1572,13 @@ class RealReactorTests(TestCase):
         self.assertIsInstance(link.lastReason, Failure)
 
 
+class ClockTests(LinkTestCase):
+    def test_connections_are_told_the_clock_that_was_injected_and_no_other(self) -> None:
+        """A reactor's own may be the time of day, which is no measure of ages."""
+        self.assertIs(self.link().clock, self.reactor)
+        self.assertIsNone(ReconnectingFactory().clock)
+
+
 class TellingTests(LinkTestCase):
     def test_an_attempt_that_is_due_now_is_said_to_be(self) -> None:
         with capturedLogs() as logged:
