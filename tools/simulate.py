@@ -403,6 +403,7 @@ class World:
         self.processed: set[int] = set()
         self.may_be_lost: set[int] = set()
         self.given = Given()
+        self.disks: list[sqlite3.Connection] = []
         self.deadly: dict[int, int] = {}  # frame -> how often the server still dies of it
         self.unwanted: dict[int, int] = {}
         self.tokens: list[Any] = []
@@ -497,6 +498,7 @@ class World:
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         db = sqlite3.connect(uri, uri=True, isolation_level=None, factory=Disk)
+        self.disks.append(db)
         db.failing = self.failing
         return db
 
@@ -954,6 +956,9 @@ def simulate(seed: int, trace: bool = False) -> str | None:
             why = str(error) if isinstance(error, Broken) else traceback.format_exc()
             events = world.events if trace else world.events[-SHOWN:]
             return "\n".join([f"seed {seed}: {why}", str(world.plan), *events, *world.errors[:1]])
+        finally:
+            for disk in world.disks:  # of a life that was cut short
+                disk.close()
     if trace:
         print("\n".join([str(world.plan), *world.events]))
     return None
