@@ -50,7 +50,7 @@ from nbclient.errors import (
     SilenceTimeout,
 )
 from nbclient.framing import Framing
-from nbclient.liveness import SHORTEST, Watch
+from nbclient.liveness import INSTANT, SHORTEST, Watch
 from nbclient.observing import LinkObserver
 from nbclient.protocol import FrameProtocol
 from nbclient.pump import RULES, Pump, Rules
@@ -77,9 +77,6 @@ WHEN_DOWN = ("queue", "refuse")
 ACK_FIRST = 0.01
 ACK_LONGEST = 0.1
 """Seconds between two looks for acknowledgements while frames are in flight."""
-
-INSTANT = 0.001
-"""Less than this is no time left, seconds: clocks and sums of floats are not exact."""
 
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
@@ -1001,9 +998,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if self.whenDown == "refuse" and self.state is not State.READY:
             raise LinkDown(f"{self._label()} is not connected: nothing is kept for later")
         framing.check(frames)
-        if self.reply is not None and self.reply.key is not None:
-            for frame in frames:
-                self.reply.check(frame)
+        if self.reply is not None:
+            self.reply.check_all(frames)
 
     def _framing(self) -> Framing | None:
         if self.state is State.READY:  # the opening may have changed it

@@ -15,6 +15,9 @@ SHORTEST = 2.0
 seconds, and Linux may leave a probe within half a second of the last unanswered
 (``net.ipv4.tcp_invalid_ratelimit``)."""
 
+INSTANT = 0.001
+"""Less than this is no time left, seconds: clocks and sums of floats are not exact."""
+
 
 @define
 class Watch:

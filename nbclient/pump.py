@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
 from nbclient.errors import FrameError
+from nbclient.liveness import INSTANT
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor, Spooling
 from nbclient.terminal import printable
@@ -35,9 +36,6 @@ POISON = 3
 
 SHOWN = 80
 """Most bytes of an answer that are repeated."""
-
-INSTANT = 0.001
-"""Less than this is no time left, seconds."""
 
 ON_REJECT = ("stop", "retry", "set-aside")
 """What becomes of a frame that the peer rejects."""
@@ -124,7 +122,7 @@ class Pump:
         if spool is None:
             self._admission = Admission(self.outbox, rules.when_full, now, self.run)
         else:
-            self._spooling = Spooling(spool, self.outbox, self._stored, now, wall)
+            self._spooling = Spooling(spool, self.outbox, self._lookAgain, now, wall)
             self._admission = SpoolAdmission(
                 self.outbox, rules.when_full, now, self.run, self._spooling
             )
@@ -245,9 +243,7 @@ class Pump:
         self._replying = None
         outbox.rewind()
         self._stopWatchingAge()  # what was in flight is older than what it was set for
-        self._expire()
-        self._admission.admit()
-        self.run()
+        self._lookAgain()
 
     def _suspect(self, seq: int) -> None:
         """The connection was lost with this frame the first of those not acknowledged."""
@@ -426,8 +422,8 @@ class Pump:
         if self._spooling is not None:
             self._spooling.forget(ranges)
 
-    def _stored(self) -> None:
-        """The spool has taken, read or forgotten something."""
+    def _lookAgain(self) -> None:
+        """Something has changed: some may be too old now, some may enter, some may leave."""
         self._expire()
         self._admission.admit()
         self.run()
@@ -451,9 +447,7 @@ class Pump:
 
     def _tooOld(self) -> None:
         self._ageTimer = None
-        self._expire()
-        self._admission.admit()
-        self.run()
+        self._lookAgain()
 
     def _stopWatchingAge(self) -> None:
         timer, self._ageTimer = self._ageTimer, None

@@ -13,9 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from nbclient.delivery.outstanding import Outstanding
 from nbclient.delivery.replies import Reply, Says
-
-INSTANT = 0.001
-"""Less than this is no time left, seconds: clocks and sums of floats are not exact."""
+from nbclient.liveness import INSTANT
 
 Answered = Callable[[int, Says, bytes], object]
 """Told a frame's number, what the answer says, and the answer."""

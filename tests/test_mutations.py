@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.conformance.scripts import script_as_module
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "regressions.md"
@@ -20,18 +20,8 @@ PAGE = ROOT / "docs" / "regressions.md"
 @pytest.fixture(scope="module")
 def script() -> Iterator[ModuleType]:
     """tools/mutations.py as a module."""
-    spec = importlib.util.spec_from_file_location(
-        "nbclient_mutations", ROOT / "tools" / "mutations.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
+    with script_as_module("mutations") as module:
         yield module
-    finally:
-        del sys.modules[spec.name]
 
 
 # -- the list

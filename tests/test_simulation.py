@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,26 +11,16 @@ from typing import Any
 import pytest
 
 from nbclient.spooling import Spooling
+from tests.conformance.scripts import script_as_module
 
-ROOT = Path(__file__).parents[1]
 LIVES = 50
 
 
 @pytest.fixture(scope="module")
 def simulation() -> Iterator[ModuleType]:
     """tools/simulate.py as a module."""
-    spec = importlib.util.spec_from_file_location(
-        "nbclient_simulate", ROOT / "tools" / "simulate.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
+    with script_as_module("simulate") as module:
         yield module
-    finally:
-        del sys.modules[spec.name]
 
 
 def test_nothing_is_lost_or_doubled_that_the_level_does_not_allow(simulation: ModuleType) -> None:

@@ -158,10 +158,8 @@ class Ends:
     def _check(self, frames: Sequence[bytes]) -> None:
         """Raises FrameError for frames that the link cannot carry, or tell the answers to."""
         self._plan.framing.check(frames)
-        reply = self._link.reply
-        if reply is not None and reply.key is not None:
-            for frame in frames:
-                reply.check(frame)
+        if self._link.reply is not None:
+            self._link.reply.check_all(frames)
 
     def _endless(
         self,

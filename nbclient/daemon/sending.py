@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from nbclient.delivery.outbox import Outbox
+from nbclient.delivery.outbox import Outbox, fitting
 from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LinkDown, LinkStopped, OutboxFull
 from nbclient.factory import ReconnectingFactory
@@ -172,8 +172,4 @@ def _fitting(frames: Sequence[bytes], limit: int) -> int:
     """How many of the frames, from the first, make a batch of this size; at least one."""
     if Outbox.cost(frames) <= limit:
         return len(frames)
-    count = 0
-    while limit >= 0:  # ends before the last: all of them are too large
-        limit -= Outbox.cost((frames[count],))
-        count += 1
-    return max(1, count - 1)
+    return max(1, fitting(frames, limit))

@@ -30,6 +30,16 @@ Ranges = list[tuple[int, int]]
 """First and last number of frames that followed each other."""
 
 
+def fitting(frames: Sequence[bytes], room: int) -> int:
+    """How many of `frames`, from the first, fit into `room` bytes; not for all of them."""
+    count = 0
+    room -= len(frames[0]) + FRAME_COST
+    while room >= 0:  # ends before the last frame: all of them do not fit
+        count += 1
+        room -= len(frames[count]) + FRAME_COST
+    return count
+
+
 @define
 class Counters:
     """Frames, by what became of them.
@@ -249,11 +259,7 @@ class Outbox:
             self._spans.append(_Span(first, len(frames), since))
 
     def _fitting(self, frames: Sequence[bytes], room: int) -> Sequence[bytes]:
-        count = 0
-        room -= len(frames[0]) + FRAME_COST
-        while room >= 0:  # ends before the last frame: all of them do not fit
-            count += 1
-            room -= len(frames[count]) + FRAME_COST
+        count = fitting(frames, room)
         if not count and not self:
             count = 1
         return frames[:count]

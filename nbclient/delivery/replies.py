@@ -6,6 +6,7 @@ For the delivery level ``reply``. Patterns see the first `LOOK` bytes of a frame
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import cast
 
@@ -58,6 +59,15 @@ class Reply:
         """What `frame` has in common with its answer; None: nothing, or it is not asked for."""
         found = None if self.key is None else self.key.search(frame[:LOOK])
         return None if found is None else found[1 if found.re.groups else 0]
+
+    def check_all(self, frames: Sequence[bytes]) -> None:
+        """Whether the answers to `frames` could be told.
+
+        :raises FrameError: one holds no key.
+        """
+        if self.key is not None:
+            for frame in frames:
+                self.check(frame)
 
     def check(self, frame: bytes) -> None:
         """Whether an answer to `frame` could be told.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
-import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from nbclient import FrameProtocol, ReconnectingFactory, framing
 from nbclient.endpoints import tcp
 from tests.conformance.dialers import until
+from tests.conformance.scripts import script_as_module
 from tests.real.children import ROOT, Child, python
 
 reactor: Any = _reactor
@@ -91,20 +92,10 @@ class FairnessTests(TestCase):
 
 
 @pytest.fixture(scope="module")
-def fairness() -> Any:
-    """The script as a module; what it does to `sys.path` is undone."""
-    path = list(sys.path)
-    spec = importlib.util.spec_from_file_location("nbclient_fairness", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
+def fairness() -> Iterator[ModuleType]:
+    """tools/fairness.py as a module."""
+    with script_as_module("fairness") as module:
         yield module
-    finally:
-        del sys.modules[spec.name]
-        sys.path[:] = path
 
 
 def test_a_percentile_is_a_value_that_occurred(fairness: Any) -> None:

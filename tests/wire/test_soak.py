@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.conformance.scripts import script_as_module
 from tests.real.children import ROOT, Child, python
 
 SOAK = ROOT / "tools" / "soak.py"
 
 
 @pytest.fixture(scope="module")
-def soak() -> Any:
-    """The script as a module; what it does to `sys.path` is undone."""
-    path = list(sys.path)
-    spec = importlib.util.spec_from_file_location("nbclient_soak", SOAK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
+def soak() -> Iterator[ModuleType]:
+    """tools/soak.py as a module."""
+    with script_as_module("soak") as module:
         yield module
-    finally:
-        del sys.modules[spec.name]
-        sys.path[:] = path
 
 
 def samples(soak: ModuleType, **growth: float) -> list[Any]:
