@@ -338,7 +338,9 @@ class FrameProtocol(FrameReceiver):
             no_delay(self._raw)
         transport.loseConnection = self.loseConnection
         transport.abortConnection = self.abortConnection
-        self.__dict__["connectionLost"] = self._connectionGone
+        # By name, not through `__dict__`: an object whose dict was asked for takes five
+        # times as long for each of its attributes, those of the application among them.
+        self.connectionLost = self._connectionGone  # type: ignore[method-assign]
         transport.registerProducer(self, True)
         if tls is not None:
             listener = tls.wrappedProtocol
@@ -555,7 +557,7 @@ class FrameProtocol(FrameReceiver):
         if opening is not None:
             opening.cancel()
         # Whatever a forsaken transport still reports is known by now.
-        self.__dict__["connectionLost"] = _lossIsKnown
+        self.connectionLost = _lossIsKnown  # type: ignore[method-assign]
         self._guarded(type(self).connectionLost, self, reason)
         self._link.connectionSettled(self)
 
