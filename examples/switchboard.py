@@ -130,9 +130,9 @@ class Switchboard(LineOnlyReceiver):
 
     def _farewell(self, _: object) -> Deferred[None]:
         for link in self.links:
-            unsent = link.stats().outbox.abandoned
-            if unsent:
-                link.say(f"not sent: {lines(unsent)}")
+            left = link.stats().outbox.abandoned
+            if left:
+                link.say(f"not delivered: {lines(left)}")
         self.transport.loseConnection()
         return self.closed
 

@@ -359,7 +359,7 @@ class JobTests(JobCase):
         for _ in range(30):
             self.reactor.advance(1)
         outcome = self.outcome()
-        self.assertEqual(outcome, Outcome(1, "1 frame not sent; the input was not read to its end"))
+        self.assertEqual(outcome, Outcome(1, "1 frame not delivered; the input was not read to its end"))
 
     def test_once_knows_whether_a_peer_that_closes_first_had_all_of_the_input(self) -> None:
         for end, status in ((self.finish_input, 0), (lambda: None, 1)):
@@ -421,7 +421,7 @@ class JobTests(JobCase):
         self.type(b"a\nb\n")
         self.finish_input()
         self.endpoint.attempts[-1].refuse()
-        self.assertEqual(self.outcome(), Outcome(3, "2 frames not sent"))
+        self.assertEqual(self.outcome(), Outcome(3, "2 frames not delivered"))
 
     def test_a_frame_that_was_left_out_is_status_one(self) -> None:
         job = self.start("--framing", "fixed:2")
@@ -429,7 +429,7 @@ class JobTests(JobCase):
         self.type(b"ab\nabc\n")
         self.assertEqual(peer.received, b"ab")
         job.stop()
-        self.assertEqual(self.outcome(), Outcome(1, "1 frame not sent"))
+        self.assertEqual(self.outcome(), Outcome(1, "1 frame not delivered"))
 
     def test_a_frame_that_an_output_cannot_carry_is_status_one(self) -> None:
         job = self.start("--framing", "fixed:2", "--output", "-", "--output-framing", "lines")
@@ -460,7 +460,7 @@ class JobTests(JobCase):
         self.type(b"a\n")
         self.finish_input()
         self.reactor.advance(5)
-        self.assertEqual(self.outcome(), Outcome(4, "--max-time: 5 s are over; 1 frame not sent"))
+        self.assertEqual(self.outcome(), Outcome(4, "--max-time: 5 s are over; 1 frame not delivered"))
 
     def test_a_reader_that_leaves_ends_it_quietly_whatever_else_there_was(self) -> None:
         self.start("--framing", "fixed:2")
@@ -486,7 +486,7 @@ class JobTests(JobCase):
         job = self.start()
         self.type(b"a\n")
         job.interrupt(signal.SIGINT)
-        self.assertEqual(self.outcome(), Outcome(1, "1 frame not sent"))
+        self.assertEqual(self.outcome(), Outcome(1, "1 frame not delivered"))
 
     def test_a_signal_after_the_end_began_does_not_hide_why(self) -> None:
         job = self.start("--retries", "0")
@@ -775,7 +775,7 @@ class SpoolTests(JobCase):
         self.assertEqual(job.link.stats().outbox.refused, 2)
         job.interrupt(signal.SIGINT)
         outcome = self.outcome()
-        self.assertEqual((outcome.status, outcome.message), (1, "1 frame not sent"))
+        self.assertEqual((outcome.status, outcome.message), (1, "1 frame not delivered"))
 
 
 class AbandonTests(JobCase):

@@ -110,9 +110,9 @@ def test_a_current_folder_that_is_gone_is_no_obstacle(
 def test_why_it_ended_is_said_on_stderr(
     world: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    world["outcome"] = Outcome(1, "2 frames not sent")
+    world["outcome"] = Outcome(1, "2 frames not delivered")
     assert shell.main([*WORDS, "--timestamps"]) == 1
-    assert capfd.readouterr().err == "nbclient: 2 frames not sent\n"
+    assert capfd.readouterr().err == "nbclient: 2 frames not delivered\n"
 
 
 def test_what_is_wrong_is_one_line_and_status_two(

@@ -131,7 +131,7 @@ class ServiceTests(SynchronousTestCase):
         job.link.send([b"a", b"b"])
         service.stopService()
         self.reactor.turn()
-        self.assertEqual(self.log.lines[-1], "2 frames not sent")
+        self.assertEqual(self.log.lines[-1], "2 frames not delivered")
         self.assertEqual((self.reactor.stops, self.statuses), (0, []))
 
     def test_hup_and_usr1_reopen_the_files_and_usr1_rotates_twistds_log_too(self) -> None:

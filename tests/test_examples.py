@@ -360,12 +360,12 @@ def test_what_is_typed_while_a_link_is_down_is_sent_when_it_is_up(
     assert peer_address == connection.getsockname()
 
 
-def test_switchboard_says_how_much_was_not_sent(stack: ExitStack, closed_port: str) -> None:
+def test_switchboard_says_how_much_was_not_delivered(stack: ExitStack, closed_port: str) -> None:
     child = stack.enter_context(Child(example("switchboard.py", f"127.0.0.1:{closed_port}")))
     child.out.expect(r"^\[1\] .*: connection refused; trying again$")
     child.type("one\ntwo\n")
     child.hang_up()
-    child.out.expect(r"^\[1\] not sent: 2 lines$")
+    child.out.expect(r"^\[1\] not delivered: 2 lines$")
     assert child.wait() == 0
 
 

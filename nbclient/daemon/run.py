@@ -352,13 +352,13 @@ class Job:
         """What did not get to where it should, in words."""
         outbox = self.link.stats().outbox
         words = []
-        unsent = outbox.refused - self._sending.again + outbox.abandoned + outbox.undecided
+        lacking = outbox.refused - self._sending.again + outbox.abandoned + outbox.undecided
         if self._spool.wanted and self._plan.source.kind in ("file", "tail"):
-            unsent -= self._sending.late  # behind the cursor: the next run reads them again
-        unsent += 0 if self._spool.wanted else outbox.waiting + outbox.set_aside
-        unsent += 0 if self._input is None else self._input.refused
-        if unsent:
-            words.append(f"{_frames(unsent)} not sent")
+            lacking -= self._sending.late  # behind the cursor: the next run reads them again
+        lacking += 0 if self._spool.wanted else outbox.waiting + outbox.set_aside
+        lacking += 0 if self._input is None else self._input.refused
+        if lacking:
+            words.append(f"{_frames(lacking)} not delivered")
         if self._cut_short():
             words.append("the input was not read to its end")
         for count, what in (

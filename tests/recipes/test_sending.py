@@ -121,7 +121,7 @@ def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench)
     cook = bench.cook("batch", HOST=HOST, PORT=bench.absent_peer().port)
     cook.err.expect("connection refused")
     assert cook.stop() == 1
-    assert "2 frames not sent" in cook.err.end()
+    assert "2 frames not delivered" in cook.err.end()
     assert batch.exists()
 
 

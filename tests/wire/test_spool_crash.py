@@ -333,7 +333,7 @@ def test_a_job_whose_disk_is_full_waits_says_so_once_and_loses_nothing(tmp_path:
                 sink.serve()
         assert process.wait(60) == 0, said
     assert len([line for line in said if "trying again" in line]) == 1, said
-    assert not [line for line in said if "not sent" in line], said
+    assert not [line for line in said if "not delivered" in line], said
     deadline = time.monotonic() + 10
     while len(sink.lines) < len(lines) and time.monotonic() < deadline:
         time.sleep(0.01)
