@@ -340,7 +340,7 @@ class FrameProtocol(FrameReceiver):
         transport.abortConnection = self.abortConnection
         # By name, not through `__dict__`: an object whose dict was asked for takes five
         # times as long for each of its attributes, those of the application among them.
-        self.connectionLost = self._connectionGone  # type: ignore[method-assign]
+        self.connectionLost = self._connectionGone  # type: ignore[method-assign, assignment]
         transport.registerProducer(self, True)
         if tls is not None:
             listener = tls.wrappedProtocol
@@ -557,7 +557,7 @@ class FrameProtocol(FrameReceiver):
         if opening is not None:
             opening.cancel()
         # Whatever a forsaken transport still reports is known by now.
-        self.connectionLost = _lossIsKnown  # type: ignore[method-assign]
+        self.connectionLost = _lossIsKnown  # type: ignore[method-assign, assignment]
         self._guarded(type(self).connectionLost, self, reason)
         self._link.connectionSettled(self)
 
