@@ -169,6 +169,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     :param wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
     :param clock: an `IReactorTime`; by default the connector's reactor, or the
         global one.
+    :param wall: the time of day, seconds since the epoch: for the ages of frames
+        that a spool kept from before.
     :param random: the source of jitter, a float in ``[0, 1)``.
 
     :ivar connection: the protocol of the connection now up, or None.
@@ -266,6 +268,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         name: str | None = None,
         wiretap: Callable[[Literal["in", "out"], bytes], None] | None = None,
         clock: IReactorTime | None = None,
+        wall: Callable[[], float] = time.time,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self.connection: Any = None
@@ -301,7 +304,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
         self._sendGap = sendGap
-        self._pump = Pump(outboxBytes, sendGap, self.rules, spool, self._now)
+        self._pump = Pump(outboxBytes, sendGap, self.rules, spool, self._now, wall)
         self._spooled = spool is not None
         self._machine = Machine(self._perform, self._changed)
         self._since = self._now()
@@ -354,14 +357,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def useSpool(self, spool: Spool) -> None:
         """Keep frames in this spool, where it could not be opened before the link was made.
 
-        :raises LocalError: the link runs, or was given frames already.
+        :raises LocalError: the link runs, or was given frames already; the spool is
+            closed, or another link has it.
         """
         if self._running:
             raise self._runningAlready()
         if self._spooled or self.outbox.counters.offered:
             raise LocalError(f"{self._label()}: a spool comes before the first frame")
-        limit = self.outbox.limit
-        self._pump = Pump(limit, self._sendGap, self.rules, spool, self._now)
+        limit, wall = self.outbox.limit, self._pump.wall
+        self._pump = Pump(limit, self._sendGap, self.rules, spool, self._now, wall)
         self._spooled = True
 
     def start(self, endpoint: Any, clock: IReactorTime | None = None) -> None:
@@ -370,15 +374,16 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         :param endpoint: an `IStreamClientEndpoint`; its names are resolved
             anew at each attempt.
         :param clock: for the timers, unless one was given to the constructor.
-        :raises LocalError: this link is running already.
+        :raises LocalError: this link is running already; its spool is closed, or
+            another link's by now.
         """
         if self._running:
             raise self._runningAlready()
         if self._clock is None:
             self._clock = _globalReactor() if clock is None else clock
+        self._pump.begin(self._clock)
         self.name = self.name or _describeEndpoint(endpoint)
         self._dialer = EndpointDialer(endpoint, self)
-        self._pump.begin(self._clock)
         self._machine.handle(Event.START)
 
     def stop(self) -> Deferred[None]:
@@ -495,18 +500,25 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def startedConnecting(self, connector: IConnector) -> None:
         """The reactor's way of dialling; also called at each of our own redials.
 
-        :raises LocalError: a second connector on one factory.
+        :raises LocalError: a second connector on one factory; its spool is closed, or
+            another link's by now.
         """
         if not self._dialledBy(connector):
-            if self._running:
+            try:
+                self._beginBy(connector)
+            except LocalError:
                 cast(Any, connector).stopConnecting()
-                raise self._runningAlready()
-            if self._clock is None:
-                self._clock = cast(Any, connector).reactor
-            self.name = self.name or _describeAddress(connector.getDestination())
-            self._dialer = ConnectorDialer(connector, self)
-            self._pump.begin(self._clock)
+                raise
         self._machine.handle(Event.DIALLED)  # ignored where the machine dialled itself
+
+    def _beginBy(self, connector: IConnector) -> None:
+        if self._running:
+            raise self._runningAlready()
+        if self._clock is None:
+            self._clock = cast(Any, connector).reactor
+        self._pump.begin(self._clock)
+        self.name = self.name or _describeAddress(connector.getDestination())
+        self._dialer = ConnectorDialer(connector, self)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A connection of this link, or one that aborts where none is wanted."""

@@ -72,6 +72,8 @@ class Pump:
     :param spool: keeps the frames on disk.
     :param now: seconds on a monotonic scale.
     :param wall: the time of day, seconds since the epoch.
+
+    :raises SpoolError: the spool is closed, or another link has it.
     """
 
     log = Logger(namespace="nbclient")
@@ -91,8 +93,8 @@ class Pump:
         "_rules",
         "_spooling",
         "_tracked",
-        "_wall",
         "outbox",
+        "wall",
     )
 
     def __init__(
@@ -107,7 +109,7 @@ class Pump:
         self.outbox = Outbox(limit)
         self._rules = rules
         self._now = now
-        self._wall = wall
+        self.wall = wall
         self._connection: Any = None
         self._tracked: Callable[[], None] | None = None
         self._replying: Replying | None = None
@@ -133,10 +135,11 @@ class Pump:
         """The link runs.
 
         :param clock: an `IReactorTime`.
+        :raises SpoolError: its spool is closed, or another link's by now.
         """
-        self._clock = clock
         if self._spooling is not None:
             self._spooling.begin(clock)
+        self._clock = clock
         self._watchAge()
 
     def end(self, reason: Failure) -> None:
@@ -407,7 +410,7 @@ class Pump:
     # -- frames that are given up ----------------------------------------------------------
 
     def _setAside(self, seq: int, why: str) -> None:
-        aside = self.outbox.set_aside(seq, why, self._wall(), keep=self._spooling is None)
+        aside = self.outbox.set_aside(seq, why, self.wall(), keep=self._spooling is None)
         if self._spooling is not None:
             self._spooling.set_aside(seq, why)
         # Not the frame itself: it may hold what no log should.

@@ -99,6 +99,8 @@ class Spooling:
     :ivar pending: appends that are not stored yet.
     :ivar clock: an `IReactorTime`, while the link runs.
     :ivar ended: it has run, and stopped: the spool may be closed.
+
+    :raises SpoolError: the spool is closed, or another link has it.
     """
 
     log = Logger(namespace="nbclient")
@@ -111,6 +113,7 @@ class Spooling:
         now: Callable[[], float],
         wall: Callable[[], float] = time.time,
     ) -> None:
+        spool.claim(self)
         self.spool = spool
         self._outbox = outbox
         self._changed = changed
@@ -205,13 +208,19 @@ class Spooling:
         self.refill()
 
     def begin(self, clock: Any) -> None:
-        """The link runs."""
+        """The link runs.
+
+        :raises SpoolError: the spool is closed, or another link has had it since the
+            last run: what is in memory is then no longer what it holds.
+        """
+        self.spool.reclaim(self)
         self.clock = clock
         self.ended = False
 
     def stop(self) -> None:
         """The link has stopped: nothing more is asked for it, since the spool may be closed."""
         self.ended = True
+        self.spool.release()
         if self._upto > self._noted:
             self._note()
         self.clock = None

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient import ReconnectingFactory, framing
+from nbclient import ReconnectingFactory, State, framing
 from nbclient.daemon import spools
 from nbclient.daemon.spools import JobSpool, SpoolPlan
 from nbclient.delivery.spool import Spool
@@ -147,3 +147,50 @@ class UseSpoolTests(SynchronousTestCase):
         third.start(FakeEndpoint(self.reactor))
         self.assertRaises(LocalError, third.useSpool, self.spool)
         third.stop()
+
+    def other(self) -> ReconnectingFactory:
+        return ReconnectingFactory(framing=framing.lines(), clock=self.reactor)
+
+    def test_a_link_whose_spool_is_closed_does_not_start(self) -> None:
+        """Else each send would fail, and nobody know why."""
+        self.link.useSpool(self.spool)
+        self.spool.close()
+        endpoint = FakeEndpoint(self.reactor)
+        error = self.assertRaises(LocalError, self.link.start, endpoint)
+        self.assertIn("is closed", str(error))
+        self.assertIs(self.link.state, State.IDLE)
+        self.assertEqual(endpoint.attempts, [])
+        error = self.assertRaises(LocalError, self.other().useSpool, self.spool)
+        self.assertIn("is closed", str(error))
+
+    def test_a_connector_does_not_start_it_either(self) -> None:
+        self.link.useSpool(self.spool)
+        self.spool.close()
+        connect = self.reactor.connectTCP
+        error = self.assertRaises(LocalError, connect, "localhost", 1, self.link)
+        self.assertIn("is closed", str(error))
+        self.assertIs(self.link.state, State.IDLE)
+
+    def test_a_second_link_on_one_spool_is_refused(self) -> None:
+        """Both would send what it holds."""
+        self.link.useSpool(self.spool)
+        error = self.assertRaises(LocalError, self.other().useSpool, self.spool)
+        self.assertIn("another link has it", str(error))
+        self.link.start(FakeEndpoint(self.reactor))
+        self.assertRaises(LocalError, self.other().useSpool, self.spool)
+        self.link.stop()
+
+    def test_the_next_link_may_have_it_and_then_the_last_one_no_more(self) -> None:
+        """What that has in memory is no longer what the spool holds."""
+        self.link.useSpool(self.spool)
+        self.link.start(FakeEndpoint(self.reactor))
+        self.link.stop()
+        self.link.start(FakeEndpoint(self.reactor))
+        self.link.stop()
+        other = self.other()
+        other.useSpool(self.spool)
+        error = self.assertRaises(LocalError, self.link.start, FakeEndpoint(self.reactor))
+        self.assertIn("another link has had it since", str(error))
+        other.start(FakeEndpoint(self.reactor))
+        other.stop()
+        self.assertRaises(LocalError, self.link.start, FakeEndpoint(self.reactor))

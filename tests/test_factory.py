@@ -1456,6 +1456,19 @@ class SpoolTests(LinkTestCase):
         self.assertEqual((stats.abandoned, stats.waiting), (0, 1))
         self.assertTrue(stats.conserved())
 
+    def test_ages_from_before_are_told_by_the_time_of_day_that_was_given(self) -> None:
+        for later in (False, True):
+            spool = FakeSpool(frames=[b"old", b"new"], now=lambda: 1000.0, ages=[9.0, 1.0])
+            given = {} if later else {"spool": spool}
+            link = self.link(start=False, maxAge=5.0, wall=lambda: 1001.0, **given)
+            if later:
+                link.useSpool(spool)
+            link.start(self.endpoint)
+            spool.run()
+            stats = link.stats().outbox
+            self.assertEqual((stats.expired, stats.waiting), (1, 1))
+            self.assertEqual(stats.oldest, 2.0)
+
     def test_a_cursor_needs_a_spool(self) -> None:
         link = self.link()
         self.failureResultOf(link.send([b"a"], ("file", "2")), LocalError)

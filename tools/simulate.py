@@ -454,10 +454,6 @@ class World:
         self.spool = self._open_spool() if plan.spooled else None
         self.endpoint = FakeEndpoint(self.reactor)
         self.link = self._make_link()
-        pump = self.link._pump
-        pump._wall = self.wall
-        if self.spool is not None:
-            pump._spooling._wall = self.wall
         self.link.start(self.endpoint)
         self.say("a link begins")
 
@@ -467,6 +463,7 @@ class World:
             ReconnectingFactory.forProtocol,
             Lines,
             clock=self.reactor,
+            wall=self.wall,
             backoff=Backoff(initial=0.5, maximum=2.0, stable_after=5.0),
             random=self.rng.random,
             delivery=plan.level,

@@ -146,6 +146,8 @@ class Spool:
         self._terms: dict[str, int] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._user: object = None
+        self._used = False  # by `_user`, still
         # Shared with the thread, under the condition's lock:
         self._changed = threading.Condition()
         self._queue: deque[_Request | _Load] = deque()
@@ -220,6 +222,34 @@ class Spool:
     def last_seq(self) -> int:
         """The highest number given to a frame so far, 0 before the first."""
         return self._last
+
+    # -- whose it is ---------------------------------------------------------------------
+
+    def claim(self, user: object) -> None:
+        """From now on `user` alone sends what it holds: two would send it twice.
+
+        :raises SpoolError: it is closed, or somebody else has it.
+        """
+        if self._closed:
+            raise self._is_closed()
+        if self._used:
+            raise SpoolError(f"{self.folder}: another link has it, and it is for one at a time")
+        self._user, self._used = user, True
+
+    def reclaim(self, user: object) -> None:
+        """As `claim`, for who knows from before what it holds.
+
+        :raises SpoolError: it is closed, or somebody else has claimed it since.
+        """
+        if self._closed:
+            raise self._is_closed()
+        if self._user is not user:
+            raise SpoolError(f"{self.folder}: another link has had it since; make a new link")
+        self._used = True
+
+    def release(self) -> None:
+        """Its user sends no more, for now: another may claim it."""
+        self._used = False
 
     # -- what is asked of it -------------------------------------------------------------
 
@@ -345,10 +375,13 @@ class Spool:
 
     def _ask(self, request: _Request | _Load) -> None:
         if self._closed:
-            raise SpoolError(f"{self.folder}: is closed")
+            raise self._is_closed()
         with self._changed:
             self._queue.append(request)
             self._changed.notify()
+
+    def _is_closed(self) -> SpoolError:
+        return SpoolError(f"{self.folder}: is closed")
 
     # -- the thread ----------------------------------------------------------------------
 

@@ -68,6 +68,15 @@ class FakeSpool:
         oldest = self.totals.oldest
         return None if oldest is None else self._now() - oldest
 
+    def claim(self, user: object) -> None:
+        pass
+
+    def reclaim(self, user: object) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
     def append(self, frames: Sequence[bytes], done: Any, cursor: Any = None) -> int:
         size = Outbox.cost(frames)
         if any(len(frame) > LONGEST for frame in frames):
