@@ -56,6 +56,11 @@ def test_a_framing_is_no_line_unless_it_says_so() -> None:
     assert not Refusing().line_like
 
 
+def test_a_framing_sends_unless_it_says_otherwise() -> None:
+    """One of a user's own that knows nothing of the question counts as sending."""
+    assert Refusing().sends
+
+
 def test_a_fresh_decoder_has_nothing_to_complain_of() -> None:
     decoder = Refusing().decoder()
     assert decoder.fault is None

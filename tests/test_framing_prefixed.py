@@ -61,6 +61,13 @@ def test_a_header_that_is_kept_goes_both_ways(recipe: Framing, frame: bytes) -> 
     assert decode(recipe, single(frame * 2))[0] == [frame, frame]
 
 
+def test_a_length_says_whether_it_can_send_at_all() -> None:
+    """Whoever is to send can be told so before a frame is there."""
+    assert length(2).sends
+    assert length(2, offset=4, keep_header=True).sends
+    assert not length(2, offset=4).sends
+
+
 def test_bytes_before_the_length_can_be_received_but_not_made_up() -> None:
     recipe = length(2, offset=4)
     assert decode(recipe, [b"\0\1\0\0\0\3abc"])[0] == [b"abc"]
@@ -205,7 +212,8 @@ def test_a_framing_shows_its_spec(recipe: Framing, text: str) -> None:
     ("make", "said"),
     [
         (lambda: length(5), "a length has 1, 2, 3, 4 or 8 bytes, not 5"),
-        (lambda: length(4, offset=-1), "the offset of a length cannot be negative: -1"),
+        (lambda: length(4, offset=-1), "the offset of a length is 0 to 1048576 bytes"),
+        (lambda: length(4, offset=21, max_frame=20), "is 0 to 20 bytes .*, not 21"),
         (lambda: length(4, max_frame=0), "max_frame must be at least 1 byte, not 0"),
         (
             lambda: length(2, adjust=10, max_frame=9),

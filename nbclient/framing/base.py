@@ -106,6 +106,11 @@ class Framing(ABC):
     line_like: bool = False
     """Whether a frame is a line of text, so that a file of lines can carry it."""
 
+    @property
+    def sends(self) -> bool:
+        """Whether there are frames that `encode` accepts: some framings can only receive."""
+        return True
+
     @abstractmethod
     def decoder(self) -> Decoder:
         """A fresh decoder for one connection."""

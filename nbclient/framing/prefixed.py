@@ -107,12 +107,19 @@ class Length(Framing):
         check_limit(self.max_frame)
         if self.size not in SIZES:
             raise SpecError(f"a length has 1, 2, 3, 4 or 8 bytes, not {self.size}")
-        if self.offset < 0:
-            raise SpecError(f"the offset of a length cannot be negative: {self.offset}")
+        if not 0 <= self.offset <= self.max_frame:  # what is before a frame is held too
+            raise SpecError(
+                f"the offset of a length is 0 to {self.max_frame} bytes (max_frame),"
+                f" not {self.offset}"
+            )
         check_over(self.checksum, self.over, ("payload", "frame"))
         layout = self._layout
         if layout.lowest > layout.highest:
             raise SpecError(f"no frame of {self} can be within the limit of {self.max_frame} bytes")
+
+    @property
+    def sends(self) -> bool:
+        return self.keep_header or not self.offset
 
     def __str__(self) -> str:
         options = [

@@ -9,7 +9,7 @@ from importlib import import_module
 from nbclient.errors import SpecError
 from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.framing.between import between, mllp, stx_etx
-from nbclient.framing.counts import digits, varint
+from nbclient.framing.counts import MOST_DIGITS, digits, varint
 from nbclient.framing.delimited import crlf, delimiter, lines
 from nbclient.framing.jsontext import json
 from nbclient.framing.nmea import nmea
@@ -32,6 +32,7 @@ SKIPPING = "lines, crlf, delimiter, between, stx-etx, mllp, slip and nmea"
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 _KIND = re.compile("([^:,]*)([:,]?)(.*)", re.DOTALL)
+_LONGEST_NUMBER = 18
 _OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -110,11 +111,11 @@ def _length(text: str, max_frame: int, _: str) -> Framing:
     size, *given = text.split(",")
     options = _options("length", given, _LENGTH_OPTIONS)
     return length(
-        _number(size, "size of length"),
+        _number(size, "size of length", "1, 2, 3, 4 or 8"),
         little_endian="le" in options,
         inclusive="inclusive" in options,
-        offset=_number(options.get("offset", "0"), "offset of length"),
-        adjust=_number(options.get("adjust", "0"), "adjust of length"),
+        offset=_number(options.get("offset", "0"), "offset of length", f"0 to {max_frame}"),
+        adjust=_number(options.get("adjust", "0"), "adjust of length", "of 18 digits at most"),
         keep_header="keep-header" in options,
         max_frame=max_frame,
         **_summed(options, "length"),
@@ -130,7 +131,7 @@ def _between(text: str, max_frame: int, bad: str) -> Framing:
     return between(
         _bytes(start, "start"),
         _bytes(end, "end"),
-        trailer=_number(options.get("trailer", "0"), "trailer of between"),
+        trailer=_number(options.get("trailer", "0"), "trailer of between", f"0 to {max_frame}"),
         max_frame=max_frame,
         on_bad_frame=bad,
         **_summed(options, "between"),
@@ -140,7 +141,7 @@ def _between(text: str, max_frame: int, bad: str) -> Framing:
 def _stx_etx(text: str, max_frame: int, bad: str) -> Framing:
     options = _options("stx-etx", text.split(",")[1:], _BETWEEN_OPTIONS)
     return stx_etx(
-        trailer=_number(options.get("trailer", "0"), "trailer of stx-etx"),
+        trailer=_number(options.get("trailer", "0"), "trailer of stx-etx", f"0 to {max_frame}"),
         max_frame=max_frame,
         on_bad_frame=bad,
         **_summed(options, "stx-etx"),
@@ -157,7 +158,8 @@ def _nmea(text: str, max_frame: int, bad: str) -> Framing:
 def _fixed(text: str, max_frame: int, _: str) -> Framing:
     size, *given = text.split(",")
     options = _options("fixed", given, {"checksum": "C"})
-    return fixed(_number(size, "size of fixed"), max_frame, **_summed(options, "fixed"))
+    bytes_each = _number(size, "size of fixed", f"1 to {max_frame}")
+    return fixed(bytes_each, max_frame, **_summed(options, "fixed"))
 
 
 def _summed(options: Mapping[str, str], kind: str) -> dict[str, str]:
@@ -169,9 +171,15 @@ def _summed(options: Mapping[str, str], kind: str) -> dict[str, str]:
     return found
 
 
-def _number(text: str, what: str) -> int:
-    if not re.fullmatch("[+-]?[0-9]{1,9}", text):
+def _number(text: str, what: str, allowed: str) -> int:
+    """A whole number; the framing itself refuses one that is out of its range.
+
+    :param allowed: that range, for a number too long to be read.
+    """
+    if not re.fullmatch("[+-]?[0-9]+", text):
         raise SpecError(f"the {what} must be a whole number, not {text!r}")
+    if len(text) > _LONGEST_NUMBER:
+        raise SpecError(f"the {what} is {allowed}, not {text[:_LONGEST_NUMBER]}…")
     return int(text)
 
 
@@ -226,7 +234,9 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "netstring": lambda _, limit, __: netstring(limit),
     "length": _length,
     "varint": lambda _, limit, __: varint(limit),
-    "digits": lambda text, limit, _: digits(_number(text, "count of digits"), limit),
+    "digits": lambda text, limit, _: digits(
+        _number(text, "count of digits", f"1 to {MOST_DIGITS}"), limit
+    ),
     "octet-counted": lambda _, limit, __: octet_counted(limit),
     "fixed": _fixed,
     "raw": lambda _, __, ___: raw(),
