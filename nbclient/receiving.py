@@ -145,8 +145,12 @@ class FrameReceiver(Protocol):
         It only looks: every frame still reaches `framesReceived`. So a
         `frameReceived` that awaits it waits for ever: it holds back the frames.
 
+        :param pattern: compiled, of bytes.
         :return: fails with `ConnectionClosed` where none comes; may be cancelled.
+        :raises TypeError: it is something else.
         """
+        if not hasattr(pattern, "search") or isinstance(getattr(pattern, "pattern", b""), str):
+            raise TypeError(f"expect takes a compiled pattern of bytes, not {pattern!r}")
         if self.settled or self._deaf:
             return fail(ConnectionClosed("no more frames come on this connection"))
         seen: Deferred[re.Match[bytes]] = Deferred(self._forgetLooker)

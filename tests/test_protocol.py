@@ -401,6 +401,14 @@ class WaitingForFramesTests(ConnectionTestCase):
         self.assertEqual(self.successResultOf(seen).group(1), b"e")
         self.assertEqual(protocol.frames, [b"one", b"welcome", b"well"])
 
+    def test_expect_refuses_what_is_no_compiled_pattern_of_bytes_at_the_call(self) -> None:
+        """Else it would fail at the next frame, far from who wrote it."""
+        protocol = Recorder()
+        self.connect(protocol)
+        for wrong in (b"ok", "ok", None, re.compile("ok")):
+            with self.assertRaisesRegex(TypeError, "takes a compiled pattern of bytes, not"):
+                protocol.expect(wrong)  # type: ignore[arg-type]
+
     def test_expect_asked_for_in_a_callback_looks_from_the_next_frame_on(self) -> None:
         seen: list[bytes] = []
 
