@@ -851,7 +851,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _look(self, frame: bytes) -> bytes | None:
         """See a frame before the application does; what to send by ourselves."""
         if self._replying is not None:
-            self._replying.heard(frame)
+            self._replying.heard(frame, _receivedBefore(self.connection))
         return first_answer(self.answers, frame)
 
     def _answered(self, seq: int, says: Says, answer: bytes) -> None:
@@ -1118,6 +1118,12 @@ def _asFrames(frames: Sequence[bytes]) -> list[bytes]:
                 raise LocalError(f"a frame is bytes, not {type(frame).__name__}")
         own = [bytes(frame) for frame in own]
     return own
+
+
+def _receivedBefore(connection: Any) -> int:
+    """Bytes received up to the read that is being handed over; others may wait behind it."""
+    behind = connection._chunks
+    return cast(int, connection.bytesIn - sum(map(len, behind)) if behind else connection.bytesIn)
 
 
 def _fire(waiters: list[Deferred[Any]], result: object) -> None:

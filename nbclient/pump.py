@@ -383,7 +383,8 @@ class Pump:
                 self._cannotSend(error)
                 continue
             # Now, not once it is written: its answer may be quick.
-            replying.sending(outbox.seq_of(outbox.in_flight - 1), frame)
+            seq = outbox.seq_of(outbox.in_flight - 1)
+            replying.sending(seq, frame, self._connection.bytesIn)
             asked.append(frame)
             room -= len(frame) + FRAME_COST
         if asked:

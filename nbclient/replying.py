@@ -62,15 +62,21 @@ class Replying:
         """
         self._reply.check(frame)
 
-    def sending(self, seq: int, frame: bytes) -> None:
-        """The frame of this number is about to be written."""
-        self._outstanding.sent(seq, self._time(), self._reply.key_of(frame))
+    def sending(self, seq: int, frame: bytes, received: int = 0) -> None:
+        """The frame of this number is about to be written.
+
+        :param received: bytes that the peer has sent until now: no answer to it ends in them.
+        """
+        self._outstanding.sent(seq, self._time(), self._reply.key_of(frame), received)
         self._watch()
 
-    def heard(self, frame: bytes) -> None:
-        """A frame arrived from the peer."""
+    def heard(self, frame: bytes, upto: int | None = None) -> None:
+        """A frame arrived from the peer.
+
+        :param upto: bytes that the peer had sent when it was complete; None: it has just come.
+        """
         says = self._reply.says(frame)
-        request = None if says is Says.NOTHING else self._outstanding.matched(frame)
+        request = None if says is Says.NOTHING else self._outstanding.matched(frame, upto)
         if request is not None:
             self._answered(request.item, says, frame)
 

@@ -1276,6 +1276,34 @@ class ReplyTests(LinkTestCase):
         self.reactor.turn()
         self.assertEqual(other.received, b"b\n")
 
+    def test_what_had_arrived_before_a_frame_was_sent_is_no_answer_to_it(self) -> None:
+        """It waited for the application: in the same read as the last frame, or behind it."""
+
+        class Slow(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                return slow.pop() if slow else None
+
+        self.protocol = Slow
+        for key in (None, re.compile(rb"\d+")):
+            done: Deferred[None] = Deferred()
+            slow = [done]
+            link, peer = self.ready(reply=Reply(key=key))
+            peer.send(b"1, by the way\n1, by the way\n")
+            self.reactor.turn()
+            link.connection.dataReceived(b"1, TLS had")  # of a record already read
+            link.connection.dataReceived(b" more\n1,")
+            link.send([b"frame 1"])
+            self.reactor.turn()
+            done.callback(None)
+            self.reactor.turn()
+            self.assertEqual(peer.received, b"frame 1\n")
+            self.assertEqual(len(link.frames), 3)
+            self.assertEqual(link.stats().outbox.waiting, 1)
+            peer.send(b" ok\n")  # it was finished afterwards: nobody can say more
+            self.reactor.turn()
+            self.assertEqual(link.stats().outbox.acknowledged, 1)
+
     def test_one_that_is_late_ends_the_connection(self) -> None:
         link, _ = self.ready(reply=Reply(timeout=5))
         link.send([b"a"])

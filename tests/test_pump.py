@@ -381,6 +381,7 @@ class AnsweringConnection(Connection):
         self.late = 0
         self.stopped: list[bytes] = []
         self.pump = pump
+        self.bytesIn = 0
         self.replying = Replying(Reply(**rules), self.answered, self.tooLate, clock, clock.seconds)
 
     def check(self, frames: Sequence[bytes]) -> None:

@@ -54,6 +54,15 @@ class ReplyingTests(SynchronousTestCase):
         replying.heard(b"by the way")
         self.assertEqual(self.told, [])
 
+    def test_what_ends_in_bytes_that_came_before_is_no_answer(self) -> None:
+        for key in (None, KEY):
+            replying = self.replying(key=key)
+            replying.sending(1, b"a 17", 100)
+            replying.heard(b"17", 100)
+            self.assertEqual(self.told, [])
+            replying.heard(b"17", 101)
+            self.assertEqual(self.told, [(1, Says.TAKEN, b"17")])
+
     def test_a_window_of_one_is_stop_and_wait(self) -> None:
         replying = self.replying()
         self.assertTrue(replying.takes(b"a"))
