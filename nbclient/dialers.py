@@ -35,6 +35,9 @@ class ConnectorDialer:
     link: Any
 
     def dial(self) -> None:
+        timeout = getattr(self.connector, "timeout", None)
+        if timeout is not None and timeout >= self.link.connectTimeout:
+            self.connector.timeout = None  # the link's own deadline is sooner: one timer less
         try:
             self.connector.connect()
         except Exception:  # no descriptor left, say: an attempt that failed

@@ -173,6 +173,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         that a spool kept from before.
     :param random: the source of jitter, a float in ``[0, 1)``.
 
+    :cvar verbose: log each change of state, too, at level debug. An event costs as much
+        as the rest of a failed attempt, whether or not anybody listens.
     :ivar connection: the protocol of the connection now up, or None.
     :ivar lastReason: why the last attempt or connection ended, or None.
     """
@@ -239,6 +241,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     )
 
     noisy = False
+    verbose = False
     log = Logger(namespace="nbclient")
 
     def __init__(
@@ -640,14 +643,18 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._cause = None
             self._verdict = None
             self._dials += 1
-        self.log.debug(
-            "{link}: {old} -> {new}", link=self._label(), old=old.name, new=new.name, event=event
-        )
+        if self.verbose:
+            self._logChange(old, new, event)
         for observer in self._observers:
             try:
                 observer(old, new, self.lastReason)
             except Exception:
                 self.log.failure("{link}: an observer failed", link=self._label())
+
+    def _logChange(self, old: State, new: State, event: Event) -> None:
+        self.log.debug(
+            "{link}: {old} -> {new}", link=self._label(), old=old.name, new=new.name, event=event
+        )
 
     def _dial(self) -> None:
         cast(Dialer, self._dialer).dial()
@@ -1070,7 +1077,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _blame(self, reason: Failure) -> None:
         """Remember why this attempt or connection ends: the first reason is the cause."""
         if self._cause is None:
-            self._cause = self.lastReason = _quiet(Failure(reason.value))
+            self._cause = self.lastReason = _quiet(reason)
 
     def _stopReason(self) -> Failure:
         if self._verdict is not None:
@@ -1134,8 +1141,12 @@ def _fire(waiters: list[Deferred[Any]], result: object) -> None:
 
 def _quiet(reason: Failure) -> Failure:
     """Without the frames of the stack: what is kept must not keep connections alive."""
-    reason.cleanFailure()
-    return reason
+    value = reason.value
+    if reason.getTracebackObject() is None and value.__traceback__ is None:
+        return reason  # nobody raised it, as is the rule with Twisted's transports
+    own = Failure(value)
+    own.cleanFailure()
+    return own
 
 
 def _openingLate(seconds: float) -> str:

@@ -26,6 +26,7 @@ class Link(ClientFactory):
 
     noisy = False
     protocol = Protocol
+    connectTimeout = 10.0
 
     def __init__(self) -> None:
         self.failures: list[Any] = []
@@ -71,6 +72,14 @@ class ConnectorDialerTests(SynchronousTestCase):
         self.attempt.accept()
         self.dialer.cancel()
         self.assertEqual(self.link.failures, [ConnectionRefusedError])
+
+    def test_the_links_deadline_saves_the_connector_its_own(self) -> None:
+        """It covers more, and a timer more for each attempt of each link has its price."""
+        for timeout, left in ((30.0, None), (10.0, None), (5.0, 5.0), (None, None)):
+            self.attempt.refuse()
+            self.connector.timeout = timeout
+            self.dialer.dial()
+            self.assertEqual(self.connector.timeout, left)
 
 
 class EndpointDialerTests(SynchronousTestCase):

@@ -1627,3 +1627,25 @@ class TellingTests(LinkTestCase):
             self.attempt.refuse()
         lines = [formatEvent(event) for event in logged]
         self.assertTrue(any(line.endswith("next attempt at once") for line in lines), lines)
+
+    def test_a_change_of_state_is_logged_only_where_that_is_asked_for(self) -> None:
+        """Each would cost every link as much as the attempt itself."""
+        for verbose, logged in ((False, []), (True, ["the link: IDLE -> CONNECTING"])):
+            with capturedLogs() as events:
+                link = self.link(start=False, name="the link")
+                link.verbose = verbose
+                link.start(self.endpoint)
+            self.assertEqual([formatEvent(event) for event in events], logged)
+
+    def test_a_reason_keeps_nothing_alive(self) -> None:
+        """One that was raised refers to the frames of whoever raised it, and all they know."""
+        link = self.link()
+        try:
+            raise ConnectionRefusedError("raised")
+        except ConnectionRefusedError as error:
+            raised = error
+            self.attempt.refuse(error)
+        self.assertIs(link.lastReason.value, raised)
+        self.assertIsNone(link.lastReason.tb)
+        self.assertIsNone(raised.__traceback__)
+        self.assertIsNone(link.lastReason.getTracebackObject())

@@ -310,6 +310,7 @@ def make_link(
     )
     assert isinstance(link, Link)
     link.log = log
+    link.verbose = True
     link.once = settings.once or settings.check
     if settings.on_bad_frame == "skip" or settings.bad_frames is not None:
         link.rejected = _rejecter(settings, log, link.name)
