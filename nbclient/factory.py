@@ -392,6 +392,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def stop(self) -> Deferred[None]:
         """End the link: what was written is sent, then the connection closed.
 
+        At level ``reply`` the answers to what was sent have half of `closeTimeout` to come.
+
         :return: always fires, `closeTimeout` and a second later at the latest.
         """
         if self.state is State.STOPPED:
@@ -714,6 +716,21 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         # After the peer's FIN what it sent is still delivered (`finish` was
         # called); any other close is ours, and after ours comes no frame.
         if self.connection is not None and not self.connection.finishing:
+            if self._machine.stopping and self._answersOwed:
+                # What was sent would be sent twice, where only its answer is on its way.
+                limit = self.closeTimeout / 2  # the rest is for the close
+                self._ackTimer = self._clock.callLater(limit, self._closeUnanswered)
+            else:
+                self.connection.loseConnection()
+
+    @property
+    def _answersOwed(self) -> bool:
+        return self._replying is not None and self._replying.waiting > 0
+
+    def _closeUnanswered(self) -> None:
+        """The link stops, and has waited for answers: these are all, or time is up."""
+        self._ackTimer = None
+        if not self.connection.finishing:
             self.connection.loseConnection()
 
     def _abort(self) -> None:
@@ -733,6 +750,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _settle(self) -> None:
         self._stopWatches()
+        self._stopLooking()
         if self.connection is not None and self.connection.awaited:
             self.log.info(
                 "{link}: lost; the application still works on what arrived", link=self._label()
@@ -741,7 +759,6 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             if self._replying is None:
                 self._rewind()
         else:
-            self._stopLooking()
             limit = 0.0 if self.connection.aborted else self.closeTimeout
             again = self._spooled or not self._machine.stopping
             self._awaitLastAcks(self._acks.settling(self._now(), limit, again))
@@ -859,6 +876,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         """See a frame before the application does; what to send by ourselves."""
         if self._replying is not None:
             self._replying.heard(frame, _receivedBefore(self.connection))
+            if self._ackTimer is not None and not self._answersOwed:
+                self._ackTimer.reset(0.0)  # once the application has this answer
         return first_answer(self.answers, frame)
 
     def _answered(self, seq: int, says: Says, answer: bytes) -> None:
@@ -872,7 +891,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._drop(why)
             return
         self._blame(Failure(why))
-        self._verdict = Rejected(why)
+        if self._verdict is None:  # else another was rejected before, and the link stops
+            self._verdict = Rejected(why)
         self.log.error("{link}: {why}", link=self._label(), why=str(why))
         self._machine.handle(Event.STOP)
 
@@ -1141,7 +1161,7 @@ def _fire(waiters: list[Deferred[Any]], result: object) -> None:
 
 def _quiet(reason: Failure) -> Failure:
     """Without the frames of the stack: what is kept must not keep connections alive."""
-    value = reason.value
+    value = cast(BaseException, reason.value)
     if reason.getTracebackObject() is None and value.__traceback__ is None:
         return reason  # nobody raised it, as is the rule with Twisted's transports
     own = Failure(value)

@@ -1354,6 +1354,81 @@ class ReplyTests(LinkTestCase):
         self.assertIs(link.state, State.STOPPED)
         self.assertQuiet()
 
+    def test_a_stop_waits_for_those_on_their_way_and_sends_no_more(self) -> None:
+        """Else the next run would send again what was delivered."""
+        link, peer = self.ready(reply=Reply(window=2), spool=FakeSpool())
+        link.send([b"a", b"b", b"c"])
+        link._pump._spooling.spool.run()
+        self.reactor.turn()
+        stopped = link.stop()
+        self.reactor.advance(1)
+        peer.send(b"ok\n")
+        self.reactor.advance(1)
+        self.assertNoResult(stopped)
+        peer.send(b"ok\n")
+        self.reactor.turn()
+        self.successResultOf(stopped)
+        self.assertEqual((peer.received, peer.ended), (b"a\nb\n", True))
+        self.assertEqual(link.frames, [b"ok", b"ok", "lost"])
+        stats = link.stats().outbox
+        self.assertEqual((stats.acknowledged, stats.waiting), (2, 1))
+        self.assertQuiet()
+
+    def test_it_waits_for_half_of_the_time_that_it_has(self) -> None:
+        link, peer = self.ready(closeTimeout=4)
+        link.send([b"a"])
+        self.reactor.turn()
+        stopped = link.stop()
+        self.reactor.advance(2 - SOON)
+        self.assertNoResult(stopped)
+        self.assertFalse(peer.ended)
+        self.reactor.advance(SOON)
+        self.reactor.turn()
+        self.successResultOf(stopped)
+        self.assertEqual(link.stats().outbox.abandoned, 1)
+        self.assertQuiet()
+
+    def test_it_does_not_wait_on_a_connection_that_is_lost(self) -> None:
+        for end in ("reset", "close"):
+            link, peer = self.ready()
+            link.send([b"a"])
+            self.reactor.turn()
+            stopped = link.stop()
+            getattr(peer, end)()
+            self.reactor.turn()
+            self.successResultOf(stopped)
+            self.assertQuiet()
+
+    def test_nor_for_answers_of_which_the_peers_end_is_held_up(self) -> None:
+        """The application reads no more; what came before the peer's end is still its own."""
+        link, peer = self.ready(closeTimeout=4)
+        link.send([b"a"])
+        self.reactor.turn()
+        token = link.connection.pauseReading()
+        stopped = link.stop()
+        link.connection.dataReceived(b"o")
+        link.connection.dataReceived(b"k\n")
+        link.connection.readConnectionLost()
+        self.reactor.advance(2)
+        self.assertNoResult(stopped)
+        token.resume()
+        self.reactor.turn()
+        self.successResultOf(stopped)
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+    def test_one_rejected_stops_the_link_and_the_others_have_their_answers_yet(self) -> None:
+        link, peer = self.ready(reply=Reply(reject=re.compile(b"^no"), window=3))
+        ended = link.whenStopped()
+        link.send([b"a", b"b", b"c"])
+        self.reactor.turn()
+        peer.send(b"no 1\n")
+        self.reactor.turn()
+        self.assertNoResult(ended)
+        peer.send(b"ok\nno 2\n")
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(ended).answer, b"no 1")
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
     def test_frames_that_answer_nothing_change_nothing(self) -> None:
         link, peer = self.ready(reply=Reply(match=re.compile(b"^ok")))
         link.send([b"a"])
@@ -1589,7 +1664,6 @@ class StatsTests(LinkTestCase):
         peer.reset()
         self.reactor.turn()
         self.assertEqual(link.lastReason.frames, [])
-        self.assertIsNone(link.lastReason.getTracebackObject())
 
     def test_a_link_without_a_name_is_called_by_its_class(self) -> None:
         link: Any = ReconnectingFactory.forProtocol(Lines)
@@ -1648,4 +1722,3 @@ class TellingTests(LinkTestCase):
         self.assertIs(link.lastReason.value, raised)
         self.assertIsNone(link.lastReason.tb)
         self.assertIsNone(raised.__traceback__)
-        self.assertIsNone(link.lastReason.getTracebackObject())
