@@ -48,6 +48,11 @@ class Replying:
         self._heldSince: float | None = None
         self._held = 0.0  # seconds for which this side did not read
 
+    @property
+    def waiting(self) -> int:
+        """How many frames wait for their answers."""
+        return len(self._outstanding)
+
     def takes(self, frame: bytes) -> bool:
         """Whether `frame` may be sent now, or cannot be sent at all (`check`)."""
         outstanding = self._outstanding

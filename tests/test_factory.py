@@ -1368,7 +1368,7 @@ class ReplyTests(LinkTestCase):
         peer.send(b"ok\n")
         self.reactor.turn()
         self.successResultOf(stopped)
-        self.assertEqual((peer.received, peer.ended), (b"a\nb\n", True))
+        self.assertEqual((peer.received, peer.finished), (b"a\nb\n", True))
         self.assertEqual(link.frames, [b"ok", b"ok", "lost"])
         stats = link.stats().outbox
         self.assertEqual((stats.acknowledged, stats.waiting), (2, 1))
@@ -1381,7 +1381,7 @@ class ReplyTests(LinkTestCase):
         stopped = link.stop()
         self.reactor.advance(2 - SOON)
         self.assertNoResult(stopped)
-        self.assertFalse(peer.ended)
+        self.assertFalse(peer.finished)
         self.reactor.advance(SOON)
         self.reactor.turn()
         self.successResultOf(stopped)

@@ -71,6 +71,14 @@ class ReplyingTests(SynchronousTestCase):
         replying.heard(b"ok")
         self.assertTrue(replying.takes(b"b"))
 
+    def test_it_knows_how_many_answers_are_owed(self) -> None:
+        replying = self.replying(window=2)
+        replying.sending(1, b"a")
+        replying.sending(2, b"b")
+        self.assertEqual(replying.waiting, 2)
+        replying.heard(b"ok")
+        self.assertEqual(replying.waiting, 1)
+
     def test_a_key_in_use_waits_for_its_answer(self) -> None:
         replying = self.replying(window=3, key=KEY)
         replying.sending(1, b"a 17")
