@@ -93,6 +93,7 @@ class Pump:
         "_rules",
         "_spooling",
         "_tracked",
+        "_unbalanced",
         "outbox",
         "wall",
     )
@@ -115,6 +116,7 @@ class Pump:
         self._replying: Replying | None = None
         self._progress = False  # something was acknowledged on this connection
         self._busy = False
+        self._unbalanced = False  # the books were found wrong
         self._gap = gap
         self._clock: Any = None
         self._gapTimer: IDelayedCall | None = None
@@ -159,17 +161,25 @@ class Pump:
         self._busy = False
 
     def stats(self) -> OutboxStats:
-        """A snapshot of what waits, on the disk included, and of what became of the rest."""
+        """A snapshot of what waits, on the disk included, and of what became of the rest.
+
+        Where a frame is not accounted for, that is logged once, as an AssertionError.
+        It is not raised: the books are wrong then, and the link may be none the worse.
+        """
         stats = self.outbox.stats(self._now())
         disk = self._spooling
-        if disk is None or not disk.behind:
-            return stats
-        return evolve(
-            stats,
-            waiting=stats.waiting + disk.behind,
-            waiting_bytes=stats.waiting_bytes + disk.behind_size,
-            oldest=disk.oldest_age if stats.oldest is None else stats.oldest,
-        )
+        if disk is not None and disk.behind:
+            stats = evolve(
+                stats,
+                waiting=stats.waiting + disk.behind,
+                waiting_bytes=stats.waiting_bytes + disk.behind_size,
+                oldest=disk.oldest_age if stats.oldest is None else stats.oldest,
+            )
+        if not (self._unbalanced or stats.conserved()):
+            self._unbalanced = True
+            why = Failure(AssertionError(f"offered, accepted and the rest do not add up: {stats}"))
+            self.log.failure("frames are not accounted for, a fault of nbclient", why)
+        return stats
 
     # -- the connection ------------------------------------------------------------------
 

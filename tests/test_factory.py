@@ -1401,7 +1401,7 @@ class ReplyTests(LinkTestCase):
 
     def test_nor_for_answers_of_which_the_peers_end_is_held_up(self) -> None:
         """The application reads no more; what came before the peer's end is still its own."""
-        link, peer = self.ready(closeTimeout=4)
+        link, _ = self.ready(closeTimeout=4)
         link.send([b"a"])
         self.reactor.turn()
         token = link.connection.pauseReading()

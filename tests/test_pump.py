@@ -453,6 +453,28 @@ class RulesTestCase(SynchronousTestCase):
         self.assertTrue(stats.conserved(), stats)
 
 
+class BooksTests(SynchronousTestCase):
+    """The law of conservation, each time that somebody looks."""
+
+    def test_a_frame_that_is_not_accounted_for_is_an_error_told_once_and_not_raised(self) -> None:
+        """Whoever shows counts must not die of it; any test does."""
+        pump = Pump(ROOM * 100)
+        pump.stats()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        pump.outbox.counters.acknowledged += 1
+        pump.stats()
+        pump.stats()
+        (error,) = self.flushLoggedErrors(AssertionError)
+        self.assertIn("acknowledged=1", str(error.value))
+
+    def test_what_is_on_the_disk_alone_is_accounted_for(self) -> None:
+        pump = Pump(ROOM * 100, spool=FakeSpool(frames=[frame(1)]))  # type: ignore[arg-type]
+        self.assertEqual(pump.stats().waiting, 1)
+        pump.outbox.counters.restored += 1
+        pump.stats()
+        self.assertEqual(len(self.flushLoggedErrors(AssertionError)), 1)
+
+
 class AnswerTests(RulesTestCase):
     def test_stop_and_wait_sends_the_next_when_the_last_is_answered(self) -> None:
         self.make()
