@@ -39,6 +39,7 @@ def here(tmp_path: Path) -> Path:
         ("fifo:@/fifo", "fifo:@/fifo"),
         ("fifo:@/new", "fifo:@/new"),
         ("listen:@/new", "listen:127.0.0.1:0"),
+        ("none", "listen:@/socket"),
         ("exec:sh -c true", "udp:127.0.0.1:9"),
     ],
 )
@@ -83,6 +84,10 @@ def test_an_input_that_cannot_be_opened_is_named(here: Path, source: str, says: 
         ("fifo:@/file", "@/file: not a fifo"),
         ("fifo:@/file/fifo", "@/file/fifo: not a directory"),
         ("listen:@/file/socket", "@/file/socket: not a directory"),
+        (
+            "listen:@/fifo",
+            "cannot listen at @/fifo: something is there that is no socket, it is left alone",
+        ),
     ],
 )
 def test_an_output_that_cannot_be_opened_is_named(here: Path, target: str, says: str) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
+import shutil
+import socket
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +18,20 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
+from nbclient.daemon import listening
 from nbclient.daemon.formats import framed
 from nbclient.daemon.inputs import Intake
-from nbclient.daemon.listening import FAREWELL, MODE, Door, Guest, ListenInput, ListenOutput
+from nbclient.daemon.listening import (
+    FAREWELL,
+    MODE,
+    SELDOM,
+    SPARE,
+    Door,
+    Guest,
+    ListenInput,
+    ListenOutput,
+    scarce,
+)
 from nbclient.daemon.places import Address
 from nbclient.errors import LocalError
 from tests.conformance.daemon import KeptLog
@@ -62,6 +78,10 @@ class Reactor(Clock):
 TCP = Address(host="127.0.0.1", port=9000)
 
 
+def touch(path: str) -> None:
+    open(path, "x").close()
+
+
 class DoorCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = Reactor()
@@ -75,6 +95,7 @@ class DoorCase(SynchronousTestCase):
     def guest(self, door: Door, room: int = 10**9) -> tuple[Guest, Pipe]:
         pipe = Pipe(room)
         guest = door.buildProtocol(None)
+        assert guest is not None
         guest.makeConnection(pipe)  # type: ignore[arg-type]
         return guest, pipe
 
@@ -105,6 +126,102 @@ class DoorTests(DoorCase):
             self.reactor.error = error
             with pytest.raises(LocalError, match=f"^cannot listen at 127.0.0.1:9000: {why}$"):
                 self.door()
+
+    def test_what_is_no_socket_is_told_and_left_alone(self) -> None:
+        """The system says that the address is in use, whatever is there."""
+        path = os.path.join(self.mktemp(), "it")
+        os.makedirs(os.path.dirname(path))
+        for make in (os.mkdir, lambda path: os.symlink("nowhere", path), touch):
+            make(path)
+            with pytest.raises(LocalError, match="something is there that is no socket, it is le"):
+                self.door(Address(path=path))
+            self.assertTrue(os.path.lexists(path))
+            os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+        self.assertEqual(self.reactor.asked, [])
+
+    def test_a_socket_that_is_there_may_be_of_a_program_that_died(self) -> None:
+        folder = tempfile.mkdtemp()  # a short path
+        self.addCleanup(shutil.rmtree, folder)
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{folder}/s")
+        self.door(Address(path=f"{folder}/s"))
+        self.assertEqual(self.log.lines, [f"listening at {folder}/s"])
+
+    def test_a_lock_of_ours_beside_an_address_in_use_does_not_stay(self) -> None:
+        """At the next start it would look like a crash, and another's socket be removed."""
+        os.makedirs(folder := self.mktemp())
+        path = os.path.join(folder, "s")
+        taken = CannotListenError(None, path, OSError(errno.EADDRINUSE, "in use"))
+        held = CannotListenError(None, path, "Cannot acquire lock")
+        for owner, error, stays in (
+            (os.getpid(), taken, False),
+            (os.getpid(), held, True),
+            (1, taken, True),
+        ):
+            os.symlink(str(owner), f"{path}.lock")
+            self.reactor.error = error
+            with pytest.raises(LocalError):
+                self.door(Address(path=path))
+            self.assertIs(os.path.lexists(f"{path}.lock"), stays)
+            if stays:
+                os.unlink(f"{path}.lock")
+
+    def test_the_last_descriptors_are_the_jobs_own(self) -> None:
+        """Else neither the link nor a file could be opened; and nobody would know why."""
+        door = self.door()
+        self.guest(door)
+        self.patch(listening, "scarce", lambda: True)
+        self.patch(resource, "getrlimit", lambda which: (100, 4096))
+        self.assertIsNone(door.buildProtocol(None))
+        self.assertIsNone(door.buildProtocol(None))
+        self.assertEqual(len(door.guests), 1)
+        self.assertEqual(
+            [line for line in self.log.lines if "descriptors" in line],
+            [
+                "127.0.0.1:9000: nearly all of the 100 descriptors that this process may open are"
+                " in use (see ulimit -n); programs that connect are turned away, 1 so far"
+            ],
+        )
+        self.reactor.advance(SELDOM)
+        self.assertIsNone(door.buildProtocol(None))
+        self.assertIn("turned away, 3 so far", self.log.lines[-1])
+        door.dismiss()
+        self.assertIn("127.0.0.1:9000: 3 programs were turned away in all", self.log.lines)
+
+    def test_some_descriptors_are_kept_of_many_and_of_few(self) -> None:
+        free = os.open(os.devnull, os.O_RDONLY)
+        os.close(free)  # the next to be opened has this number
+        for limit, expected in (
+            (free, True),
+            (free + 4 * SPARE, False),
+            (free * 4 + 4, False),
+            (resource.RLIM_INFINITY, False),
+        ):
+            self.patch(resource, "getrlimit", lambda which, limit=limit: (limit, limit))
+            self.assertIs(scarce(), expected, limit)
+
+    def test_where_nothing_can_be_opened_nobody_can_come(self) -> None:
+        def full(*_: object) -> int:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.patch(os, "open", full)
+        self.assertTrue(scarce())
+
+    def test_the_end_waits_until_the_port_is_gone(self) -> None:
+        """A process that ended before would leave a UNIX socket and its lock behind."""
+        stopped: Deferred[None] = Deferred()
+        self.reactor.port = Port(stopped)
+        closed = self.door().close()
+        self.assertNoResult(closed)
+        stopped.callback(None)
+        self.successResultOf(closed)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_port_that_does_not_go_is_not_waited_for_long(self) -> None:
+        self.reactor.port = Port(Deferred())
+        closed = self.door().close()
+        self.reactor.advance(FAREWELL)
+        self.successResultOf(closed)
 
     def test_nobody_has_to_be_waited_for_where_nobody_is(self) -> None:
         door = self.door()
@@ -173,6 +290,26 @@ class ListenOutputTests(DoorCase):
         guest.connectionLost()
         left = "127.0.0.1:9000: a reader that was too slow has left, it missed 2 frames"
         self.assertIn(left, self.log.lines)
+
+    def test_what_slow_readers_missed_that_are_there_to_the_end_is_told(self) -> None:
+        """What was held for them and what was dropped before: in one line, however many."""
+        door, output = self.output(limit=4)
+        slow, _ = self.guest(door, room=1)
+        self.guest(door, room=1)
+        self.guest(door)
+        for frame in (b"a", b"b", b"c", b"d", b"e"):
+            output.write([frame])
+        closed = output.close()
+        self.reactor.advance(FAREWELL)
+        self.successResultOf(closed)
+        slow.connectionLost()
+        self.assertEqual(
+            [line for line in self.log.lines if "missed" in line],
+            [
+                "127.0.0.1:9000: readers that were too slow are cut off at the end, they missed 8"
+                " frames"
+            ],
+        )
 
     def test_what_a_reader_says_is_not_heard(self) -> None:
         door, output = self.output()

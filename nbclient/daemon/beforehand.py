@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from nbclient.daemon import inputs
 from nbclient.daemon.ends import program, why
+from nbclient.daemon.listening import check_path
 from nbclient.daemon.places import Place, address
 from nbclient.errors import LocalError
 
@@ -71,6 +72,7 @@ def _fifo(place: Place) -> None:
 def _door(place: Place) -> None:
     path = address(place.path).path
     if path:
+        check_path(path)
         _room_for(path)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, Protocol
@@ -27,6 +31,13 @@ MODE = 0o600
 
 FAREWELL = 1.0
 """Seconds that connections have at the end to take what is held for them."""
+
+
+SPARE = 64
+"""Descriptors that local programs leave to the link, the files and the name server."""
+
+SELDOM = 60.0
+"""Seconds at least between two lines about programs that were turned away."""
 
 
 class Guest(Protocol):
@@ -64,7 +75,7 @@ class Guest(Protocol):
 
     def give(self, images: Sequence[bytes]) -> int:
         """Images for it: how many older ones were dropped to hold them."""
-        if self.feed is None:
+        if self.feed is None or self._going:
             return 0
         self.feed.put(images)
         return self.feed.drop_oldest()
@@ -74,11 +85,16 @@ class Guest(Protocol):
         if self._going:
             return
         self._going = True
-        feed, self.feed = self.feed, None
-        if feed is None:
+        if self.feed is None:
             self.transport.loseConnection()
         else:
-            feed.finish(self.transport.loseConnection)
+            self.feed.finish(self.transport.loseConnection)
+
+    def cut_off(self) -> int:
+        """Leave at once: how many frames it missed in all."""
+        self.transport.abortConnection()
+        missed, self.missed = self.missed, 0
+        return missed if self.feed is None else missed + len(self.feed)
 
 
 if TYPE_CHECKING:
@@ -97,6 +113,7 @@ class Door(GuestFactory):
 
     :ivar guests: those who are there.
     :ivar arrivals: called with each new guest.
+    :ivar turned_away: programs for which there was no descriptor.
     """
 
     noisy = False
@@ -109,8 +126,11 @@ class Door(GuestFactory):
         self._mode = mode
         self._log = log
         self._port: Any = None
+        self._closing = False  # the port does not listen any more, but is still there
         self._deadline: IDelayedCall | None = None
         self._empty: list[Deferred[None]] = []
+        self.turned_away = 0
+        self._next_told = 0.0  # when a line about these may come again
 
     def open(self) -> None:
         """Begin to listen.
@@ -120,6 +140,7 @@ class Door(GuestFactory):
         where = self._where
         try:
             if where.path:
+                check_path(where.path)
                 self._port = self._reactor.listenUNIX(
                     where.path, self, mode=self._mode, wantPID=True
                 )
@@ -127,7 +148,10 @@ class Door(GuestFactory):
                 self._port = self._reactor.listenTCP(where.port, self, interface=where.host)
         except CannotListenError as error:
             cause = error.socketError
-            why = os_reason(cause) if isinstance(cause, OSError) else "it is in use"
+            why = "it is in use"
+            if isinstance(cause, OSError):
+                why = os_reason(cause)
+                _drop_lock(where.path)
             raise LocalError(f"cannot listen at {self}: {why}") from None
         except OSError as error:
             raise LocalError(f"cannot listen at {self}: {os_reason(error)}") from None
@@ -143,8 +167,11 @@ class Door(GuestFactory):
             else f"{self._where.host}:{port}"
         )
 
-    def buildProtocol(self, addr: object) -> Guest:
-        """A new guest."""
+    def buildProtocol(self, addr: object) -> Guest | None:
+        """A new guest, as long as there are descriptors for more."""
+        if scarce():
+            self._turn_away()
+            return None  # then Twisted closes the connection
         return Guest(self)
 
     def enter(self, guest: Guest) -> None:
@@ -153,6 +180,19 @@ class Door(GuestFactory):
         for arrived in self.arrivals:
             arrived(guest)
         self._log.debug("{where}: {count} connected", where=str(self), count=len(self.guests))
+
+    def _turn_away(self) -> None:
+        self.turned_away += 1
+        now = self._reactor.seconds()
+        if now >= self._next_told:
+            self._next_told = now + SELDOM
+            self._log.warn(
+                "{where}: nearly all of the {limit} descriptors that this process may open are"
+                " in use (see ulimit -n); programs that connect are turned away, {count} so far",
+                where=str(self),
+                limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                count=self.turned_away,
+            )
 
     def leave(self, guest: Guest) -> None:
         """The guest has left."""
@@ -170,17 +210,24 @@ class Door(GuestFactory):
         """Listen no more; each guest leaves when it has what is held for it."""
         port, self._port = self._port, None
         if port is not None:
-            stopped: Deferred[None] | None = port.stopListening()
-            if stopped is not None:
-                # Somebody may have removed the socket's path.
-                stopped.addErrback(lambda failure: failure.trap(OSError))
+            self._closing = True
+            stopped: Deferred[Any] = maybeDeferred(port.stopListening)
+            # Somebody may have removed the socket's path.
+            stopped.addErrback(lambda failure: failure.trap(OSError))
+            stopped.addCallback(self._closed)
+            if self.turned_away:
+                self._log.info(
+                    "{where}: {count} programs were turned away in all",
+                    where=str(self),
+                    count=self.turned_away,
+                )
         for guest in tuple(self.guests):
             guest.go()
 
     def close(self) -> Deferred[None]:
-        """As `dismiss`; fires when the last has left, at most after `FAREWELL` seconds."""
+        """As `dismiss`; fires when all is gone, at most after `FAREWELL` seconds."""
         self.dismiss()
-        if not self.guests:
+        if not (self.guests or self._closing):
             return succeed(None)
         if self._deadline is None:
             self._deadline = self._reactor.callLater(FAREWELL, self._too_late)
@@ -191,9 +238,20 @@ class Door(GuestFactory):
     def abandon(self) -> None:
         """Listen no more, and cut everybody off."""
         self.dismiss()
-        for guest in tuple(self.guests):
-            guest.transport.abortConnection()
+        missed = [guest.cut_off() for guest in self.guests]
+        if any(missed):
+            self._log.info(
+                "{where}: readers that were too slow are cut off at the end, they missed {count}"
+                " frames",
+                where=str(self),
+                count=sum(missed),
+            )
         self.guests.clear()
+        self._closing = False
+        self._tell_if_empty()
+
+    def _closed(self, _: object) -> None:
+        self._closing = False
         self._tell_if_empty()
 
     def _too_late(self) -> None:
@@ -201,7 +259,7 @@ class Door(GuestFactory):
         self.abandon()
 
     def _tell_if_empty(self) -> None:
-        if self.guests:
+        if self.guests or self._closing:
             return
         deadline, self._deadline = self._deadline, None
         if deadline is not None:
@@ -290,3 +348,44 @@ class ListenInput(Source):
         self._intake.stopped = True
         if self._alone:
             self._door.dismiss()
+
+
+def scarce() -> bool:
+    """Whether so few descriptors are left that the job needs them itself."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return False
+    try:
+        lowest = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # that is free
+    except OSError:
+        return True
+    os.close(lowest)
+    return lowest >= limit - min(SPARE, limit // 4)
+
+
+def check_path(path: str) -> None:
+    """Refuse to listen where something else is than a socket.
+
+    :raises LocalError: it is; one line that reads on after the option's name.
+    """
+    if not os.path.lexists(path):
+        return
+    with suppress(FileNotFoundError):  # a link that leads nowhere
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    raise LocalError(
+        f"cannot listen at {path}: something is there that is no socket, it is left alone"
+    )
+
+
+def _drop_lock(path: str) -> None:
+    """Remove the lock beside a socket's path, if it is ours.
+
+    Twisted leaves it where it cannot bind. At the next start it would pass for
+    that of a program that died, and the socket that is there, whoever uses it,
+    would be removed.
+    """
+    lock = f"{path}.lock"
+    with suppress(OSError):  # it is another's, or none
+        if os.readlink(lock) == str(os.getpid()):
+            os.unlink(lock)
