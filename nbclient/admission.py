@@ -10,11 +10,13 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from nbclient.delivery.outbox import Outbox
-from nbclient.errors import NBClientError, OutboxFull
+from nbclient.errors import LocalError, NBClientError, OutboxFull
 from nbclient.spooling import Cursor, Spooling
 
 WHEN_FULL = ("wait", "refuse", "drop-oldest")
 """What becomes of frames for which there is no room."""
+
+_READ_ON = "not stored: what was read before it was withdrawn"
 
 
 @define(eq=False)
@@ -163,9 +165,11 @@ class Admission:
     def _wait(self, frames: Sequence[bytes], cursor: Cursor | None) -> Deferred[None]:
         def withdraw(_: Deferred[None]) -> None:
             if sender in waiting:  # else it is on its way to the disk
-                self._withdraw(sender)
+                behind = self._withdraw_with(sender)
                 self.admit()  # one behind it may be smaller
                 self._told()
+                for each in behind:
+                    each.accepted.errback(LocalError(_READ_ON))
 
         sender = Sender(frames, self._outbox.cost(frames), cursor, Deferred(withdraw))
         waiting = self._senders = deque() if self._senders is None else self._senders
@@ -173,6 +177,11 @@ class Admission:
         self.size += sender.size
         self._outbox.counters.undecided += len(frames)
         return sender.accepted
+
+    def _withdraw_with(self, sender: Sender) -> list[Sender]:
+        """One does not want to wait any more; who else cannot be accepted then."""
+        self._withdraw(sender)
+        return []
 
     def _leave(self, sender: Sender) -> None:
         """The first of those that wait does so no more."""
@@ -252,9 +261,15 @@ class SpoolAdmission(Admission):
             told(error)
         return True
 
-    def _behind(self, cursor: Cursor | None) -> list[Sender]:
+    def _withdraw_with(self, sender: Sender) -> list[Sender]:
+        assert self._senders is not None
+        place = self._senders.index(sender)
+        self._withdraw(sender)
+        return self._behind(sender.cursor, place)
+
+    def _behind(self, cursor: Cursor | None, place: int = 0) -> list[Sender]:
         """Those who wait with a later place of this cursor, which may not be stored now."""
-        waiting = self._senders or ()
+        waiting = list(self._senders or ())[place:]
         behind = [
             each for each in waiting if cursor and each.cursor and each.cursor[0] == cursor[0]
         ]

@@ -451,7 +451,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             none of them was accepted), `OutboxFull` (more waits for room
             already than the outbox holds, or waiting is not wanted), `SpoolError`
             (the disk did not take them), `LinkDown` or `LinkStopped`. Cancelling
-            withdraws what was not accepted yet.
+            withdraws what was not accepted yet, and with it what waits behind it with
+            the same cursor (`LocalError`); what is on its way to the disk is stored.
         """
         try:
             frames = _asFrames(frames)

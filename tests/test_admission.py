@@ -12,7 +12,7 @@ from nbclient.admission import Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.delivery.spool import SpoolFailed
 from nbclient.delivery.spool_place import SpoolError
-from nbclient.errors import FrameError, LinkStopped, OutboxFull
+from nbclient.errors import FrameError, LinkStopped, LocalError, OutboxFull
 from nbclient.spooling import Spooling
 from tests.conformance.spools import LONGEST, FakeSpool
 
@@ -318,6 +318,49 @@ class SpoolWaitingTests(SpoolTestCase):
         self.spool.step()
         self.assertEqual(self.waiting(), [frame(1)])
         self.assertEqual(self.outbox.counters.accepted, 1)
+
+    def test_neither_is_its_cursor(self) -> None:
+        accepted = self.offer([frame(1)], ("file", "1"))
+        behind = self.offer([frame(2)], ("file", "2"))
+        accepted.cancel()
+        self.failureResultOf(accepted, CancelledError)
+        self.spool.step()
+        self.successResultOf(behind)
+        self.assertEqual((self.waiting(), self.spool.cursors), (frames(1, 2), {"file": "2"}))
+
+    def test_cancelled_too_late_and_not_stored_its_cursor_stays_and_so_do_those_behind(
+        self,
+    ) -> None:
+        self.spool.limit = 100
+        accepted = self.offer([frame(1)], ("file", "1"))
+        behind = self.offer([frame(2)], ("file", "2"))
+        accepted.cancel()
+        self.failureResultOf(accepted, CancelledError)
+        self.spool.failing = 1
+        self.spool.step()
+        self.failureResultOf(behind, SpoolFailed)
+        self.assertEqual((self.waiting(), self.spool.cursors), ([], {}))
+
+    def test_one_that_waits_and_is_withdrawn_takes_along_who_read_on_behind_it(self) -> None:
+        """Else the cursor would move past what was not accepted: the next run would pass it over."""
+        self.stored(frames(1, 10), frames(11, 18))
+        before = self.offer(frames(19, 21), ("file", "3"))
+        withdrawn = self.offer([frame(22)], ("file", "4"))
+        behind = self.offer([frame(23)], ("file", "5"))
+        other = self.offer([frame(24)], ("other", "1"))
+        withdrawn.cancel()
+        self.failureResultOf(withdrawn, CancelledError)
+        self.assertIn("withdrawn", str(self.failureResultOf(behind, LocalError).value))
+        self.sent(1)
+        self.acknowledge(1)
+        self.spool.run()
+        self.successResultOf(before)
+        self.assertNoResult(other)
+        self.sent(1)
+        self.acknowledge(1)
+        self.spool.run()
+        self.successResultOf(other)
+        self.assertEqual(self.spool.cursors, {"file": "3", "other": "1"})
 
     def test_a_frame_that_a_spool_cannot_store_is_refused(self) -> None:
         self.spool.limit = 10 * LONGEST
