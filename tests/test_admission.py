@@ -328,7 +328,7 @@ class SpoolWaitingTests(SpoolTestCase):
         self.successResultOf(behind)
         self.assertEqual((self.waiting(), self.spool.cursors), (frames(1, 2), {"file": "2"}))
 
-    def test_cancelled_too_late_and_not_stored_its_cursor_stays_and_so_do_those_behind(
+    def test_cancelled_too_late_and_not_stored_its_cursor_stays_where_it_was(
         self,
     ) -> None:
         self.spool.limit = 100
@@ -342,7 +342,7 @@ class SpoolWaitingTests(SpoolTestCase):
         self.assertEqual((self.waiting(), self.spool.cursors), ([], {}))
 
     def test_one_that_waits_and_is_withdrawn_takes_along_who_read_on_behind_it(self) -> None:
-        """Else the cursor would move past what was not accepted: the next run would pass it over."""
+        """Else the cursor would move past what was not accepted, and the next run pass it over."""
         self.stored(frames(1, 10), frames(11, 18))
         before = self.offer(frames(19, 21), ("file", "3"))
         withdrawn = self.offer([frame(22)], ("file", "4"))
