@@ -61,6 +61,7 @@ from nbclient.states import Action, Event, Machine, State
 from nbclient.talker import Talker
 from nbclient.talking import Answer, Heartbeat, Poll, first_answer
 from nbclient.tcpinfo import Settling
+from nbclient.timers import Timer, Timers, timers_of
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""
@@ -217,6 +218,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         "_stopWaiters",
         "_talker",
         "_timer",
+        "_timers",
         "_verdict",
         "_watchTimer",
         "answers",
@@ -312,8 +314,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._machine = Machine(self._perform, self._changed)
         self._since = self._now()
         self._dialer: Dialer | None = None
-        self._timer: IDelayedCall | None = None
-        self._watchTimer: IDelayedCall | None = None
+        self._timers = cast(Timers, None)  # until it begins
+        self._timer: Timer | None = None
+        self._watchTimer: Timer | None = None
         self._talker: Talker | None = None
         self._path: PathWatch | None = None
         self._pathTimer: IDelayedCall | None = None
@@ -384,7 +387,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise self._runningAlready()
         if self._clock is None:
             self._clock = _globalReactor() if clock is None else clock
-        self._pump.begin(self._clock)
+        self._begin()
         self.name = self.name or _describeEndpoint(endpoint)
         self._dialer = EndpointDialer(endpoint, self)
         self._machine.handle(Event.START)
@@ -526,9 +529,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise self._runningAlready()
         if self._clock is None:
             self._clock = cast(Any, connector).reactor
-        self._pump.begin(self._clock)
+        self._begin()
         self.name = self.name or _describeAddress(connector.getDestination())
         self._dialer = ConnectorDialer(connector, self)
+
+    def _begin(self) -> None:
+        self._pump.begin(self._clock)
+        self._timers = timers_of(self._clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A connection of this link, or one that aborts where none is wanted."""
@@ -633,7 +640,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._replying.hold(held)
         if not held and self._watchTimer is not None:
             # What remained when reading was held may be due before the next look.
-            self._watchTimer.reset(min(self._watchesLeft()))
+            self._timers.cancel(self._watchTimer)
+            self._watchAgain()
 
     # -- the machine's actions -------------------------------------------------------
 
@@ -939,7 +947,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _arm(self, delay: float, event: Event) -> None:
         self._disarm()
-        self._timer = self._clock.callLater(delay, self._timeUp, event)
+        self._timer = self._timers.after(delay, self._timeUp, event)
 
     def _timeUp(self, event: Event) -> None:
         self._timer = None
@@ -948,7 +956,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _disarm(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
-            timer.cancel()
+            self._timers.cancel(timer)
 
     def _startWatches(self) -> None:
         now = self._now()
@@ -967,12 +975,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._watch()
 
     def _stopWatches(self) -> None:
-        timers = (self._watchTimer, self._pathTimer)
-        self._watchTimer = self._pathTimer = None
+        watchTimer, self._watchTimer = self._watchTimer, None
+        if watchTimer is not None:
+            self._timers.cancel(watchTimer)
+        pathTimer, self._pathTimer = self._pathTimer, None
+        if pathTimer is not None:
+            pathTimer.cancel()
         self._silence = self._partial = None
-        for timer in timers:
-            if timer is not None:
-                timer.cancel()
         path, self._path = self._path, None
         if path is not None:
             path.close()
@@ -1017,7 +1026,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         elif self._partial is not None and self._partial.remaining(now) < INSTANT:
             self._drop(FrameTimeout(self._partial.limit))
         else:
-            self._watchTimer = self._clock.callLater(min(self._watchesLeft()), self._watch)
+            self._watchAgain()
+
+    def _watchAgain(self) -> None:
+        # The function itself: a method of each link would be an object for each.
+        watch = ReconnectingFactory._watch
+        self._watchTimer = self._timers.after(min(self._watchesLeft()), watch, self)
 
     def _watchesLeft(self) -> list[float]:
         """Seconds until each watch is worth a look; the whole limit while it stands still."""

@@ -646,7 +646,7 @@ MUTATIONS = (
         "disarm",
         "nbclient/factory.py",
         "        timer, self._timer = self._timer, None\n"
-        "        if timer is not None:\n            timer.cancel()\n",
+        "        if timer is not None:\n            self._timers.cancel(timer)\n",
         "        self._timer = None\n",
         (
             f"{FACTORY}StoppingTests::test_while_waiting",
@@ -657,8 +657,8 @@ MUTATIONS = (
     Mutation(
         "no-watch-after-the-connection",
         "nbclient/factory.py",
-        "        for timer in timers:\n            if timer is not None:\n",
-        "        for timer in timers:\n            if timer is self:\n",
+        "        if watchTimer is not None:\n",
+        "        if watchTimer is self:\n",
         (f"{FACTORY}WatchTests::test_the_watch_ends_with_the_connection",),
     ),
     Mutation(

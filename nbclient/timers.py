@@ -1,0 +1,125 @@
+"""Timers of many links on one clock: a heap of their own behind one delayed call.
+
+A delayed call of Twisted's takes half a kilobyte and is sorted in Python. Ten
+thousand links have as many timers at any time, and most of them are cancelled
+before they are due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+Timer: TypeAlias = list[Any]
+"""When, which, what to call, and with what; the latter two are None once it is over. A
+list, because the interpreter compares lists by itself."""
+
+EARLY = 1e-6
+"""What is due in so many seconds is due: sums of floats are not exact."""
+
+DEAD = 64
+"""So many cancelled timers, and a quarter of the others' number, may stay in the heap."""
+
+
+class Timers:
+    """Calls what is due on one clock, in order; see `timers_of`.
+
+    :param clock: an `IReactorTime`.
+    """
+
+    log = Logger(namespace="nbclient")
+
+    __slots__ = ("__weakref__", "_at", "_call", "_clock", "_heap", "_live", "_number")
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._heap: list[Timer] = []
+        self._live = 0
+        self._number = 0
+        self._call: IDelayedCall | None = None
+        self._at = 0.0  # when that one is due
+
+    def after(self, delay: float, call: Callable[[Any], object], argument: Any) -> Timer:
+        """Have ``call(argument)`` called in so many seconds.
+
+        What it raises is logged.
+        """
+        at = self._clock.seconds() + delay
+        timer = [at, self._number, call, argument]
+        self._number += 1
+        self._live += 1
+        heappush(self._heap, timer)
+        if self._call is None or at < self._at:
+            self._arm()
+        return timer
+
+    def cancel(self, timer: Timer) -> None:
+        """Have it not called; nothing where it is over."""
+        if timer[2] is None:
+            return
+        timer[2] = timer[3] = None
+        self._live -= 1
+        heap = self._heap
+        if not self._live:
+            heap.clear()
+            if self._call is not None:
+                self._call.cancel()
+                self._call = None
+        elif heap and heap[-1] is timer:  # set and cancelled at once, as many are
+            heap.pop()
+        elif len(heap) > self._live + self._live // 4 + DEAD:
+            self._heap = [each for each in heap if each[2] is not None]
+            heapify(self._heap)
+
+    def _arm(self) -> None:
+        """Wake up when the first timer is due, if there is one."""
+        heap = self._heap
+        while heap and heap[0][2] is None:
+            heappop(heap)
+        if not heap:
+            return
+        self._at = heap[0][0]
+        delay = max(0.0, self._at - self._clock.seconds())
+        if self._call is None:
+            self._call = self._clock.callLater(delay, self._due)
+        else:
+            self._call.reset(delay)
+
+    def _due(self) -> None:
+        self._call = None
+        now = self._clock.seconds() + EARLY
+        heap = self._heap
+        ready = []
+        while heap and heap[0][0] <= now:
+            ready.append(heappop(heap))
+        for timer in ready:
+            call, argument = timer[2:]
+            if call is None:  # cancelled, maybe by one before it
+                continue
+            timer[2] = timer[3] = None
+            self._live -= 1
+            try:
+                call(argument)
+            except BaseException:  # the reactor does so, too: those behind it are others'
+                self.log.failure("a timer failed")
+        if self._call is None:
+            self._arm()
+
+
+_shared: WeakValueDictionary[int, Timers] = WeakValueDictionary()
+
+
+def timers_of(clock: Any) -> Timers:
+    """The timers that all links on this clock share.
+
+    They keep the clock, so that its identity is not another's while they live.
+    """
+    found = _shared.get(id(clock))
+    if found is None:
+        found = _shared[id(clock)] = Timers(clock)
+    return found
