@@ -88,6 +88,8 @@ def test_a_cursor_is_named_after_the_file_wherever_it_is_read_from(
 ) -> None:
     monkeypatch.chdir(path.parent)
     assert BatchCursor("batch").name == BatchCursor(str(path)).name == f"file:{path}"
+    (path.parent / "other").symlink_to(path)
+    assert BatchCursor("other").name == f"file:{path}", "by whichever name, it is sent once"
 
 
 # -- a file that grows

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from nbclient.daemon.cursors import TailPlace
 from nbclient.daemon.tailing import INTERVAL, Tail, TailCursor
@@ -94,13 +97,13 @@ def test_what_was_written_between_the_last_look_and_the_rename_is_read(
     followed = Followed(path)
     real, done = os.stat, []
 
-    def rotate_first(name: str) -> os.stat_result:
+    def rotate_first(name: Any, **how: Any) -> os.stat_result:
         if not done:
             done.append(name)
             append(path, b"late\n")
             path.rename(path.with_suffix(".1"))
             path.write_bytes(b"new\n")
-        return real(name)
+        return real(name, **how)
 
     with monkeypatch.context() as patched:
         patched.setattr("nbclient.daemon.tailing.os.stat", rotate_first)
@@ -210,3 +213,122 @@ def test_between_two_files_the_place_is_the_end_of_the_first(path: Path) -> None
 
 def test_there_is_no_place_in_a_file_that_never_was(path: Path) -> None:
     assert stored(path, Followed(path)) is None
+
+
+# -- more than one file between two looks
+
+
+def rotate(path: Path, data: bytes, written: int) -> None:
+    """Every file moves up by one, and a new one begins."""
+    for number in (3, 2, 1):
+        older = Path(f"{path}.{number}")
+        if older.exists():
+            older.rename(f"{path}.{number + 1}")
+    if path.exists():
+        path.rename(f"{path}.1")
+    path.write_bytes(data)
+    os.utime(path, (written, written))
+
+
+def behind(path: Path) -> Followed:
+    """One that has read the first file to its end, and has its place from a run before."""
+    rotate(path, b"none of ours\n", 50)
+    rotate(path, b"one\n", 100)
+    return resumed(path, stored(path, Followed(path)))
+
+
+def test_files_that_came_and_were_renamed_between_two_looks_are_read_in_their_order(
+    path: Path,
+) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    rotate(path, b"four\n", 400)
+    assert followed.read() == [b"", b"two\n", b"", b"three\n", b"", b"four\n"]
+
+
+def test_only_what_had_the_name_is_read(path: Path) -> None:
+    followed = behind(path)
+    for name in ("log.1.gz", "log.bak", "log2", "logs-1", "other.1"):
+        path.with_name(name).write_bytes(b"nothing of ours\n")
+    path.with_name("log.2026-01-01").mkdir()
+    path.rename(path.with_name("log.1"))
+    path.with_name("log-20260101").write_bytes(b"two\n")
+    path.write_bytes(b"three\n")
+    assert followed.read() == [b"", b"two\n", b"", b"three\n"]
+
+
+def test_a_link_to_the_file_is_not_read_twice(path: Path) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    path.with_name("log.9").symlink_to(path)
+    assert followed.read() == [b"", b"two\n"]
+
+
+def test_a_file_that_was_read_and_is_written_to_afterwards_is_not_read_again(path: Path) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+
+    def late() -> None:
+        append(Path(f"{path}.1"), b"late\n")
+        rotate(path, b"three\n", 300)
+
+    assert followed.read(late) == [b"", b"two\n", b"", b"three\n"]
+
+
+def test_one_with_its_inode_is_another(path: Path) -> None:
+    """Inodes are used again at once: what was read is known by how it begins."""
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    with Path(f"{path}.1").open("rb") as file:
+        there, empty = TailPlace.of(file.fileno(), 1), TailPlace.of(file.fileno(), 0)
+    followed.tail._ends += [evolve(there, head="of another"), empty]
+    assert followed.read() == [b"", b"two\n", b"", b"three\n"]
+
+
+def test_a_rename_at_just_that_moment_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    find, found = followed.tail._rotated, []
+
+    def rotate_then() -> Any:
+        found.append(find())
+        if len(found) == 1:
+            rotate(path, b"four\n", 400)
+        return found[-1]
+
+    monkeypatch.setattr(followed.tail, "_rotated", rotate_then)
+    got = followed.read(lambda: None)
+    assert got == [b"", b"two\n", b"", b"three\n", b"", b"four\n"]
+
+
+def test_one_that_cannot_be_read_is_passed_over_and_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    real = os.open
+
+    def refuse(name: Any, *arguments: int) -> int:
+        if str(name) == f"{path}.1":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(name, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nbclient.daemon.tailing.os.open", refuse)
+        assert followed.read() == [b"", b"three\n"]
+    assert followed.log.lines == [f"input {path}: {path}.1 is passed over: permission denied"]
+
+
+def test_the_cursors_name_is_the_files_in_its_real_folder(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    (real / "today").symlink_to(real / "0101")
+    tail: Any = None
+    assert TailCursor(str(tmp_path / "link" / "today"), tail).name == f"tail:{real / 'today'}"

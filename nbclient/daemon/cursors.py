@@ -50,7 +50,7 @@ class BatchCursor(Cursor):
     """
 
     def __init__(self, path: str) -> None:
-        self.name = f"file:{os.path.abspath(path)}"
+        self.name = f"file:{os.path.realpath(path)}"  # by whichever name, it is sent once
         self._offset = 0
         self._digest = hashlib.sha256()
         self._held = b""

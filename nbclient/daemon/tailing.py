@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from twisted.logger import Logger
 
@@ -16,9 +19,19 @@ from nbclient.daemon.streams import os_reason
 INTERVAL = 0.25
 """Seconds between two looks."""
 
+ROTATED = re.compile(r"[._-]\d[\d._:T-]*")
+"""What a file's name gets behind it when another takes its place, unless it is compressed."""
+
+REMEMBERED = 100
+"""So many files that were read to their end are known again, and not read again."""
+
 
 class Tail:
     """What is appended to the file that has this name.
+
+    Between a file that ended and the one that has the name now there may have been
+    others. Those in the same folder whose names are this one and `ROTATED`, and which were
+    written to after the one that ended, are read first, in the order in which they last were.
 
     :param path: the file; it need not exist yet.
     :param from_start: begin at the start of the file that is there first; else
@@ -48,6 +61,8 @@ class Tail:
         self._missed = False  # it was told that there is no file
         self._stopped = False
         self._ended: TailPlace | None = None  # the end of the file before this one
+        self._written = 0  # when that was written to last, nanoseconds since the epoch
+        self._ends: deque[TailPlace] = deque(maxlen=REMEMBERED)
 
     def begin(self) -> None:
         """Open the file, if it is there.
@@ -55,7 +70,7 @@ class Tail:
         :raises OSError: it is there and cannot be read.
         """
         try:
-            self._open()
+            self._open(self._path)
         except FileNotFoundError:
             self._missing("no such file")
         else:
@@ -117,8 +132,8 @@ class Tail:
         if file is not None:
             os.close(file)
 
-    def _open(self) -> None:
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    def _open(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(None, "not a regular file")
@@ -137,13 +152,67 @@ class Tail:
     def _look(self) -> None:
         """Whether the file is there again."""
         try:
-            self._open()
+            self._open(self._path)
         except OSError as error:
             self._missing(os_reason(error))
-        else:
-            if self._missed:
-                self._missed = False
-                self._log.info("input {path} is there", path=self._path)
+            return
+        if self._missed:
+            self._missed = False
+            self._log.info("input {path} is there", path=self._path)
+        if self._ended is not None:
+            try:
+                self._look_before()
+            except OSError:  # renamed once more, just now: look again
+                self._close()
+
+    def _look_before(self) -> None:
+        """Whether there are files to be read before the one that has just been opened.
+
+        :raises OSError: they were renamed meanwhile.
+        """
+        current, self._file = self._file, None
+        assert current is not None
+        try:
+            for path, identity in self._rotated():
+                if identity != _identity(os.fstat(current)) and self._opens(path, identity):
+                    return
+            self._file, current = current, None
+        finally:
+            if current is not None:
+                os.close(current)
+
+    def _rotated(self) -> list[tuple[str, tuple[int, int]]]:
+        """The files that had the name, and were written to after the one that ended."""
+        path = Path(self._path).absolute()
+        found = []
+        for other in path.parent.iterdir():
+            if other.name.startswith(path.name) and ROTATED.fullmatch(other.name[len(path.name) :]):
+                here = other.stat()
+                if stat.S_ISREG(here.st_mode) and here.st_mtime_ns > self._written:
+                    found.append((here.st_mtime_ns, str(other), _identity(here)))
+        return [(name, identity) for _, name, identity in sorted(found)]
+
+    def _opens(self, path: str, identity: tuple[int, int]) -> bool:
+        """Open this file, unless it was read before or cannot be."""
+        try:
+            self._open(path)
+        except PermissionError as error:
+            self._log.warn(
+                "input {path}: {name} is passed over: {why}",
+                path=self._path,
+                name=path,
+                why=os_reason(error),
+            )
+            return False
+        file = self._file
+        assert file is not None
+        if _identity(os.fstat(file)) != identity:
+            raise OSError("renamed")
+        # What is still written to a file that has ended is not worth all of it again.
+        if any(place.offset and place.is_in(file) for place in self._ends):
+            self._close()
+            return False
+        return True
 
     def _missing(self, why: str) -> None:
         if not self._missed:
@@ -162,22 +231,33 @@ class Tail:
             # It may come back, or be written to a little longer.
             self._missing(os_reason(error))
             return False
-        if (named.st_dev, named.st_ino) == (here.st_dev, here.st_ino):
+        if _identity(named) == _identity(here):
             self._missed = False
             return False
         # What was written between the last read and the rename:
-        if os.fstat(file).st_size > self._position:
+        here = os.fstat(file)
+        if here.st_size > self._position:
             return False
-        self._ended = TailPlace.of(file, self._position)
+        self._ended, self._written = TailPlace.of(file, self._position), here.st_mtime_ns
+        self._ends.append(self._ended)
         self._close()
         return True
 
 
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
 class TailCursor(Cursor):
-    """See `nbclient.daemon.cursors`."""
+    """See `nbclient.daemon.cursors`.
+
+    The name is the file's, in the real folder: a symbolic link in its place is followed
+    as a file is that is rotated.
+    """
 
     def __init__(self, path: str, tail: Tail) -> None:
-        self.name = f"tail:{os.path.abspath(path)}"
+        folder, name = os.path.split(os.path.abspath(path))
+        self.name = f"tail:{os.path.join(os.path.realpath(folder), name)}"
         self._tail = tail
 
     def mark(self, data: bytes, held: int) -> str:
