@@ -530,9 +530,10 @@ MUTATIONS = (
     Mutation(
         "one-link-one-connector",
         "nbclient/factory.py",
-        "                cast(Any, connector).stopConnecting()\n"
-        "                raise self._runningAlready()\n",
-        "                return\n",
+        "            raise self._runningAlready()\n"
+        "        if self._clock is None:\n"
+        "            self._clock = cast(Any, connector).reactor\n",
+        "            return\n",
         (f"{FACTORY}ConnectorTests::test_a_second_connector_is_refused",),
     ),
     # Stop ends it, in any state.
@@ -1271,6 +1272,88 @@ MUTATIONS = (
         "            if self._replying is None:\n                self._rewind()\n",
         "            self._replying = None\n            self._rewind()\n",
         (f"{FACTORY}ReplyTests::test_so_does_one_that_the_application_was_not_reading_yet",),
+    ),
+    Mutation(
+        "answers-come-after-their-frames",
+        "nbclient/replying.py",
+        "self._outstanding.matched(frame, upto)",
+        "self._outstanding.matched(frame)",
+        (
+            "tests/test_replying.py::ReplyingTests::"
+            "test_what_ends_in_bytes_that_came_before_is_no_answer",
+            f"{FACTORY}ReplyTests::"
+            "test_what_had_arrived_before_a_frame_was_sent_is_no_answer_to_it",
+        ),
+    ),
+    Mutation(
+        "stop-waits-for-answers",
+        "nbclient/factory.py",
+        "            if self._machine.stopping and self._answersOwed:\n",
+        "            if False:\n",
+        (
+            f"{FACTORY}ReplyTests::test_a_stop_waits_for_those_on_their_way_and_sends_no_more",
+            f"{FACTORY}ReplyTests::"
+            "test_one_rejected_stops_the_link_and_the_others_have_their_answers_yet",
+        ),
+    ),
+    Mutation(
+        "stop-waits-no-longer-than-it-may",
+        "nbclient/factory.py",
+        "                limit = self.closeTimeout / 2  # the rest is for the close\n",
+        "                limit = 10**6\n",
+        (f"{FACTORY}ReplyTests::test_it_waits_for_half_of_the_time_that_it_has",),
+    ),
+    Mutation(
+        "one-spool-one-link",
+        "nbclient/spooling.py",
+        "        spool.claim(self)\n",
+        "",
+        ("tests/test_daemon_spools.py::UseSpoolTests::test_a_second_link_on_one_spool_is_refused",),
+    ),
+    Mutation(
+        "a-closed-spool-is-refused",
+        "nbclient/spooling.py",
+        "        self.spool.reclaim(self)\n",
+        "",
+        (
+            "tests/test_daemon_spools.py::UseSpoolTests::"
+            "test_a_link_whose_spool_is_closed_does_not_start",
+            "tests/test_daemon_spools.py::UseSpoolTests::test_a_connector_does_not_start_it_either",
+            "tests/test_daemon_spools.py::UseSpoolTests::"
+            "test_the_next_link_may_have_it_and_then_the_last_one_no_more",
+        ),
+    ),
+    Mutation(
+        "cursor-not-past-who-withdrew",
+        "nbclient/admission.py",
+        "        return self._behind(sender.cursor, place)\n",
+        "        return []\n",
+        (
+            "tests/test_admission.py::SpoolWaitingTests::"
+            "test_one_that_waits_and_is_withdrawn_takes_along_who_read_on_behind_it",
+        ),
+    ),
+    Mutation(
+        "no-file-between-is-skipped",
+        "nbclient/daemon/tailing.py",
+        "                self._look_before()\n",
+        "                pass\n",
+        (
+            "tests/test_daemon_tailing.py::"
+            "test_files_that_came_and_were_renamed_between_two_looks_are_read_in_their_order",
+            "tests/test_daemon_tailing.py::test_only_what_had_the_name_is_read",
+        ),
+    ),
+    Mutation(
+        "books-are-looked-at",
+        "nbclient/pump.py",
+        "        if not (self._unbalanced or stats.conserved()):\n",
+        "        if False:\n",
+        (
+            f"{PUMP}BooksTests::"
+            "test_a_frame_that_is_not_accounted_for_is_an_error_told_once_and_not_raised",
+            f"{PUMP}BooksTests::test_what_is_on_the_disk_alone_is_accounted_for",
+        ),
     ),
     Mutation(
         "reply-timeout",
