@@ -6,6 +6,8 @@ when or how often to connect. TLS is told in `nbclient.tls` and offered here too
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import os
 import re
 import socket
@@ -23,7 +25,7 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     clientFromString,
 )
-from twisted.internet.error import ConnectingCancelledError, DNSLookupError
+from twisted.internet.error import ConnectBindError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IHostResolution,
@@ -37,11 +39,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nbclient import resolver as _resolver
-from nbclient.errors import SpecError
+from nbclient.errors import LinkError, SpecError
 from nbclient.resolver import Address, Resolver
 from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
 
 __all__ = [
+    "BindFailed",
     "CertificateRefused",
     "TLSSettings",
     "context_factory",
@@ -63,6 +66,13 @@ CONNECT_TIMEOUT = 10.0
 _FAMILIES = {None: socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 
 
+class BindFailed(LinkError):
+    """The local address to connect from is not to be had now.
+
+    It may be later: an address comes and goes with its interface.
+    """
+
+
 def tcp(
     reactor: Any,
     host: str,
@@ -82,7 +92,8 @@ def tcp(
     :param port: 1 to 65535.
     :param timeout: seconds for the name and the connection together (and 0.3 s
         for each further address that is tried).
-    :param bind: local address (a literal, or "" for any) and port (0 for any).
+    :param bind: local address (a literal, or "" for any) and port (0 for any);
+        where it cannot be had, `connect` fails with `BindFailed`.
     :param family: "4" or "6" restricts to IPv4 or IPv6.
     :param resolver: looks names up; default the one this process shares.
     :raises SpecError: an argument is out of its domain, or two contradict each other.
@@ -182,6 +193,8 @@ def _choose_family(host: str, bind: tuple[str, int] | None, family: str | None) 
         said[f"bind {bind[0]}"] = _family_of(bind[0])
         if bind[0] and not said[f"bind {bind[0]}"]:
             raise SpecError(f"bind {bind[0]!r} is not an IP address")
+        if bind[0] and ipaddress.ip_address(bind[0]).is_multicast:
+            raise SpecError(f"bind {bind[0]} is a multicast address, and no machine's own")
     firm = {who: which for who, which in said.items() if which}
     if len(set(firm.values())) > 1:
         raise SpecError(f"IPv4 and IPv6 do not meet: {', '.join(firm)}")
@@ -223,6 +236,22 @@ class _TCPEndpoint:
         return f"<tcp {host}:{self._port}>"
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        connecting = self._connect(protocolFactory)
+        return connecting if self._bind is None else connecting.addErrback(self._unbound)
+
+    def _unbound(self, failure: Failure) -> Failure:
+        """Whoever reads "cannot assign requested address" must know which."""
+        if not failure.check(ConnectBindError):
+            return failure
+        address, port = self._bind or ("", 0)
+        number = failure.value.osError  # type: ignore[union-attr]
+        why = os.strerror(number).lower()
+        if number == errno.EADDRNOTAVAIL:
+            why = "it is not an address of this machine"
+        host = f"[{address}]" if port and isIPv6Address(address) else address
+        return Failure(BindFailed(f"bind {host}{f':{port}' if port else ''}: {why}"))
+
+    def _connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         if _family_of(self._host):
             return self._dial(self._host, self._timeout, protocolFactory)
         deadline = self._reactor.seconds() + self._timeout

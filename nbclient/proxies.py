@@ -49,6 +49,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient.endpoints import BindFailed
 from nbclient.errors import LinkError, LocalError, SpecError
 from nbclient.reasons import explain
 from nbclient.resolver import ascii_name
@@ -101,7 +102,12 @@ def read_credentials(path: str) -> Credentials:
 
 
 def via_socks5(
-    proxy: IStreamClientEndpoint, host: str, port: int, credentials: Login | None = None
+    proxy: IStreamClientEndpoint,
+    host: str,
+    port: int,
+    credentials: Login | None = None,
+    *,
+    name: str = "",
 ) -> IStreamClientEndpoint:
     """An endpoint that connects to a host and port through a SOCKS5 proxy.
 
@@ -110,23 +116,30 @@ def via_socks5(
     :param port: 1 to 65535.
     :param credentials: offered beside "no login"; at most 255 bytes each. What a
         callable gives is tried at each connect, which fails with what it raises.
+    :param name: what errors call the proxy, where there are several.
     :raises SpecError: an argument is out of its domain.
     :raises LocalError: `socksio` is not installed.
     """
     _need("socksio", "SOCKS5")
-    name = _target(host, port)
+    target = _target(host, port)
     return _ProxyEndpoint(
         "socks5",
         proxy,
-        name,
+        target,
         port,
-        partial(_Socks5, name, port),
+        partial(_Socks5, target, port),
         _login(credentials, _check_socks5),
+        name,
     )
 
 
 def via_http_connect(
-    proxy: IStreamClientEndpoint, host: str, port: int, credentials: Login | None = None
+    proxy: IStreamClientEndpoint,
+    host: str,
+    port: int,
+    credentials: Login | None = None,
+    *,
+    name: str = "",
 ) -> IStreamClientEndpoint:
     """An endpoint that connects to a host and port through an HTTP proxy.
 
@@ -134,18 +147,20 @@ def via_http_connect(
     :param host: a name, which the proxy looks up, or an IPv4 or IPv6 literal.
     :param port: 1 to 65535. Many proxies allow 443 only.
     :param credentials: sent unasked, as "Basic" (RFC 7617); a callable as in `via_socks5`.
+    :param name: as in `via_socks5`.
     :raises SpecError: an argument is out of its domain.
     :raises LocalError: `h11` is not installed.
     """
     _need("h11", "HTTP CONNECT")
-    name = _target(host, port)
+    target = _target(host, port)
     return _ProxyEndpoint(
         "http",
         proxy,
-        name,
+        target,
         port,
-        partial(_HTTPConnect, name, port),
+        partial(_HTTPConnect, target, port),
         _login(credentials, _check_http),
+        name,
     )
 
 
@@ -357,6 +372,7 @@ class _ProxyEndpoint:
         port: int,
         begin: Callable[[Credentials | None], _Handshake],
         login: Callable[[], Credentials | None],
+        called: str,
     ) -> None:
         self.name = _authority(host, port)
         self._kind = kind
@@ -364,6 +380,7 @@ class _ProxyEndpoint:
         self._address = HostnameAddress(host.encode("ascii"), port)
         self._begin = begin
         self._login = login
+        self._called = called
 
     def __repr__(self) -> str:
         return f"<{self._kind} {self.name} via {self._proxy!r}>"
@@ -375,12 +392,20 @@ class _ProxyEndpoint:
             return fail()
         tunnels = _TunnelFactory(protocolFactory, self._address, begin)
         connecting: Deferred[Any] = self._proxy.connect(cast(IProtocolFactory, tunnels))
-        return connecting.addCallbacks(lambda tunnel: tunnel.established, _unreachable)
+        connecting.addCallbacks(lambda tunnel: tunnel.established, _unreachable)
+        return connecting.addErrback(self._name_it) if self._called else connecting
+
+    def _name_it(self, failure: Failure) -> Failure:
+        """Say which proxy it is."""
+        if not failure.check(ProxyFailed):
+            return failure
+        text = str(failure.value).replace("the proxy", f"the proxy {self._called}", 1)
+        return Failure(ProxyFailed(text))
 
 
 def _unreachable(failure: Failure) -> Failure:
     """Whoever reads "connection refused" must know who refused it."""
-    if failure.check(CancelledError, ConnectingCancelledError, LocalError):
+    if failure.check(CancelledError, ConnectingCancelledError, LocalError, BindFailed):
         return failure
     return Failure(ProxyFailed(f"the proxy cannot be reached: {explain(failure)}"))
 

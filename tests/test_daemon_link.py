@@ -14,6 +14,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
@@ -35,11 +36,13 @@ from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import Output
 from nbclient.delivery.replies import Reply
-from nbclient.errors import LocalError, SpecError
+from nbclient.endpoints import BindFailed, TLSSettings
+from nbclient.errors import ConnectTimeout, LocalError, SpecError
 from nbclient.protocol import FrameProtocol
 from nbclient.pump import Rules
 from nbclient.states import State
 from nbclient.testing import FakeEndpoint, FakeReactor
+from tests.certs import make_certs
 from tests.conformance.daemon import KeptLog, shell
 
 
@@ -302,10 +305,70 @@ class ProxyTests(SynchronousTestCase):
         ((inner, host),) = seen
         self.assertEqual((inner.name, host), ("feed:443", "feed"))
 
+    def test_the_way_to_the_proxy_may_be_under_tls_verified(self) -> None:
+        seen: list[Any] = []
+
+        def under_tls(inner: Any, host: str, security: Any, clock: Any) -> Any:
+            seen.append((inner, host, security, clock))
+            return inner
+
+        self.patch(module.endpoints, "tls", under_tls)
+        ca = make_certs(os.path.dirname(self.login)).ca
+        endpoint = self.endpoint(
+            "feed", "443", "--proxy", "https://gate:8443", "--proxy-tls-ca", ca
+        )
+        security = TLSSettings(ca=ca)
+        self.assertEqual(seen, [(self.proxy, "gate", security, self.reactor)])
+        self.assertTrue(self.dial(endpoint)[0].startswith(b"CONNECT feed:443 HTTP/1.1\r\n"))
+
+    def late(self, *words: str) -> tuple[Any, KeptLog]:
+        """A link whose attempts take too long."""
+        log = KeptLog()
+        words = ("feed", "5000", "--connect-timeout", "3", *words)
+        link = make_link(shell(*words), DaemonProtocol, framing.lines(), log, self.reactor)
+        link.start(self.endpoint(*words), self.reactor)
+        self.addCleanup(self.reactor.advance, 30)
+        self.addCleanup(link.stop)
+        return link, log
+
+    def test_a_silent_proxy_is_named_when_the_time_is_over(self) -> None:
+        """The target, whom nobody has asked, is not to blame."""
+        link, log = self.late("--proxy", "socks5://gate:1080")
+        self.proxy.attempts[-1].accept()
+        self.reactor.advance(3)
+        said = "the proxy socks5://gate:1080 has not connected us within 3 s (it does not answer"
+        self.assertIn(said, log.lines[-1])
+        self.assertTrue(link.lastReason.check(ConnectTimeout))
+
+    def test_behind_the_proxy_and_without_one_the_peer_is_to_blame(self) -> None:
+        _, log = self.late()
+        self.reactor.advance(3)
+        self.assertIn("not connected within 3 s", log.lines[-1])
+        link, log = self.late("--proxy", "socks5://gate:1080")
+        link.connection = object()  # as under TLS, whose handshake is not done
+        link._blame(Failure(ConnectTimeout(3)))
+        self.assertIn("not connected within 3 s", str(link.lastReason.value))
+        link.connection = None
+
+    def test_a_refusal_says_which_proxy_it_was(self) -> None:
+        _, log = self.late("--proxy", "http://gate:3128")
+        self.proxy.attempts[-1].refuse()
+        said = "feed:5000: the proxy http://gate:3128 cannot be reached: connection refused; next"
+        self.assertIn(said, log.lines[-1])
+
+    def test_an_address_that_is_not_ours_is_told_as_the_option(self) -> None:
+        link, _ = self.late()
+        link._blame(Failure(BindFailed("bind 192.0.2.9: it is not an address of this machine")))
+        said = "--bind 192.0.2.9: it is not an address of this machine"
+        self.assertEqual(str(link.lastReason.value), said)
+
     def complaint(self, *words: str) -> str:
         return str(self.assertRaises(LocalError, self.endpoint, *words))
 
     def test_complaints_name_the_option(self) -> None:
+        secure = ("--proxy", "https://gate:8443", "--proxy-tls-ca", "/no/ca.pem")
+        said = "--proxy-tls-ca: /no/ca.pem: No such file or directory"
+        self.assertEqual(self.complaint("h", "1", *secure), said)
         socks = ("--proxy", "socks5://gate:1080", "--proxy-auth", self.login)
         self.assertIn(f"--proxy-auth: {self.login}: No such", self.complaint("h", "1", *socks))
         self.write_login("joe:")

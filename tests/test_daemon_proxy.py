@@ -17,6 +17,7 @@ from tests.test_daemon_checks import refused
         ("socks5h://gate:1080", Proxy("socks5", "gate", 1080)),
         ("HTTP://gate.example:3128/", Proxy("http", "gate.example", 3128)),
         ("http://[::1]:3128", Proxy("http", "::1", 3128)),
+        ("https://gate:443", Proxy("https", "gate", 443)),
     ],
 )
 def test_a_proxy_is_a_url_as_other_programs_take_it(text: str, proxy: Proxy) -> None:
@@ -24,7 +25,7 @@ def test_a_proxy_is_a_url_as_other_programs_take_it(text: str, proxy: Proxy) -> 
 
 
 def test_it_is_shown_as_it_would_be_typed() -> None:
-    for text in ("socks5://gate:1080", "http://[::1]:3128"):
+    for text in ("socks5://gate:1080", "http://[::1]:3128", "https://gate:443"):
         assert str(parse(text)) == text
 
 
@@ -32,8 +33,8 @@ def test_it_is_shown_as_it_would_be_typed() -> None:
     ("text", "says"),
     [
         ("", "must not be empty"),
-        ("gate:1080", "'gate:1080' is not socks5://HOST:PORT or http://HOST:PORT"),
-        ("https://gate:443", "'https://' is not spoken, only socks5://HOST:PORT or"),
+        ("gate:1080", "'gate:1080' is not socks5://HOST:PORT, http://HOST:PORT or https:"),
+        ("ftp://gate:443", "'ftp://' is not spoken, only socks5://HOST:PORT, http"),
         ("socks4://gate:1080", "'socks4://' is not spoken"),
         ("socks5://gate", "'socks5://gate' names no port"),
         ("socks5://[::1]", "'socks5://[::1]' names no port"),
@@ -63,6 +64,7 @@ def test_a_login_in_the_url_is_refused_and_not_repeated(text: str) -> None:
         (("--unix", "/s"), "--unix and --proxy: "),
         (("--endpoint", "tcp:h:1"), "--endpoint and --proxy: "),
         (("--demo",), "--demo and --proxy: "),
+        (("h", "1", "--proxy-tls-ca", "x"), "--proxy-tls-ca: needs --proxy https://HOST:PORT"),
     ],
 )
 def test_what_a_proxy_makes_impossible_is_refused(
@@ -82,3 +84,14 @@ def test_what_a_proxy_makes_impossible_is_refused(
 )
 def test_what_goes_through_a_proxy_is_taken(words: tuple[str, ...]) -> None:
     assert shell(*words, "--proxy", "socks5://p:1").proxy == Proxy("socks5", "p", 1)
+
+
+def test_tls_inside_of_tls_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A connection would count as ready before the peer's certificate was looked at."""
+    says = refused(capsys, "h", "1", "--tls", "--proxy", "https://p:1")
+    assert says.startswith("--tls and --proxy https://: TLS inside of TLS is not spoken")
+
+
+def test_the_authorities_of_a_proxy_need_a_proxy_that_shows_a_certificate() -> None:
+    words = ("h", "1", "--proxy-tls-ca", "ca.pem", "--proxy")
+    assert shell(*words, "https://p:1").proxy_tls_ca == "ca.pem"

@@ -48,6 +48,8 @@ def test_it_says_how_it_is_secured_and_until_when() -> None:
         "security: TLSv1.3, TLS_AES_256_GCM_SHA384",
         "certificate: CN=feed.example, valid until 2027-01-02 03:04:05 UTC",
     ]
+    # Else somebody would take the way to a proxy for the way to the peer.
+    assert report(made, 1, "the proxy")[1].startswith("security to the proxy: TLSv1.3")
     inner.subject = SimpleNamespace(rfc4514_string=lambda: "")
     assert "no subject" in report(made, 1)[2]
 

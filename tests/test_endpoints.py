@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from socket import AF_INET, AF_INET6
@@ -12,6 +13,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.error import (
+    ConnectBindError,
     ConnectingCancelledError,
     ConnectionRefusedError,
     DNSLookupError,
@@ -30,7 +32,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from nbclient import endpoints, resolver
-from nbclient.endpoints import from_string, parse_host_port, parse_port, tcp, tls, unix
+from nbclient.endpoints import (
+    BindFailed,
+    from_string,
+    parse_host_port,
+    parse_port,
+    tcp,
+    tls,
+    unix,
+)
 from nbclient.errors import SpecError
 from nbclient.resolver import Resolver
 
@@ -79,6 +89,36 @@ class TCPTests(SynchronousTestCase):
         self.assertEqual(self.dialled(), [("192.0.2.7", 80), ("2001:db8::7", 80)])
         self.assertEqual(self.reactor.tcpClients[0][3:], (3, ("192.0.2.9", 7)))
         self.assertEqual(self.resolver.asked, [])
+
+    def test_an_address_to_connect_from_that_is_not_to_be_had_is_named(self) -> None:
+        """The system's words, "cannot assign requested address", do not say which."""
+        absent = "it is not an address of this machine"
+        for bind, number, said in (
+            (("192.0.2.9", 0), errno.EADDRNOTAVAIL, f"bind 192.0.2.9: {absent}"),
+            (("192.0.2.9", 7), errno.EACCES, "bind 192.0.2.9:7: permission denied"),
+        ):
+            connecting = self.connect("192.0.2.7", bind=bind)
+            self.fail_dial(-1, ConnectBindError(number, "so"))
+            failure = self.failureResultOf(connecting, BindFailed)
+            self.assertEqual(str(failure.value), said)
+        connecting = self.connect("2001:db8::7", bind=("2001:db8::9", 7))
+        self.fail_dial(-1, ConnectBindError(errno.EADDRNOTAVAIL, "so"))
+        failure = self.failureResultOf(connecting, BindFailed)
+        self.assertEqual(str(failure.value), f"bind [2001:db8::9]:7: {absent}")
+
+    def test_other_failures_are_no_fault_of_the_address_to_connect_from(self) -> None:
+        connecting = self.connect("192.0.2.7", bind=("192.0.2.9", 0))
+        self.fail_dial(0, ConnectionRefusedError())
+        self.failureResultOf(connecting, ConnectionRefusedError)
+
+    def test_an_address_to_connect_from_is_named_for_names_too(self) -> None:
+        for found in ([V4], [V4, V4_TOO]):
+            connecting = self.connect(bind=("192.0.2.9", 0))
+            self.resolver.looked.callback(found)
+            for _ in found:
+                self.fail_dial(-1, ConnectBindError(errno.EADDRNOTAVAIL, "so"))
+                self.reactor.advance(0.3)
+            self.failureResultOf(connecting, BindFailed)
 
     def test_a_name_is_looked_up_anew_at_each_attempt(self) -> None:
         endpoint = tcp(self.reactor, "h.example", 80, resolver=cast(Resolver, self.resolver))
@@ -186,6 +226,8 @@ class TCPTests(SynchronousTestCase):
         ({"host": ""}, "the host is empty"),
         ({"family": "5"}, "family '5' is neither '4' nor '6'"),
         ({"bind": ("eth0", 0)}, "bind 'eth0' is not an IP address"),
+        ({"bind": ("224.0.0.1", 0)}, "bind 224.0.0.1 is a multicast address, and no machine's"),
+        ({"bind": ("ff02::1%lo", 0)}, "bind ff02::1%lo is a multicast address"),
         ({"bind": ("::1", -1)}, "port -1 is out of range (0 to 65535)"),
         ({"host": "::1", "family": "4"}, "IPv4 and IPv6 do not meet: family 4, host ::1"),
         ({"family": "6", "bind": ("127.0.0.1", 0)}, "family 6, bind 127.0.0.1"),

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.endpoints import BindFailed
 from nbclient.errors import ConnectTimeout, LocalError, SpecError
 from nbclient.proxies import (
     Credentials,
@@ -330,6 +331,24 @@ class EndpointTests(ProxyCase):
         self.proxy.attempts[-1].refuse(ConnectionRefusedError())
         said = explain(self.failureResultOf(done, ProxyFailed))
         self.assertEqual(said, "the proxy cannot be reached: connection refused")
+
+    def test_a_proxy_with_a_name_is_called_by_it(self) -> None:
+        for via in (via_socks5, via_http_connect):
+            reactor = FakeReactor()
+            proxy = FakeEndpoint(reactor)
+            done = via(proxy, "feed", 5000, name="gate:1").connect(Maker())
+            proxy.attempts[-1].refuse()
+            said = explain(self.failureResultOf(done, ProxyFailed))
+            self.assertEqual(said, "the proxy gate:1 cannot be reached: connection refused")
+            done = via(proxy, "feed", 5000, name="gate:1").connect(Maker())
+            done.cancel()
+            self.failureResultOf(done, ConnectingCancelledError)
+
+    def test_an_address_of_ours_that_is_not_there_is_no_fault_of_the_proxys(self) -> None:
+        proxy = FakeEndpoint(FakeReactor())
+        done = via_socks5(proxy, "feed", 5000).connect(Maker())
+        proxy.attempts[-1].refuse(BindFailed("bind 192.0.2.9: it is not ours"))
+        self.failureResultOf(done, BindFailed)
 
     def test_a_fault_of_our_own_is_not_blamed_on_the_proxy(self) -> None:
         done = self.endpoint.connect(self.maker)

@@ -15,7 +15,8 @@ from nbclient.daemon.places import ENDLESS, Place, address
 from nbclient.endpoints import LONGEST_SOCKET
 from nbclient.errors import SpecError
 
-_TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", "proxy", "proxy-auth")
+_PROXY = ("proxy", "proxy-auth", "proxy-tls-ca")
+_TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", *_PROXY)
 _WHERE = (*_TCP, "tls", "unix", "endpoint", "connect-timeout")
 _TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
 _SCRIPT = ("opening", "opening-file", "expect")

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from nbclient import endpoints, framing, proxies
 from nbclient.alternatives import alternatives
@@ -21,9 +22,10 @@ from nbclient.daemon.bad_frames import BadFrames
 from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
+from nbclient.daemon.proxy import Proxy, ProxySilent
 from nbclient.daemon.values import shown
 from nbclient.delivery.replies import Reply
-from nbclient.errors import LocalError, PeerError, SpecError
+from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import Framing
 from nbclient.protocol import FrameProtocol
@@ -43,6 +45,7 @@ class Link(ReconnectingFactory):
     :ivar script: said at each connection before it is ready.
     :ivar outputs: where `DaemonProtocol` puts frames.
     :ivar rejected: shown the bad frames.
+    :ivar proxy: what it goes through, if anything.
     :ivar once: stop at the end of the first connection that was ready.
     :ivar was_ready: whether any connection was.
     :ivar tails: connections that ended inside a frame.
@@ -51,6 +54,7 @@ class Link(ReconnectingFactory):
     script: Sequence[Step] = ()
     outputs: Output = NoOutput()
     rejected: Callable[[bytes, PeerError], object] | None = None
+    proxy: Proxy | None = None
     once = False
     was_ready = False
     tails = 0
@@ -62,6 +66,15 @@ class Link(ReconnectingFactory):
             cast(Any, connection).log = self.log
             connection.rejected = self.rejected
         return connection
+
+    def _blame(self, reason: Failure) -> None:
+        """Why an attempt ended, in the words of the command line."""
+        if reason.check(endpoints.BindFailed):
+            reason = Failure(LinkError(f"--{reason.value}"))
+        # Without a connection of ours: the tunnel does not stand yet.
+        elif reason.check(ConnectTimeout) and self.proxy is not None and self.connection is None:
+            reason = Failure(ProxySilent(self.connectTimeout, self.proxy))
+        super()._blame(reason)
 
     def connectionOpened(self, connection: Any) -> None:
         """The opening is done."""
@@ -227,7 +240,12 @@ def _dialled(reactor: Any, settings: Settings, option: str, host: str, port: int
     if proxy is None:
         return _named(option, partial(_tcp, reactor, settings, host, port))
     outer = _named("proxy", partial(_tcp, reactor, settings, proxy.host, proxy.port))
-    via = proxies.via_socks5 if proxy.kind == "socks5" else proxies.via_http_connect
+    if proxy.kind == "https":
+        security = endpoints.TLSSettings(ca=settings.proxy_tls_ca)
+        _named("proxy", security.check)
+        outer = endpoints.tls(outer, proxy.host, security, clock=reactor)
+    kind = proxies.via_socks5 if proxy.kind == "socks5" else proxies.via_http_connect
+    via = partial(kind, name=str(proxy))
     # A target of no account shows whether the proxy's library is there, and the login fits.
     _named("proxy", partial(via, outer, "localhost", 1))
     login = None
@@ -267,6 +285,8 @@ def _named(option: str, make: Callable[[], Any]) -> Any:
     except LocalError as error:
         text = str(error)
         known = (f"{option}-", f"{option} ", "bind ")
+        if option == "proxy":
+            text = text.replace("tls-ca: ", "proxy-tls-ca: ", 1)
         dashes = "--" if text.startswith(known) else f"--{option}: "
         raise SpecError(f"{dashes}{text}") from None
 
@@ -311,6 +331,7 @@ def make_link(
     assert isinstance(link, Link)
     link.log = log
     link.verbose = True
+    link.proxy = settings.proxy
     link.once = settings.once or settings.check
     if settings.on_bad_frame == "skip" or settings.bad_frames is not None:
         link.rejected = _rejecter(settings, log, link.name)

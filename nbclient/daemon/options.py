@@ -144,12 +144,17 @@ class Settings:
     ipv4: bool = _option("where", "IPv4 only", short="4")
     ipv6: bool = _option("where", "IPv6 only", short="6")
     bind: tuple[str, int] | None = _option(
-        "where", "the local address to connect from", "ADDR[:PORT]", values.local_address
+        "where",
+        "the local address to connect from; while this machine does not have it, attempts fail, say"
+        " so, and go on",
+        "ADDR[:PORT]",
+        values.local_address,
     )
     proxy: Proxy | None = _option(  # noqa: RUF009 (a field, not a default)
         "where",
-        "reach the peer through this proxy: socks5://H:P, or http://H:P (CONNECT); it looks the"
-        " peer's name up; --bind, -4 and -6 are for the way to it, and --delivery auto is written",
+        "reach the peer through this proxy: socks5://H:P, http://H:P (CONNECT), or https://H:P (the"
+        " same, the way to the proxy under TLS, verified); it looks the peer's name up; --bind, -4"
+        " and -6 are for the way to it, and --delivery auto is written",
         "URL",
         parse_proxy,
     )
@@ -159,6 +164,13 @@ class Settings:
         " may read; it is read at each connect",
         "FILE",
         values.path,
+    )
+    proxy_tls_ca: str | None = _option(
+        "where",
+        "trust only the authorities in this PEM file when it comes to an https:// proxy",
+        "FILE",
+        values.path,
+        says="the system's authorities",
     )
     tls: bool = _option("where", "TLS, verified, 1.2 or newer")
     tls_ca: str | None = _option(

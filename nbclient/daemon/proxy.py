@@ -9,22 +9,22 @@ from attrs import frozen
 
 from nbclient.daemon import places, values
 from nbclient.daemon.values import shown
-from nbclient.errors import SpecError
+from nbclient.errors import ConnectTimeout, SpecError
 
 if TYPE_CHECKING:
     from nbclient.daemon.options import Settings
 
-KINDS = {"socks5": "socks5", "socks5h": "socks5", "http": "http"}
+KINDS = {"socks5": "socks5", "socks5h": "socks5", "http": "http", "https": "https"}
 """What a proxy's URL may begin with, and what is spoken then."""
 
-FORMS = "socks5://HOST:PORT or http://HOST:PORT"
+FORMS = "socks5://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
 
 
 @frozen
 class Proxy:
     """A proxy to go through.
 
-    :ivar kind: ``socks5`` or ``http``.
+    :ivar kind: ``socks5``, ``http``, or ``https``: as http, under TLS.
     """
 
     kind: str
@@ -36,8 +36,19 @@ class Proxy:
         return f"{self.kind}://{host}:{self.port}"
 
 
+class ProxySilent(ConnectTimeout):
+    """The proxy did not connect us in time: it is silent, or waits for the peer."""
+
+    def __init__(self, seconds: float, proxy: Proxy) -> None:
+        super().__init__(seconds)
+        self.args = (
+            f"the proxy {proxy} has not connected us within {seconds:g} s"
+            " (it does not answer, or the peer does not)",
+        )
+
+
 def parse(value: str) -> Proxy:
-    """``socks5://HOST:PORT`` or ``http://HOST:PORT``; ``socks5h`` is the same as ``socks5``.
+    """``socks5://HOST:PORT`` and so on, see `FORMS`; ``socks5h`` is the same as ``socks5``.
 
     :raises SpecError: anything else. A login is not repeated: it may be a real one.
     """
@@ -68,3 +79,7 @@ def check(settings: Settings) -> None:
             "--delivery tcp and --proxy: TCP ends at the proxy, which acknowledges what the peer"
             " may never get; say written, or nothing"
         )
+    if settings.proxy is not None and settings.proxy.kind == "https" and settings.tls:
+        raise SpecError("--tls and --proxy https://: TLS inside of TLS is not spoken; say http://")
+    if settings.proxy_tls_ca is not None and not str(settings.proxy).startswith("https:"):
+        raise SpecError("--proxy-tls-ca: needs --proxy https://HOST:PORT")

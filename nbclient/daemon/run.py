@@ -219,9 +219,11 @@ class Job:
 
     def _report(self, connection: Any) -> None:
         """--check: the link is ready."""
-        where, *lines = report(connection, self._reactor.seconds() - self._began)
-        if self._settings.proxy is not None:
-            lines.insert(0, f"through: {self._settings.proxy}, which has connected us to the peer")
+        proxy = self._settings.proxy
+        whose = "the proxy" if proxy is not None and proxy.kind == "https" else ""
+        where, *lines = report(connection, self._reactor.seconds() - self._began, whose)
+        if proxy is not None:
+            lines.insert(0, f"through: {proxy}, which has connected us to the peer")
         lines.append(f"delivery: {self._delivery()}")
         for line in (where, *lines):
             self._around.show(line)

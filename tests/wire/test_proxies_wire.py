@@ -280,10 +280,13 @@ class CommandLineTests(TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def serve(self, doorman: type[Doorman], peers: Any = None) -> tuple[House, str]:
+    def serve(
+        self, doorman: type[Doorman], peers: Any = None, secure: bool = False
+    ) -> tuple[House, str]:
         """A proxy, and its host and port as in a URL."""
         house = House(doorman, peers or self.server)
-        port = reactor.listenTCP(0, house, interface="127.0.0.1")
+        outside = over_tls(house) if secure else house
+        port = reactor.listenTCP(0, outside, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         return house, f"127.0.0.1:{port.getHost().port}"
 
@@ -318,7 +321,10 @@ class CommandLineTests(TestCase):
         self.assertEqual((out[:6], status), (b"hello\n", 3), log)
         self.assertEqual(house.asked[:2], [(b"feed.example", 5000), (b"spare.example", 5001)])
         said = "\n".join(log)
-        self.assertIn("the proxy cannot connect to feed.example:5000: host unreachable", said)
+        self.assertIn(
+            f"the proxy socks5://{where} cannot connect to feed.example:5000: host unreachable",
+            said,
+        )
         self.assertIn("delivery: written (handed to the system; what is acknowledged, the", said)
         self.assertIn("a dead peer would not be noticed, --dead-after ends at the proxy", said)
 
@@ -333,6 +339,21 @@ class CommandLineTests(TestCase):
         self.assertIn(f"through: http://{where}, which has connected us", lines[1])
         self.assertIn("security: TLSv1.3", lines[2])
 
+    async def test_a_check_through_a_proxy_that_is_reached_over_tls(self) -> None:
+        """And it is verified: without its authority there is no connection."""
+        house, where = self.serve(HTTPDoorman, secure=True)
+        proxy = f"https://localhost:{where.partition(':')[2]}"
+        words = ["localhost", "443", "--check", "-4", "--proxy", proxy]
+        out, log, status = await self.run_client(*words, "--proxy-tls-ca", str(certs().ca))
+        self.assertEqual(status, 0, log)
+        self.assertEqual(house.asked, [(b"localhost", 443)])
+        self.assertIn(f"through: {proxy}, which has", out.decode())
+        self.assertIn("security to the proxy: TLSv1.3", out.decode())
+        _, log, status = await self.run_client(*words)
+        self.assertEqual(status, 3, log)
+        said = f"the connection to the proxy {proxy} was lost: the server's certificate was refused"
+        self.assertIn(said, log[-1])
+
     async def test_whatever_a_proxy_does_not_do_is_one_line(self) -> None:
         house, refusing = self.serve(SOCKS5Doorman)
         house.verdict = b"\2"
@@ -340,10 +361,10 @@ class CommandLineTests(TestCase):
             dead = f"127.0.0.1:{taken.getsockname()[1]}"
         wrong = ("--proxy-auth", self.login("joe:wrong!"))
         cases: dict[tuple[str, ...], str] = {
-            (f"socks5://{refusing}", *wrong): "the proxy refused the login",
-            (f"http://{dead}",): "the proxy cannot be reached: connection refused",
-            (f"socks5://{refusing}",): "the proxy cannot connect to feed.example:5000: connection"
-            " not allowed by ruleset",
+            (f"socks5://{refusing}", *wrong): f"the proxy socks5://{refusing} refused the login",
+            (f"http://{dead}",): f"the proxy http://{dead} cannot be reached: connection refused",
+            (f"socks5://{refusing}",): f"the proxy socks5://{refusing} cannot connect to"
+            " feed.example:5000: connection not allowed by ruleset",
         }
         runs = [
             self.run_client("feed.example", "5000", "--input", "none", "--once", "--proxy", *words)
