@@ -75,6 +75,9 @@ LEVELS = ("auto", "written", "tcp", "reply")
 WHEN_DOWN = ("queue", "refuse")
 """What becomes of frames while the link is not ready."""
 
+NOTHING_SENT = Outbox(OUTBOX_BYTES).stats(0.0)
+"""Of a link that was never given a frame."""
+
 ACK_FIRST = 0.01
 ACK_LONGEST = 0.1
 """Seconds between two looks for acknowledgements while frames are in flight."""
@@ -184,6 +187,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     __slots__ = (
         "_ackTimer",
         "_acks",
+        "_attached",
         "_attempts",
         "_bytesIn",
         "_bytesOut",
@@ -199,12 +203,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         "_hurry",
         "_losses",
         "_machine",
+        "_pumpMade",
         "_now",
         "_observers",
+        "_outboxBytes",
         "_partial",
         "_path",
         "_pathTimer",
-        "_pump",
         "_random",
         "_readies",
         "_readySince",
@@ -220,6 +225,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         "_timer",
         "_timers",
         "_verdict",
+        "_wall",
         "_watchTimer",
         "answers",
         "backoff",
@@ -309,7 +315,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
         self._sendGap = sendGap
-        self._pump = Pump(outboxBytes, sendGap, self.rules, spool, self._now, wall)
+        self._outboxBytes = outboxBytes
+        self._wall = wall
+        self._pumpMade = None if spool is None else self._makePump(spool)
         self._spooled = spool is not None
         self._machine = Machine(self._perform, self._changed)
         self._since = self._now()
@@ -326,6 +334,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._silence: Watch | None = None
         self._partial: Watch | None = None
         self._attempts = 0
+        self._attached = False  # a connection takes what is to be sent
         self._readySince: float | None = None
         self._dueAt = 0.0
         self._hurry = False
@@ -370,8 +379,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise self._runningAlready()
         if self._spooled or self.outbox.counters.offered:
             raise LocalError(f"{self._label()}: a spool comes before the first frame")
-        limit, wall = self.outbox.limit, self._pump.wall
-        self._pump = Pump(limit, self._sendGap, self.rules, spool, self._now, wall)
+        self._pumpMade = self._makePump(spool)
         self._spooled = True
 
     def start(self, endpoint: Any, clock: IReactorTime | None = None) -> None:
@@ -463,12 +471,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 raise LocalError("a cursor needs a spool to be stored in")
         except LocalError:
             return fail(Failure())
-        self.outbox.counters.offered += len(frames)
+        pump = self._pumpMade or self._pump
+        pump.outbox.counters.offered += len(frames)
         try:
             self._refuseUnsendable(frames)
         except (LocalError, LinkError):
-            return self._pump.refuse(frames, Failure())
-        return self._pump.offer(frames, cursor)
+            return pump.refuse(frames, Failure())
+        return pump.offer(frames, cursor)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Be told of each change of state: old, new, and why, or None.
@@ -505,7 +514,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             bytes_out=bytesOut,
             skipped=skipped,
             delivery=self._level,
-            outbox=self._pump.stats(),
+            outbox=NOTHING_SENT if self._pumpMade is None else self._pumpMade.stats(),
         )
 
     # -- what Twisted calls ------------------------------------------------------
@@ -534,7 +543,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._dialer = ConnectorDialer(connector, self)
 
     def _begin(self) -> None:
-        self._pump.begin(self._clock)
+        if self._pumpMade is not None:
+            self._pumpMade.begin(self._clock)
         self._timers = timers_of(self._clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -610,7 +620,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._report(connection, Event.ABORT, reason)
 
     def connectionWritable(self, connection: Any) -> None:
-        self._pump.run()
+        if self._pumpMade is not None:
+            self._pumpMade.run()
 
     def transportLost(self, connection: Any, reason: Failure) -> None:
         self._report(connection, Event.LOST, reason)
@@ -619,7 +630,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if connection is self.connection and self._replying is not None:
             # Only now: among the last that arrived may have been answers.
             self._replying = None
-            self._pump.rewind(self._endedHere)
+            if self._pumpMade is not None:
+                self._pumpMade.rewind(self._endedHere)
         if self._acks is None:
             self._report(connection, Event.SETTLED)
 
@@ -704,11 +716,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._replying.hold(self.connection.readingHeld)
         if self._overtaken():
             return
-        tracked = None if self._acks is None else self._expectAcks
-        self._pump.attach(self.connection, tracked, self._replying)
+        self._attached = True
+        if self._pumpMade is not None:
+            self._attach(self._pumpMade)
 
     def _retire(self) -> None:
-        self._pump.detach()
+        self._detach()
         if self._replying is not None:
             self._replying.stop()
         talker, self._talker = self._talker, None
@@ -810,6 +823,32 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _setHurry(self) -> None:
         self._hurry = True
 
+    # -- the way out ---------------------------------------------------------------------
+
+    @property
+    def _pump(self) -> Pump:
+        """Made once it is needed: of ten thousand links, most have nothing to send."""
+        pump = self._pumpMade
+        if pump is None:
+            pump = self._pumpMade = self._makePump(None)
+            if self._running:
+                pump.begin(self._clock)
+            if self._attached:
+                self._attach(pump)
+        return pump
+
+    def _makePump(self, spool: Spool | None) -> Pump:
+        return Pump(self._outboxBytes, self._sendGap, self.rules, spool, self._now, self._wall)
+
+    def _attach(self, pump: Pump) -> None:
+        tracked = None if self._acks is None else self._expectAcks
+        pump.attach(self.connection, tracked, self._replying)
+
+    def _detach(self) -> None:
+        self._attached = False
+        if self._pumpMade is not None:
+            self._pumpMade.detach()
+
     # -- acknowledgements ----------------------------------------------------------------
 
     @property
@@ -868,13 +907,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _lastAcksIn(self) -> None:
         self._stopLooking()
-        self._pump.acknowledged(cast(Acknowledging, self._acks).newly())
+        if self._pumpMade is not None:
+            self._pumpMade.acknowledged(cast(Acknowledging, self._acks).newly())
         self._acks = None  # afterwards: whoever is told of it may ask for the level
         self._rewind()
 
     def _rewind(self) -> None:
         """What was not acknowledged is sent again; go on when the application is done, too."""
-        self._pump.rewind(self._endedHere)
+        if self._pumpMade is not None:
+            self._pumpMade.rewind(self._endedHere)
         if self.connection is None or self.connection.settled:
             self._machine.handle(Event.SETTLED)
 
@@ -924,7 +965,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._stopWatches()
         self._attempts = 0
         self._hurry = False
-        self._pump.detach()
+        self._detach()
         self._machine.afterwards(self._tellStopped)
 
     def _tellReady(self) -> None:
@@ -938,7 +979,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         ready, self._readyWaiters = self._readyWaiters, []
         ends, self._endWaiters = self._endWaiters, []
         stops, self._stopWaiters = self._stopWaiters, []
-        self._pump.end(reason)
+        if self._pumpMade is not None:
+            self._pumpMade.end(reason)
         _fire(ready, reason)
         _fire(ends, verdict)
         _fire(stops, None)

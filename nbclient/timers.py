@@ -49,6 +49,8 @@ class Timers:
 
         What it raises is logged.
         """
+        if self._call is not None and not self._call.active():
+            self._forget()
         at = self._clock.seconds() + delay
         timer = [at, self._number, call, argument]
         self._number += 1
@@ -66,15 +68,25 @@ class Timers:
         self._live -= 1
         heap = self._heap
         if not self._live:
-            heap.clear()
-            if self._call is not None:
-                self._call.cancel()
-                self._call = None
+            self._forget()
         elif heap and heap[-1] is timer:  # set and cancelled at once, as many are
             heap.pop()
         elif len(heap) > self._live + self._live // 4 + DEAD:
             self._heap = [each for each in heap if each[2] is not None]
             heapify(self._heap)
+
+    def _forget(self) -> None:
+        """Nothing is to be called: all are cancelled, or all of the clock's calls, by others.
+
+        The latter is how tests are cleaned up (Twisted's trial does it).
+        """
+        for timer in self._heap:
+            timer[2] = timer[3] = None
+        self._heap.clear()
+        self._live = 0
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
 
     def _arm(self) -> None:
         """Wake up when the first timer is due, if there is one."""

@@ -1636,6 +1636,69 @@ class KeepingTests(LinkTestCase):
         self.assertRaises(ValueError, ReconnectingFactory, whenFull="explode")
 
 
+class QuietTests(LinkTestCase):
+    """A link that sends nothing has no outbox, until it does: there may be thousands."""
+
+    def test_it_has_no_outbox_through_connections_and_its_end(self) -> None:
+        link, peer = self.ready(delivery="written")
+        peer.send(b"a\n")
+        peer.reset()
+        self.reactor.turn()
+        self.reactor.advance(1)
+        self.attempt.accept()
+        link.connection.resumeProducing()  # the transport has room
+        stats = link.stats().outbox
+        self.assertTrue(stats.conserved())
+        self.assertEqual((stats.offered, stats.waiting, stats.oldest), (0, 0, None))
+        link.stop()
+        self.reactor.turn()
+        self.assertIsNone(link._pumpMade)
+        self.assertQuiet()
+
+    def test_nor_where_every_frame_were_to_be_answered(self) -> None:
+        link, peer = self.ready(reply=Reply(), delivery="reply")
+        peer.reset()
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.assertIsNone(link._pumpMade)
+
+    def test_the_first_frame_leaves_at_once_where_the_link_is_ready(self) -> None:
+        link, peer = self.ready()
+        link.send([b"a"])
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"a\n")
+
+    def test_and_when_the_link_is_ready_where_it_is_not(self) -> None:
+        class Eager(Lines):
+            def connectionReady(self) -> None:
+                self.factory.send([b"a"])  # type: ignore[union-attr]
+                self.sendFrame(b"the first of all")
+
+        self.protocol = Eager
+        _, peer = self.ready(maxAge=5)
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"the first of all\na\n")
+
+    def test_what_is_too_old_is_forgotten_of_an_outbox_made_late_too(self) -> None:
+        link = self.link(maxAge=5)
+        link.send([b"a"])
+        self.reactor.advance(6)
+        self.assertEqual(link.stats().outbox.expired, 1)
+
+    def test_one_made_by_asking_before_the_start_or_after_the_end_serves(self) -> None:
+        link = self.link(start=False)
+        self.assertEqual(link.outbox.counters.offered, 0)
+        link.start(self.endpoint)
+        link.send([b"a"])
+        self.assertEqual(self.attempt.accept().received, b"")
+        link.stop()
+        self.reactor.turn()
+        other = self.link()
+        other.stop()
+        self.assertFalse(other.outbox)
+        self.assertQuiet()
+
+
 class StatsTests(LinkTestCase):
     def test_counters_span_connections(self) -> None:
         link, peer = self.ready()

@@ -93,6 +93,21 @@ class TimersTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.called, ["behind it", "later"])
 
+    def test_where_others_cancelled_all_calls_of_the_clock_the_next_is_called_alone(self) -> None:
+        """So tests are cleaned up. Waiting for a call that never comes, no link would move."""
+        forgotten = self.after(1, "forgotten")
+        (call,) = self.clock.getDelayedCalls()
+        call.cancel()
+        self.after(2, "next")
+        self.timers.cancel(forgotten)
+        self.clock.advance(3)
+        self.assertEqual(self.called, ["next"])
+        last = self.after(1, "last")
+        (call,) = self.clock.getDelayedCalls()
+        call.cancel()
+        self.timers.cancel(last)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_those_cancelled_do_not_pile_up(self) -> None:
         """A link that is set going and stopped all day must not fill the memory."""
         self.after(1000, "stays")

@@ -459,8 +459,7 @@ class World:
 
     def _make_link(self) -> ReconnectingFactory:
         plan = self.plan
-        make = partial(
-            ReconnectingFactory.forProtocol,
+        return ReconnectingFactory.forProtocol(
             Lines,
             clock=self.reactor,
             wall=self.wall,
@@ -478,8 +477,6 @@ class World:
             spool=self.spool,
             wiretap=self._tapped,
         )
-        with mock.patch("nbclient.pump.Outbox", partial(Watched, self)):
-            return make()
 
     def _open_spool(self) -> Spool:
         return Spool.open(
@@ -931,7 +928,10 @@ def listening(world: World) -> Iterator[None]:
 
     globalLogPublisher.addObserver(heard)
     try:
-        with mock.patch.object(factory_module, "Acknowledging", Kernel):
+        with (
+            mock.patch.object(factory_module, "Acknowledging", Kernel),
+            mock.patch("nbclient.pump.Outbox", partial(Watched, world)),
+        ):
             yield
     finally:
         globalLogPublisher.removeObserver(heard)
