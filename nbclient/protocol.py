@@ -104,6 +104,7 @@ class FrameProtocol(FrameReceiver):
     _writeClosed = False
     _closed = False  # the transport was told to close
     _losing = False  # the transport is on its way out
+    _open = True  # none of these: it takes more
 
     # -- what applications override ------------------------------------------
 
@@ -136,32 +137,24 @@ class FrameProtocol(FrameReceiver):
         :raises ConnectionClosed: this side has closed. Where the peer has, or the
             connection is lost, the frame goes nowhere.
         """
-        if self.writable:
-            if self.wiretap is not None or self.wrote is not None:
-                self.sendFrames((frame,))
-                return
-        elif not self._busy or self._full or self._closed or self._writeClosed or self._gone:
+        if not self._open or self.wrote is not None or self.wiretap is not None:
             self.sendFrames((frame,))  # what is rare is looked at there
             return
         # What follows is `writeFrames` for one frame, without the calls.
         data = self.framing.image(frame)
+        size = len(data)
         self.framesOut += 1
-        self.bytesOut += len(data)
+        self.bytesOut += size
         if self.ledger is not None:
-            self.ledger.wrote(len(data))
-        if not self._busy:
+            self.ledger.written += size
+        if self._cork is not None:
+            self._cork.append(data)
+        elif self._busy:
+            self._cork = [data]
+        else:
             transport: Any = self.transport
             if transport is not self._raw or not _joins(transport, data):
                 transport.write(data)
-            return
-        if self.wiretap is not None:
-            self._tap("out", data)
-        if self._cork is None:
-            self._cork = [data]
-        else:
-            self._cork.append(data)
-        if self.wrote is not None:
-            self.wrote()
 
     def sendFrames(self, frames: Sequence[bytes]) -> None:
         """Send frames on this connection only; see `sendFrame`."""
@@ -231,7 +224,7 @@ class FrameProtocol(FrameReceiver):
             return
         self._uncork()
         self._writeClosed = True
-        self.writable = False
+        self._open = self.writable = False
         transport = self._transport()
         # A paused producer would keep Twisted from ever shutting the socket down.
         transport.unregisterProducer()
@@ -263,7 +256,7 @@ class FrameProtocol(FrameReceiver):
             return
         if not self._closed:
             self._closed = True
-            self.writable = False
+            self._open = self.writable = False
             self._link.connectionClosing(self)
         self._cork = None
         self.aborted = True
@@ -423,7 +416,7 @@ class FrameProtocol(FrameReceiver):
         del raw.connectionLost
         raw.__dict__.pop("loseConnection", None)
         self._losing = True
-        self.writable = False
+        self._open = self.writable = False
         try:
             if not self._deaf:
                 self._drain(raw)
@@ -452,7 +445,7 @@ class FrameProtocol(FrameReceiver):
             return
         self._gone = reason
         self._losing = True
-        self.writable = False
+        self._open = self.writable = False
         self.connected = 0
         self._cork = None
         self._unhookTransport()
@@ -470,9 +463,8 @@ class FrameProtocol(FrameReceiver):
 
     def _seeWritable(self) -> None:
         # What is written during a read is only corked, which would bound nothing.
-        self.writable = not (
-            self._full or self._busy or self._closed or self._writeClosed or self._losing
-        )
+        self._open = not (self._full or self._closed or self._writeClosed or self._losing)
+        self.writable = self._open and not self._busy
 
     def _unhookTransport(self) -> None:
         """Give the transport its own methods back, and drop the reference cycle."""
@@ -501,8 +493,8 @@ class FrameProtocol(FrameReceiver):
     def _afterRun(self) -> None:
         if self._cork is not None:
             self._uncork()
-        self.writable = not (self._full or self._closed or self._writeClosed or self._losing)
-        if self.wanted and self.writable:
+        self.writable = self._open
+        if self.wanted and self._open:
             self.wanted = False
             self._link.connectionWritable(self)
         if self.finishing or self._gone is not None:
@@ -525,7 +517,7 @@ class FrameProtocol(FrameReceiver):
             return
         self._uncork()
         self._closed = True
-        self.writable = False
+        self._open = self.writable = False
         self._link.connectionClosing(self)
         transport = self._transport(plain=True)
         # With a producer registered, TLS never closes and TCP may hang.
@@ -537,13 +529,14 @@ class FrameProtocol(FrameReceiver):
 
     def _uncork(self) -> None:
         cork, self._cork = self._cork, None
-        if cork:
-            data = cork[0] if len(cork) == 1 else b"".join(cork)
-            transport: Any = self.transport
-            if transport is self._raw and not self._losing:
-                data = _unsent(transport, data)
-            if data:
-                transport.write(data)
+        if not cork:
+            return
+        data = cork[0] if len(cork) == 1 else b"".join(cork)
+        transport: Any = self.transport
+        if transport is self._raw and not self._losing:
+            data = _unsent(transport, data)
+        if data:
+            transport.write(data)
 
     def _finishLoss(self) -> None:
         self.settled = True
@@ -578,7 +571,10 @@ def _unsent(transport: Any, data: bytes) -> bytes:
     more. Only where nothing waits in the transport, so that order is kept, and
     never under TLS. A failure is left to ``write``, which reports it as a loss.
     """
-    if getattr(transport, "_tempDataBuffer", True) or transport.dataBuffer or transport.TLS:
+    try:
+        if transport._tempDataBuffer or transport.dataBuffer or transport.TLS:
+            return data
+    except AttributeError:  # another kind of transport
         return data
     sent = transport.writeSomeData(data)
     return data[sent:] if isinstance(sent, int) else data

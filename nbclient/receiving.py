@@ -25,6 +25,7 @@ Result = Awaitable[Any] | None
 """What a callback may return: what is not None pauses reading until it is done."""
 
 NOTHING: list[bytes] = []  # shared and never changed: most links have nothing pending
+SPENT = iter(NOTHING)  # of a loop over a single frame: nothing is behind it
 
 
 class PauseToken:
@@ -115,7 +116,16 @@ class FrameReceiver(Protocol):
             # An override that hands on piecemeal, and an earlier piece was interrupted.
             self._rest = [*self._rest[self._restNext :], *frames]
             self._restNext = 0
-        elif not self._deaf:
+        elif self._deaf:
+            pass
+        elif len(frames) == 1:
+            # As in `_each`, without a loop: what answers to requests come to.
+            self._iterator = SPENT
+            result = self.frameReceived(frames[0])
+            self._iterator = None
+            if result is not None:
+                self._await(result)
+        else:
             self._each(frames, 0)
         return None
 
@@ -228,8 +238,18 @@ class FrameReceiver(Protocol):
             self._tap("in", data)
         if self._busy or (self._pauses and self._blocked) or self._chunks:
             self._hold().append(data)
-        else:
-            self._run(data)
+            return
+        self._busy = True
+        self.writable = False
+        try:
+            self._handChunk(data)
+        except Exception:
+            self._callbackFailed(Failure())
+        finally:
+            self._busy = False
+        if self._pauses or self.readingHeld:
+            self._updateHold()
+        self._afterRun()
 
     # -- what the other half provides --------------------------------------------
 
@@ -244,15 +264,13 @@ class FrameReceiver(Protocol):
 
     # -- delivery ----------------------------------------------------------------
 
-    def _run(self, data: bytes | None = None) -> None:
+    def _run(self) -> None:
         """Hand over what is there, until nothing is left or somebody pauses."""
         if self._busy:
             return
         self._busy = True
         self.writable = False
         try:
-            if data is not None:  # and so nothing is pending
-                self._decodeChunk(data)
             self._deliver()
         except Exception:
             self._callbackFailed(Failure())
@@ -278,6 +296,27 @@ class FrameReceiver(Protocol):
             else:
                 self._chunk, self._batch = b"", NOTHING
                 return
+
+    def _handChunk(self, data: bytes) -> None:
+        """Decode and hand over a chunk before which nothing is pending.
+
+        The same as `_deliver`, which looks at more before and between: of a peer
+        that sends one short frame at a time, each read comes this way.
+        """
+        self._decodeChunk(data)
+        if self._batch and not (self._deaf or self._pauses):
+            self._handOver()
+        if (
+            self._pauses
+            or self._next < len(self._batch)
+            or self._rest
+            or self._due
+            or self._chunks
+            or self._decoder.fault is not None
+        ):
+            self._deliver()
+        else:
+            self._chunk, self._batch = b"", NOTHING
 
     def _sendDue(self) -> None:
         while self._due:
