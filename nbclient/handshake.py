@@ -34,9 +34,11 @@ from nbclient.tls import (
     CertificateRefused,
     HandshakeFailed,
     Material,
+    StreamBroken,
     TLSSettings,
     certificate_name,
     load,
+    stream_fault,
 )
 
 _log = Logger()
@@ -99,10 +101,11 @@ def _trust(authorities: tuple[X509, ...] | None) -> Any:
 
 
 class _Connection(CountingConnection):
-    """Knows whether its handshake was done when the transport went away.
+    """Knows whether its handshake was done when the transport went away, or garbage came.
 
     Twisted reports the end of a connection alike before and after the
-    handshake; the one is a server that will not talk to us.
+    handshake; the one is a server that will not talk to us. And OpenSSL has the
+    same words for a server that does not speak TLS and for a stream that broke.
     """
 
     _shaken = False
@@ -119,7 +122,12 @@ class _Connection(CountingConnection):
     def recv(self, bufsiz: int, flags: int | None = None) -> bytes:
         if self._cut_off:
             raise _HandshakeCut
-        return super().recv(bufsiz, flags)
+        try:
+            return super().recv(bufsiz, flags)
+        except SSL.Error as error:
+            if type(error) is SSL.Error and stream_fault(error.args):
+                raise _StreamBroken(*error.args) from error
+            raise
 
 
 class _HandshakeCut(HandshakeFailed, SSL.Error):
@@ -132,6 +140,13 @@ class _HandshakeCut(HandshakeFailed, SSL.Error):
 
     def __str__(self) -> str:
         return self.TEXT
+
+
+class _StreamBroken(StreamBroken, SSL.Error):
+    """A pyOpenSSL error for the same reason."""
+
+    def __str__(self) -> str:
+        return stream_fault(self.args)
 
 
 class _StillbornConnection(SSL.Connection):

@@ -67,6 +67,10 @@ class HandshakeFailed(LinkError):
     """The connection ended before TLS was up."""
 
 
+class StreamBroken(LinkError):
+    """What arrived once TLS was up was not what TLS allows: garbage, or changed on the way."""
+
+
 def _as_tuple(pins: str | Iterable[str]) -> tuple[str, ...]:
     return (pins,) if isinstance(pins, str) else tuple(pins)
 
@@ -377,6 +381,18 @@ def explain_tls(failure: Failure) -> str | None:
         if any(sign in reason for reason in reasons):
             return words
     return f"TLS failed: {'; '.join(reasons) or 'OpenSSL gave no reason'}"
+
+
+def stream_fault(args: tuple[Any, ...]) -> str:
+    """What broke a connection of which TLS was up, in words.
+
+    :param args: those of pyOpenSSL's error.
+    :return: "" where the peer said why it ends (an alert), or only ended.
+    """
+    reasons = _reasons(args)
+    if not reasons or any("alert" in each or "unexpected eof" in each for each in reasons):
+        return ""
+    return f"the TLS stream was broken: {reasons[0]}"
 
 
 def _raised_by(module: str, name: str, error: BaseException | None) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -29,9 +30,17 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from nbclient.delivery.tls_count import CountingConnection
 from nbclient.errors import LocalError, SpecError
 from nbclient.handshake import Creator, pin_of
-from nbclient.tls import CertificateRefused, HandshakeFailed, TLSSettings, context_factory
+from nbclient.reasons import explain
+from nbclient.tls import (
+    CertificateRefused,
+    HandshakeFailed,
+    StreamBroken,
+    TLSSettings,
+    context_factory,
+)
 from tests.certs import (
     GOOD_NAMES,
     Certs,
@@ -464,7 +473,8 @@ def test_a_connection_closed_during_the_handshake_says_so(certs: Certs, sent: by
     assert str(app.reason) == "the connection was closed during the TLS handshake"
 
 
-def test_a_connection_closed_after_the_handshake_is_lost_as_ever(certs: Certs) -> None:
+def shaken(certs: Certs) -> tuple[App, Any, SSL.Connection]:
+    """An application's protocol whose handshake is done, and its peer."""
     app, outer, transport = connected(context_factory("localhost", TLSSettings(ca=certs.ca)))
     peer = server(certs.good, certs.good_key)
     for _ in range(4):
@@ -476,6 +486,39 @@ def test_a_connection_closed_after_the_handshake_is_lost_as_ever(certs: Certs) -
         outer.dataReceived(peer.bio_read(65536))
         if not transport.value():
             break
+    return app, outer, peer
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"HTTP/1.1 500 Oops\r\n\r\n", b"\x17\x03\x03\x00\x20" + bytes(32)]
+)
+def test_garbage_behind_a_good_handshake_is_no_server_without_tls(
+    certs: Certs, garbage: bytes
+) -> None:
+    """OpenSSL has the same words for both, and only one of them is a plain text port."""
+    app, outer, _ = shaken(certs)
+    outer.dataReceived(garbage)
+    outer.connectionLost(Failure(ConnectionDone()))
+    assert isinstance(app.reason, StreamBroken)
+    # Which words follow is OpenSSL's, and differs from one to the next.
+    assert explain(Failure(app.reason)).startswith("the TLS stream was broken: ")
+
+
+def test_a_client_whose_certificate_is_missing_learns_it_after_the_handshake(
+    certs: Certs,
+) -> None:
+    """TLS 1.3 says so then: an alert is no garbage."""
+    error = SSL.Error([("SSL routines", "", "tlsv13 alert certificate required")])
+    with mock.patch.object(CountingConnection, "recv", side_effect=error):
+        app, outer, peer = shaken(certs)
+        peer.send(b"x")
+        outer.dataReceived(peer.bio_read(65536))
+    outer.connectionLost(Failure(ConnectionDone()))
+    assert "asks for a certificate of ours" in explain(Failure(app.reason))
+
+
+def test_a_connection_closed_after_the_handshake_is_lost_as_ever(certs: Certs) -> None:
+    app, outer, peer = shaken(certs)
     peer.send(b"x")
     outer.dataReceived(peer.bio_read(65536))
     outer.connectionLost(Failure(ConnectionDone()))

@@ -31,6 +31,7 @@ from nbclient.tls import (
     explain_tls,
     load,
     parse_pin,
+    stream_fault,
     tls,
     too_open,
 )
@@ -312,6 +313,21 @@ def test_a_failure_of_tls_is_told_in_words(error: Exception, words: str) -> None
     assert text is not None
     assert words in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (openssl_error("wrong version number"), "the TLS stream was broken: wrong version number"),
+        (openssl_error("tlsv13 alert certificate required"), ""),
+        (openssl_error("unexpected eof while reading"), ""),
+        (SSL.Error([]), ""),
+    ],
+)
+def test_what_broke_a_stream_is_told_unless_the_peer_has_said_it(
+    error: Exception, words: str
+) -> None:
+    assert stream_fault(error.args) == words
 
 
 def test_a_failure_of_something_else_is_left_to_others() -> None:
