@@ -186,3 +186,55 @@ def test_a_framing_without_an_output_is_for_the_one_by_default() -> None:
     ((place, shape),) = plan(shell("h", "1", "--output-framing", "hex")).targets
     assert place == Place("-")
     assert shape.images([b"\x01"]) == [b"01\n"]
+
+
+DEAF = ("--framing", "length:2,offset=2")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "--input: the framing length:2,offset=2 can only receive; say --input none"),
+        (("--input", "tail:./a"), "--input: the framing length:2,offset=2 can only receive; say"),
+        (("--input", "none", "--poll", "a", "--poll-every", "1"), "--poll: the framing length:2,"),
+        (("--input", "none", "--heartbeat", "a", "--heartbeat-every", "1"), "--heartbeat: the fra"),
+        (("--input", "none", "--answer", "/a/b/"), "--answer: the framing length:2,offset=2 can o"),
+        (("--input", "none", "--opening", "a"), "--opening: length:2,offset=2 cannot send"),
+        (("--input", "none", "--output", "./a"), "--output: the framing length:2,offset=2 can onl"),
+    ],
+)
+def test_what_a_framing_can_never_send_is_refused_at_the_start(
+    words: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(LocalError) as caught:
+        plan(
+            shell("h", "1", *DEAF, "--output-framing", "hex", *words)
+            if "--output" not in words
+            else shell("h", "1", *DEAF, *words)
+        )
+    assert str(caught.value).startswith(says)
+
+
+def test_a_framing_that_only_receives_is_enough_to_receive() -> None:
+    words = ("h", "1", *DEAF, "--input", "none")
+    for target in ("log", "none", "udp:h:1"):
+        plan(shell(*words, "--output", target))
+    plan(shell("h", "1", *DEAF, "--check"))
+    plan(shell(*words, "--output", "./a", "--output-framing", "record"))
+
+
+def test_a_program_must_be_able_to_read_what_arrives() -> None:
+    with pytest.raises(LocalError, match=r"^--input exec: length:2,offset=2 can only receive, and"):
+        plan(shell("h", "1", "--input", "exec:bot", "--input-framing", "length:2,offset=2"))
+
+
+def test_a_users_framing_that_knows_nothing_of_sending_counts_as_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Bare:
+        """Not even a `Framing`."""
+
+        max_frame, line_like = 9, False
+
+    monkeypatch.setattr(Own, "framing", Bare())
+    assert plan(shell("h", "1", *OWN)).source == Place("-")

@@ -113,6 +113,7 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
     targets = settings.targets or [(default, shape)]
     source = _source(settings, front, around)
     source_framing = _source_framing(settings, source, framing)
+    _refuse_mute(settings, source, source_framing, framing)
     return Plan(
         protocol=protocol,
         framing=framing,
@@ -149,6 +150,24 @@ def _refuse_unused(settings: Settings, protocol: type) -> None:
             )
 
 
+def _refuse_mute(settings: Settings, source: Place, local: Framing, link: Framing) -> None:
+    """What could never be sent is refused before there is a connection.
+
+    What is said in an opening is looked at byte by byte.
+
+    :param local: the framing of the input.
+    """
+    if source.kind == "exec" and not formats.sends(local):
+        raise SpecError(f"--input exec: {local} can only receive, and the program is to read it")
+    if formats.sends(link):
+        return
+    if source.kind != "none":
+        raise SpecError(f"--input: the framing {link} can only receive; say --input none")
+    for name in ("answer", "heartbeat", "poll"):
+        if name in settings.given:
+            raise SpecError(f"--{name}: the framing {link} can only receive")
+
+
 def _source(settings: Settings, front: str, around: Surroundings) -> Place:
     if settings.input is not None:
         source = settings.input
@@ -183,8 +202,8 @@ def _shape(
     framing: Framing,
     around: Surroundings,
 ) -> formats.Format:
-    if place.kind == "udp" and spec is None:
-        return formats.Chunks()  # a datagram needs no end
+    if place.kind in ("udp", "log", "none") and spec is None:
+        return formats.Chunks()  # a datagram needs no end, the others no form
     standard = place == Place("-")
     if standard and around.stdout is None:
         raise LocalError("--output: there is no standard output; use file:PATH, log or none")
