@@ -28,6 +28,32 @@ def test_a_record_says_when_from_where_and_what() -> None:
     assert binary["base64"] == "/w=="
 
 
+def test_a_record_has_one_key_for_text_and_one_for_bytes_and_never_both() -> None:
+    frames = [b"", b"a", b"\x00", b"\xff", b"\xed\xa0\x80"]
+    for frame, image in zip(frames, make("record").images(frames), strict=True):
+        ours = set(json.loads(image)) - {"time", "link"}
+        assert ours == ({"data"} if frame[:1] < b"\x80" else {"base64"})
+
+
+def test_records_of_bytes_have_the_same_keys_whatever_the_bytes_are() -> None:
+    """A binary frame that happens to be text would change the key otherwise."""
+    text, binary = (json.loads(each) for each in make("record-base64").images([b"a", b"\xff"]))
+    assert list(text) == list(binary) == ["time", "link", "base64"]
+    assert (text["base64"], binary["base64"]) == ("YQ==", "/w==")
+
+
+def test_a_framing_that_can_only_receive_is_refused_for_what_is_written() -> None:
+    """It would stop at its first frame."""
+    deaf = framing.length(2, offset=2)
+    with pytest.raises(SpecError, match=r"^--output-framing: length:2,offset=2 can only receive$"):
+        make("length:2,offset=2")
+    said = r"^--output: the framing length:2,offset=2 can only receive; say .* hex, base64, record"
+    with pytest.raises(SpecError, match=said):
+        make(None, deaf)
+    assert make("hex", deaf).images([b"a"]) == [b"61\n"]
+    assert make(None, deaf, encoding="ascii").images([b"a"]) == [b"a\n"]
+
+
 def test_a_record_is_one_line_whatever_is_in_it() -> None:
     (image,) = make("record").images([b"a\n\x1b\xe2\x80\xa8b"])
     assert image.count(b"\n") == 1
@@ -92,7 +118,9 @@ def test_times_are_refused_where_they_would_break_the_framing() -> None:
 
 
 def test_an_unknown_framing_names_the_option_and_what_there_is() -> None:
-    with pytest.raises(SpecError, match=r"^--output-framing: .*; also hex, base64, record$"):
+    with pytest.raises(
+        SpecError, match=r"^--output-framing: .*; also hex, base64, record, record-base64$"
+    ):
         make("bogus")
 
 

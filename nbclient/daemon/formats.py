@@ -17,7 +17,7 @@ from nbclient.errors import SpecError
 from nbclient.framing.base import Framing
 from nbclient.terminal import StreamEscaper, escape
 
-NAMES = ("hex", "base64", "record")
+NAMES = ("hex", "base64", "record", "record-base64")
 
 
 class Format(ABC):
@@ -56,22 +56,25 @@ class Base64(Format):
 class Record(Format):
     """Each frame as a JSON object on a line of its own.
 
-    Keys: ``time`` (UTC, RFC 3339), ``link``, and ``data`` if the frame is
-    UTF-8, else ``base64``.
+    Keys: ``time`` (UTC, RFC 3339), ``link``, and exactly one of ``data``, if
+    the frame is UTF-8, and ``base64`` (RFC 4648), if it is not.
 
     :param link: what the object says the link's name is.
     :param now: the time of day, seconds since the epoch.
+    :param binary: always ``base64``.
     """
 
-    def __init__(self, link: str, now: Callable[[], float]) -> None:
+    def __init__(self, link: str, now: Callable[[], float], binary: bool = False) -> None:
         self._link = link
         self._now = now
+        self._data = _base64 if binary else _data
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
         moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="microseconds")
         time = moment.replace("+00:00", "Z")
         return [
-            json.dumps({"time": time, "link": self._link, **_data(frame)}).encode("ascii") + b"\n"
+            json.dumps({"time": time, "link": self._link, **self._data(frame)}).encode("ascii")
+            + b"\n"
             for frame in frames
         ]
 
@@ -80,7 +83,11 @@ def _data(frame: bytes) -> dict[str, str]:
     try:
         return {"data": frame.decode("utf-8")}
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(frame).decode("ascii")}
+        return _base64(frame)
+
+
+def _base64(frame: bytes) -> dict[str, str]:
+    return {"base64": base64.b64encode(frame).decode("ascii")}
 
 
 class Framed(Format):
@@ -177,7 +184,7 @@ def for_output(
     :param encoding: the terminal's, None where the output is no terminal.
     :param timestamps: put the time before each line.
     :raises SpecError: `spec` is not understood, or is no text though
-        `timestamps` are asked for.
+        `timestamps` are asked for, or names a framing that can only receive.
     """
     chosen = _chosen(spec, link, name, now, encoding)
     if not timestamps:
@@ -194,13 +201,23 @@ def _chosen(
         return Hex()
     if spec == "base64":
         return Base64()
-    if spec == "record":
-        return Record(name, now)
+    if spec in ("record", "record-base64"):
+        return Record(name, now, binary=spec != "record")
     if spec is not None:
         return framed(_named(spec, link.max_frame))
     if encoding is not None:
         return ReadableChunks(encoding) if is_raw(link) else Readable(encoding)
+    if not sends(link):
+        raise SpecError(
+            f"--output: the framing {link} can only receive; say how to write its frames with"
+            f" --output-framing: {', '.join(NAMES)} or another framing"
+        )
     return framed(framing.lines(max_frame=link.max_frame) if link.line_like else link)
+
+
+def sends(chosen: Framing) -> bool:
+    """Whether it can be written in; a framing that knows nothing of the question can."""
+    return getattr(chosen, "sends", True)
 
 
 def framed(chosen: Framing) -> Format:
@@ -210,9 +227,12 @@ def framed(chosen: Framing) -> Format:
 
 def _named(spec: str, max_frame: int) -> Framing:
     try:
-        return framing.named(spec, max_frame=max_frame)
+        chosen = framing.named(spec, max_frame=max_frame)
     except SpecError as error:
         raise SpecError(f"--output-framing: {error}; also {', '.join(NAMES)}") from None
+    if not sends(chosen):
+        raise SpecError(f"--output-framing: {chosen} can only receive")
+    return chosen
 
 
 def is_raw(chosen: Framing) -> bool:
