@@ -7,11 +7,11 @@ TCP_USER_TIMEOUT alone would do (docs/delivery.md).
 
 from __future__ import annotations
 
-import contextlib
+import socket
 from typing import Any
 
 from nbclient.liveness import DeadPath
-from nbclient.tcpinfo import CLOSE, Probe, keepalive, supported, tcp_socket
+from nbclient.tcpinfo import CLOSE, keepalive, outq, read, supported, tcp_socket
 
 
 class PathWatch:
@@ -19,40 +19,44 @@ class PathWatch:
 
     :param raw: the transport with the socket.
     :param limit: seconds, at least `nbclient.liveness.SHORTEST`.
-
-    :ivar interval: seconds from one `look` to the next while data is outstanding;
-        None where the kernel cannot be asked, and keepalive has to do.
     """
 
-    __slots__ = ("_path", "_probe", "interval", "limit")
+    __slots__ = ("_path", "_sock", "limit")
 
     def __init__(self, raw: Any, limit: float) -> None:
         self.limit = limit
-        self.interval: float | None = None
-        self._path = DeadPath(limit)
-        self._probe: Probe | None = None
+        self._path: DeadPath | None = None  # made at the first look: most links are quiet
+        self._sock: socket.socket | None = None
         handle = tcp_socket(raw)
         if handle is None:
             return
         keepalive(handle, limit)
         if supported():
-            with contextlib.suppress(OSError):  # lost already
-                self._probe = Probe(handle)
-                self.interval = self._path.interval
+            self._sock = handle
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from one `look` to the next while data is outstanding.
+
+        None where the kernel cannot be asked, and keepalive has to do.
+        """
+        return None if self._sock is None else DeadPath(self.limit).interval
 
     def look(self, now: float) -> bool | None:
         """Whether the path is dead; None where nothing is outstanding, and no look is due."""
-        if self._probe is None:
+        if self._sock is None:
             return None
-        outstanding = self._probe.outstanding()
-        dead = self._path.look(now, self._probe.info(), outstanding)
+        if self._path is None:
+            self._path = DeadPath(self.limit)
+        outstanding = outq(self._sock) > 0
+        dead = self._path.look(now, read(self._sock), outstanding)
         return dead if outstanding else None
 
     def died(self) -> bool:
         """Whether the kernel itself ended the connection for want of answers."""
-        if self._probe is None:
+        if self._sock is None:
             return False
-        info = self._probe.info()
+        info = read(self._sock)
         asked = info.probes > 0 or info.retransmits > 0
         # A peer that reads nothing is probed, too, and answers, until it resets.
         silent = info.last_ack_recv >= 1000 * self.limit / 2
@@ -60,4 +64,4 @@ class PathWatch:
 
     def close(self) -> None:
         """Let the connection go."""
-        self._probe = None
+        self._sock = None

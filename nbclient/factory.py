@@ -75,6 +75,9 @@ LEVELS = ("auto", "written", "tcp", "reply")
 WHEN_DOWN = ("queue", "refuse")
 """What becomes of frames while the link is not ready."""
 
+NOBODY: list[Any] = []
+"""Waits for a link; shared and never changed: for most links nobody does."""
+
 NOTHING_SENT = Outbox(OUTBOX_BYTES).stats(0.0)
 """Of a link that was never given a frame."""
 
@@ -341,9 +344,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._cause: Failure | None = None
         self._dials = self._connects = self._readies = self._losses = 0
         self._framesIn = self._bytesIn = self._framesOut = self._bytesOut = self._skipped = 0
-        self._readyWaiters: list[Deferred[FrameProtocol]] = []
-        self._stopWaiters: list[Deferred[None]] = []
-        self._endWaiters: list[Deferred[GaveUp | None]] = []
+        self._readyWaiters: list[Deferred[FrameProtocol]] = NOBODY
+        self._stopWaiters: list[Deferred[None]] = NOBODY
+        self._endWaiters: list[Deferred[GaveUp | None]] = NOBODY
         self._observers: tuple[Observer, ...] = ()
         self._verdict: GaveUp | None = None
 
@@ -409,6 +412,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         """
         if self.state is State.STOPPED:
             return succeed(None)
+        self._stopWaiters = _own(self._stopWaiters)
         stopped: Deferred[None] = Deferred(self._stopWaiters.remove)
         self._stopWaiters.append(stopped)
         self._machine.handle(Event.STOP)
@@ -427,6 +431,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             return succeed(self.connection)
         if self.state is State.STOPPED:
             return fail(self._stopReason())
+        self._readyWaiters = _own(self._readyWaiters)
         ready: Deferred[FrameProtocol] = Deferred(self._readyWaiters.remove)
         self._readyWaiters.append(ready)
         return ready
@@ -438,6 +443,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         """
         if self.state is State.STOPPED:
             return succeed(self._verdict)
+        self._endWaiters = _own(self._endWaiters)
         ended: Deferred[GaveUp | None] = Deferred(self._endWaiters.remove)
         self._endWaiters.append(ended)
         return ended
@@ -700,7 +706,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _announce(self) -> None:
         self._readies += 1
-        self._readySince = self._now()
+        self._readySince = self._since
         self.log.info("{link}: ready", link=self._label())
         self.connection.announce()
         self._machine.afterwards(self._tellReady)
@@ -972,13 +978,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         # Whoever is told may end it; the others then wait for the next one.
         while self._readyWaiters and self.state is State.READY:
             self._readyWaiters.pop(0).callback(self.connection)
+        if not self._readyWaiters:
+            self._readyWaiters = NOBODY
 
     def _tellStopped(self) -> None:
         """Outside of the transition, so that whoever is told may start again at once."""
         reason, verdict = self._stopReason(), self._verdict
-        ready, self._readyWaiters = self._readyWaiters, []
-        ends, self._endWaiters = self._endWaiters, []
-        stops, self._stopWaiters = self._stopWaiters, []
+        ready, self._readyWaiters = self._readyWaiters, NOBODY
+        ends, self._endWaiters = self._endWaiters, NOBODY
+        stops, self._stopWaiters = self._stopWaiters, NOBODY
         if self._pumpMade is not None:
             self._pumpMade.end(reason)
         _fire(ready, reason)
@@ -1001,7 +1009,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._timers.cancel(timer)
 
     def _startWatches(self) -> None:
-        now = self._now()
+        now = self._since
         if self.silenceTimeout is not None:
             self._silence = Watch(self.silenceTimeout, now)
         if self.frameTimeout is not None:
@@ -1014,7 +1022,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self.connection.watch(self._heard)
             if self.connection.readingHeld:
                 self.readingHeld(self.connection, True)
-            self._watch()
+            self._watchAgain()
 
     def _stopWatches(self) -> None:
         watchTimer, self._watchTimer = self._watchTimer, None
@@ -1212,6 +1220,11 @@ def _receivedBefore(connection: Any) -> int:
     """Bytes received up to the read that is being handed over; others may wait behind it."""
     behind = connection._chunks
     return cast(int, connection.bytesIn - sum(map(len, behind)) if behind else connection.bytesIn)
+
+
+def _own(waiters: list[Any]) -> list[Any]:
+    """A list that may be changed."""
+    return [] if waiters is NOBODY else waiters
 
 
 def _fire(waiters: list[Deferred[Any]], result: object) -> None:

@@ -199,7 +199,7 @@ class Machine:
         self._changed = changed
         # Shared until needed: an empty deque is 600 bytes, and most links are quiet.
         self._queue: deque[Event] | None = None
-        self._afterwards: list[Callable[[], None]] = []
+        self._afterwards: tuple[Callable[[], None], ...] = ()
         self._busy = False
 
     def handle(self, event: Event) -> None:
@@ -223,11 +223,13 @@ class Machine:
         if fault is not None:
             raise fault
         while self._afterwards and not self._busy:
-            self._afterwards.pop(0)()
+            call, *rest = self._afterwards
+            self._afterwards = tuple(rest)
+            call()
 
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call `call` when all events are handled, and events act at once again."""
-        self._afterwards = [*self._afterwards, call]
+        self._afterwards = (*self._afterwards, call)
 
     def _step(self, event: Event) -> None:
         old = self.state
