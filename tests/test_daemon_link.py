@@ -31,13 +31,14 @@ from nbclient.daemon.link import (
     load_protocol,
     make_endpoint,
     make_link,
+    skips,
 )
 from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import Output
 from nbclient.delivery.replies import Reply
 from nbclient.endpoints import BindFailed, TLSSettings
-from nbclient.errors import ConnectTimeout, LocalError, SpecError
+from nbclient.errors import ConnectTimeout, FrameTooLong, LocalError, SpecError
 from nbclient.protocol import FrameProtocol
 from nbclient.pump import Rules
 from nbclient.states import State
@@ -130,6 +131,59 @@ def test_the_framing_is_what_was_asked_for_or_the_classs_own_or_lines() -> None:
 def test_limits_that_would_have_no_effect_are_refused() -> None:
     with pytest.raises(SpecError, match="--max-frame and --protocol: needs --framing"):
         link_framing(shell("h", "1", "--max-frame", "9"), Own)
+
+
+def lenient() -> framing.Framing:
+    """A user's framing: its own limit, and its own way with a bad frame."""
+    return framing.lines(10, "skip")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--on-bad-frame", "close"), "--on-bad-frame close: .*:lenient has its own way with a b"),
+        (("--max-frame", "1048576"), "--max-frame 1048576: .*:lenient has its own limit of 10 b"),
+        (("--max-frame", "9"), "--framing: .* has its own limit of 10 bytes; max_frame=9 cannot"),
+    ],
+)
+def test_what_a_users_framing_would_not_keep_to_is_refused(
+    words: tuple[str, str], says: str
+) -> None:
+    """Also where it is what nobody needs to say."""
+    with pytest.raises(SpecError, match=says):
+        link_framing(shell("h", "1", "--framing", f"{__name__}:lenient", *words), DaemonProtocol)
+
+
+@pytest.mark.parametrize("words", [(), ("--on-bad-frame", "skip"), ("--max-frame", "10")])
+def test_what_a_users_framing_passes_over_is_told_whoever_asked_for_it(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    settings = shell("h", "1", "--framing", f"{__name__}:lenient", *words)
+    chosen = link_framing(settings, DaemonProtocol)
+    assert skips(chosen)
+    log = KeptLog()
+    link = make_link(settings, DaemonProtocol, chosen, log, FakeReactor())
+    for _ in range(2):
+        assert link.rejected is not None
+        link.rejected(b"x" * 11, FrameTooLong(10, 11))
+    (told,) = log.lines
+    assert told.startswith("h:1: bad frames are passed over: the frame has reached 11 bytes")
+
+
+def test_bad_frames_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    settings = shell("h", "1", "--bad-frames", str(tmp_path / "bad"))
+    log = KeptLog()
+    link = make_link(settings, DaemonProtocol, framing.lines(), log, FakeReactor())
+    assert link.rejected is not None
+    link.rejected(b"x", FrameTooLong(10, 11))
+    assert len(list((tmp_path / "bad").iterdir())) == 1
+    assert log.lines == []
+    (tmp_path / "file").touch()
+    settings = shell("h", "1", "--bad-frames", str(tmp_path / "file"))
+    link = make_link(settings, DaemonProtocol, framing.lines(), log, FakeReactor())
+    assert link.rejected is not None
+    link.rejected(b"x", FrameTooLong(10, 11))
+    assert len(log.lines) == 1
 
 
 def test_the_inputs_framing_is_its_own() -> None:

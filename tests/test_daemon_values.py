@@ -82,6 +82,8 @@ def test_a_size_may_have_a_unit() -> None:
     assert values.big_size("1TiB") == 1024**4
     assert refused(values.big_size, "2T") == "2T is out of range (1 to 1024GiB)"
     assert "not a number of bytes" in refused(values.size, "1MB")
+    for long in ("9" * 16, "9" * 5000, "9" * 16 + "K"):
+        assert refused(values.size, long).endswith("is out of range (1 to 1GiB)")
 
 
 def test_a_port_says_its_range() -> None:

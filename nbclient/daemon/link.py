@@ -27,7 +27,7 @@ from nbclient.daemon.values import shown
 from nbclient.delivery.replies import Reply
 from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory
-from nbclient.framing.base import Framing
+from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.protocol import FrameProtocol
 from nbclient.reasons import explain
 from nbclient.receiving import Result
@@ -156,13 +156,30 @@ def link_framing(settings: Settings, protocol: type[FrameProtocol]) -> Framing:
                 raise SpecError(f"--{name} and --protocol: needs --framing, the class has its own")
         return cast(Framing, own)
     try:
-        return framing.named(
+        found = framing.named(
             settings.framing or "lines",
             max_frame=settings.max_frame,
             on_bad_frame=settings.on_bad_frame,
         )
     except SpecError as error:
         raise SpecError(f"--framing: {error}") from None
+    # What equals the default, `named` cannot tell from what was not said.
+    if "max-frame" in settings.given and found.max_frame not in (settings.max_frame, MAX_FRAME):
+        raise SpecError(
+            f"--max-frame {settings.max_frame}: {shown(settings.framing or '')} has its own limit"
+            f" of {found.max_frame} bytes"
+        )
+    if "on-bad-frame" in settings.given and skips(found) != (settings.on_bad_frame == "skip"):
+        raise SpecError(
+            f"--on-bad-frame {settings.on_bad_frame}: {shown(settings.framing or '')} has its own"
+            " way with a bad frame, and skips it"
+        )
+    return found
+
+
+def skips(chosen: Framing) -> bool:
+    """Whether it passes over bad frames; one of a user's own may do so unasked."""
+    return getattr(chosen, "on_bad_frame", "close") == "skip"
 
 
 def input_framing(settings: Settings) -> Framing:
@@ -333,8 +350,8 @@ def make_link(
     link.verbose = True
     link.proxy = settings.proxy
     link.once = settings.once or settings.check
-    if settings.on_bad_frame == "skip" or settings.bad_frames is not None:
-        link.rejected = _rejecter(settings, log, link.name)
+    if skips(chosen) or settings.bad_frames is not None:
+        link.rejected = _rejecter(settings.bad_frames, skips(chosen), log, link.name)
     return link
 
 
@@ -350,15 +367,17 @@ def _reply(settings: Settings) -> Reply | None:
     )
 
 
-def _rejecter(settings: Settings, log: Logger, name: str) -> Callable[[bytes, PeerError], object]:
+def _rejecter(
+    folder: str | None, passed_over: bool, log: Logger, name: str
+) -> Callable[[bytes, PeerError], object]:
     """What is shown the bad frames: kept where asked for; passed over, the first is told."""
     told: list[PeerError] = []
     keep = None
-    if settings.bad_frames is not None:
-        keep = BadFrames(settings.bad_frames, lambda why: log.warn("{why}", why=why))
+    if folder is not None:
+        keep = BadFrames(folder, lambda why: log.warn("{why}", why=why))
 
     def rejected(data: bytes, error: PeerError) -> None:
-        if settings.on_bad_frame == "skip" and not told:
+        if passed_over and not told:
             told.append(error)
             log.warn("{link}: bad frames are passed over: {why}", link=name, why=str(error))
         if keep is not None:

@@ -260,7 +260,8 @@ class Settings:
     output_framing: tuple[Given, ...] = _option(
         "data",
         "the framing of the --output before it (without any, of the one by default): a framing as"
-        " above, hex, base64, record (a JSON object a frame), or record-base64 (the same for bytes)",
+        " above, hex, base64, record (a JSON object a frame), or record-base64 (the same for"
+        " bytes)",
         "SPEC",
         says="the peer's own; lines where that is line-like; readable on a terminal",
         repeat=True,

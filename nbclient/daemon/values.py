@@ -22,6 +22,7 @@ SHOWN = 80
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _HEX = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|.)", re.DOTALL)
+_LONGEST_COUNT = 15  # digits
 _LONGEST = 10 * 366 * 86400.0
 # Systems take more than letters and digits; an address of the web is none, though.
 _LABEL = r"[!-\-0-?A-Z^-~]{1,63}"
@@ -132,10 +133,10 @@ def size(value: str, most: int = 1024**3) -> int:
 
     :raises SpecError: anything else, or outside 1 byte to `most`.
     """
-    found = re.fullmatch(r"([0-9]{1,15}) ?(?:([KMGT])(?:iB)?)?", value, re.ASCII)
+    found = re.fullmatch(r"([0-9]+) ?(?:([KMGT])(?:iB)?)?", value, re.ASCII)
     if found is None:
         raise SpecError(f"{shown(value)!r} is not a number of bytes (such as 4096 or 16MiB)")
-    number = int(found[1]) * _UNITS[found[2] or ""]
+    number = int(found[1][:_LONGEST_COUNT]) * _UNITS[found[2] or ""]  # cut, it is too much too
     if not 1 <= number <= most:
         raise SpecError(f"{shown(value)} is out of range (1 to {most // 1024**3}GiB)")
     return number

@@ -205,7 +205,7 @@ def _own(spec: str, max_frame: int, on_bad_frame: str) -> Framing:
     if on_bad_frame not in ("close", getattr(found, "on_bad_frame", "close")):
         raise SpecError(
             f"framing {spec!r} has its own way with a bad frame; "
-            f"it cannot be told to {on_bad_frame}"
+            f"it cannot be told to {on_bad_frame} (its on_bad_frame does not say so)"
         )
     return found
 
