@@ -130,6 +130,13 @@ ROWS = [
         "ours",
         {"twisted": (2, None), "asyncio": (3.5, None), "node": (None, 1)},
     ),
+    Row(  # not promised; sizes that never repeat are the harder case
+        "length-mixed",
+        "4-byte length in, 51 to 149 B, mixed",
+        "length-mixed",
+        "ours",
+        {"twisted": (None, 2), "asyncio": (None, 3.5), "node": (None, 1)},
+    ),
     Row(
         "out",
         "frames out, one call each",

@@ -31,6 +31,9 @@ FAKES = str(Path(INSIDE, "testing.py"))
 FRAMES = 1000
 CHUNKS = 10
 BODY = b"x" * 60
+MIXED = (BODY[:50], BODY)
+"""No two sizes in a row are the same: no rows to be cut at once."""
+
 SLACK = 1.02
 """How many times the instructions recorded are still the same: patch releases differ."""
 
@@ -123,10 +126,15 @@ def connected(made: type[Counter], recipe: framing.Framing) -> Counter:
     return connection
 
 
-def frames_in(made: type[Counter], recipe: framing.Framing, chunks: int = CHUNKS) -> Count:
+def frames_in(
+    made: type[Counter],
+    recipe: framing.Framing,
+    chunks: int = CHUNKS,
+    bodies: tuple[bytes, ...] = (BODY,),
+) -> Count:
     """A thousand frames in so many chunks; of ten, none ends with a frame."""
     connection = connected(made, recipe)
-    data = b"".join(recipe.encode([BODY] * FRAMES))
+    data = b"".join(recipe.encode(bodies * (FRAMES // len(bodies))))
     step = -(-len(data) // chunks) + (chunks == CHUNKS)
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
     with counting() as count:
@@ -167,7 +175,9 @@ PATHS: dict[str, Callable[[], Count]] = {
     "lines in, batch callback": lambda: frames_in(BatchCounter, framing.lines()),
     "crlf in, callback per frame": lambda: frames_in(Counter, framing.crlf()),
     "length in, callback per frame": lambda: frames_in(Counter, framing.length(4)),
+    "length in, sizes mixed": lambda: frames_in(Counter, framing.length(4), bodies=MIXED),
     "netstring in, callback per frame": lambda: frames_in(Counter, framing.netstring()),
+    "netstring in, sizes mixed": lambda: frames_in(Counter, framing.netstring(), bodies=MIXED),
     "octet-counted in, callback per frame": lambda: frames_in(Counter, framing.octet_counted()),
     "lines out, sendFrame each": frames_out,
     "lines out, factory.send each": lambda: through_the_outbox(1),

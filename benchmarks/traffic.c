@@ -1,7 +1,7 @@
 /* The other end of every benchmark, and the ceiling: what a program in C does that
  * only moves the bytes.
  *
- *   traffic source shape=S size=B count=N [wait=1]   one connection: N frames, then the end
+ *   traffic source shape=S size=B count=N [mixed=1]  one connection: N frames, then the end
  *   traffic sink [wait=1]                            one connection: reads to its end
  *   traffic echo connections=C                       sends back what comes, until C have ended
  *   traffic hold [port=P] [addresses=A]              keeps what connects, until stdin ends
@@ -10,7 +10,8 @@
  * Servers listen on 127.0.0.1 (hold: and the addresses after it), print the port as
  * their first line, and at the end a line of JSON: bytes, seconds (from the accept to the
  * end; echo: from the first byte to the last), and their own CPU seconds. Shapes: lines, crlf, length,
- * netstring, octet; size is that of the whole frame on the wire.
+ * netstring, octet; size is that of the whole frame on the wire. mixed (of an even count, not
+ * for the latter two): no two sizes in a row are the same, each pair has twice the size.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -157,11 +158,14 @@ static void make_frame(char *into, const char *shape, long size) {
 static void send_frames(int link) {
     long size = (long)number("size", 100);
     long long left = number("count", 0) * size, sent;
-    long long many = size < CHUNK ? 4 * CHUNK / size : 1;
+    long long many = size < CHUNK ? 4 * CHUNK / size / 2 * 2 : 1, at = 0;
     char *frames = malloc((size_t)(many * size));
-    for (long long n = 0; n < many; n++)
-        make_frame(frames + n * size, text("shape", "lines"), size);
-    for (long long at = 0; left > 0; left -= sent, at = (at + sent) % (many * size)) {
+    for (long long n = 0; n < many; n++) {
+        long more = number("mixed", 0) ? 1 + (long)(n / 2 * 7 % (size / 2 - 1)) : 0;
+        make_frame(frames + at, text("shape", "lines"), n % 2 ? size + more : size - more);
+        at += n % 2 ? size + more : size - more;
+    }
+    for (at = 0; left > 0; left -= sent, at = (at + sent) % (many * size)) {
         long long most = many * size - at;
         if (most > CHUNK) most = CHUNK;
         if (most > left) most = left;

@@ -55,10 +55,13 @@ def traffic(*words: str) -> Command:
 # -- (a) frames in ---------------------------------------------------------------------
 
 
-def frames_in(shape: str, size: int, count: int, most: bool, runs: int) -> Workload:
+def frames_in(
+    shape: str, size: int, count: int, most: bool, runs: int, mixed: bool = False
+) -> Workload:
     """Frames of one shape and size, each handed to a callback that counts it.
 
     :param most: every peer takes part; otherwise those that the table names.
+    :param mixed: no two sizes in a row are the same; `size` is their mean.
     """
     lines = shape in ("lines", "crlf")
     peers = [
@@ -81,12 +84,16 @@ def frames_in(shape: str, size: int, count: int, most: bool, runs: int) -> Workl
     if lines or shape == "length":
         peers += others_in(shape, lines, most)
     peers.append(Peer("c", "raw reader in C", traffic("drain", f"size={size}")))
+    sizes = (
+        f"{size // 2 + 1} to {size + size // 2 - 1} bytes, mixed" if mixed else f"{size} bytes each"
+    )
+    words = ["source", f"shape={shape}", f"size={size}", f"mixed={int(mixed)}"]
     return Workload(
-        f"{shape}-{size}",
-        f"frames in: {TITLES[shape]}, {size} bytes each",
+        f"{shape}-{'mixed' if mixed else size}",
+        f"frames in: {TITLES[shape]}, {sizes}",
         "frames/s",
         count,
-        lambda n: ["source", f"shape={shape}", f"size={size}", f"count={n}"],
+        lambda n: [*words, f"count={n}"],
         peers,
         runs=runs,
     )
@@ -452,6 +459,7 @@ def all_of_them() -> list[Workload]:
         side("lines", 1000, 400_000),
         side("crlf", 16, 2_000_000),
         side("crlf", 1000, 400_000),
+        side("length", 100, 1_500_000, mixed=True),
         side("length", 16, 2_000_000),
         side("length", 1000, 400_000),
         side("netstring", 16, 1_000_000),

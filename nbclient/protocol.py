@@ -145,8 +145,9 @@ class FrameProtocol(FrameReceiver):
         size = len(data)
         self.framesOut += 1
         self.bytesOut += size
-        if self.ledger is not None:
-            self.ledger.written += size
+        ledger = self.ledger
+        if ledger is not None:
+            ledger.written += size
         if self._cork is not None:
             self._cork.append(data)
         elif self._busy:

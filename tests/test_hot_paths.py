@@ -21,7 +21,7 @@ from nbclient.framing import prefixed
 from nbclient.receiving import FrameReceiver
 
 LINES = "lines in, callback per frame"
-LENGTH = "length in, callback per frame"
+LENGTH = "length in, sizes mixed"
 
 
 @pytest.mark.parametrize("path", guard.PATHS)

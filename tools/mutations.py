@@ -833,7 +833,7 @@ MUTATIONS = (
     Mutation(
         "nothing-overtakes",
         "nbclient/protocol.py",
-        'getattr(transport, "_tempDataBuffer", True) or transport.dataBuffer or transport.TLS',
+        "transport._tempDataBuffer or transport.dataBuffer or transport.TLS",
         "transport.TLS",
         (f"{PROTOCOL}SendingAtOnceTests::test_nothing_overtakes_what_waits_already",),
     ),

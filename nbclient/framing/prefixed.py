@@ -13,6 +13,7 @@ from attrs import frozen
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
 from nbclient.framing.checksums import Checksum, check_over, checksum_named
+from nbclient.framing.rows import AGAIN, cut_row
 from nbclient.framing.sized import SizedDecoder
 
 # Most lengths met: looking one up is cheaper than checking and converting it.
@@ -309,15 +310,18 @@ class PlainLengthDecoder(LengthDecoder):
         append = frames.append
         last = end - header
         while at <= last:
-            start = at + header
-            stop = start + unpack(data, at)[0]
-            if stop > end:
-                self._need = stop - at
-                if stop - start > self._framing.max_frame:
-                    self._refuse(stop - start, data[at:start])
-                return at
-            append(data[start:stop])
-            at = stop
+            at = cut_row(data, at, header, unpack(data, at)[0], 0, frames)
+            pause = min(last, at + AGAIN)
+            while at <= pause:
+                start = at + header
+                stop = start + unpack(data, at)[0]
+                if stop > end:
+                    self._need = stop - at
+                    if stop - start > self._framing.max_frame:
+                        self._refuse(stop - start, data[at:start])
+                    return at
+                append(data[start:stop])
+                at = stop
         self._need = header
         return at
 
@@ -424,6 +428,7 @@ class DigitsDecoder(SizedDecoder):
         trailer = len(self._trailer)
         comma = self._trailer[0] if trailer else 0
         end = len(data)
+        look = at  # from here on, whether a row begins
         while at < end:
             start = find(separator, at, at + longest) + 1
             size = small(data[at : start - 1]) if start else None
@@ -442,6 +447,12 @@ class DigitsDecoder(SizedDecoder):
                 found = data[stop : stop + BadFrame.SHOWN]
                 self.fault = BadFrame(f"expected {self._trailer!r} behind the frame", found)
                 break
+            if at >= look:
+                behind = cut_row(data, at, start - at, size, trailer, frames)
+                look = behind + AGAIN
+                if behind > at:
+                    at = behind
+                    continue
             frames.append(data[start:stop])
             at = stop + trailer
         return at
