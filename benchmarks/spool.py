@@ -1,28 +1,35 @@
-"""How fast frames go through the spool, against a raw loop of write and fdatasync.
+"""How fast frames go through a link with a spool, against a raw loop of write and fdatasync.
 
 Both move the same batches of 100 frames in the same run, round after round in
-turn, so that whatever else the machine does falls on both. The spool's frames
-are counted from `append` until their acknowledgement is stored, the raw loop's
-only until they are written. Prints frames a second, and the ratio of the medians.
+turn, so that whatever else the machine does falls on both. A frame of the link is
+counted from `send` until the peer, a process on this machine, has acknowledged it and the
+spool has noted that; one of the raw loop until it is written. Whoever sends has several
+batches on their way: with one he waits for each commit. Prints frames a second, and the
+ratio of the medians.
 
-    python benchmarks/spool.py [--folder DIR] [--window BATCHES]
+    python -m benchmarks.spool [--folder DIR] [--windows BATCHES ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import queue
+import signal
+import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from nbclient.delivery.spool import Spool
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
-BATCH = [bytes(200)] * 100
+from nbclient import FrameProtocol, ReconnectingFactory, framing
+from nbclient.spooling import open_spool
+
+BATCH = [b"x" * 200] * 100
 
 
 def raw(folder: Path, batches: int) -> float:
@@ -38,73 +45,88 @@ def raw(folder: Path, batches: int) -> float:
     return rate
 
 
-class Loop:
-    """Stands for the reactor: makes the calls that the spool's thread hands over."""
+@contextmanager
+def sink() -> Iterator[int]:
+    """A peer that reads all and says nothing, in a process of its own; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        child = os.fork()
+        if not child:
+            while True:
+                connection, _ = server.accept()
+                while connection.recv(1 << 20):
+                    pass
+                connection.close()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.deliver = self._calls.put
 
-    def until(self, done: Callable[[], bool]) -> None:
-        """Make calls until `done`."""
-        while not done():
-            self._calls.get()()
-
-
-def spooled(spool: Spool, loop: Loop, batches: int, window: int) -> float:
-    """Append and acknowledge each batch, `window` of them on their way; gives frames a second."""
-    left, under_way, finished = batches, 0, 0
-
-    def fill() -> None:
-        nonlocal left, under_way
-        while left and under_way < window:
-            left -= 1
-            under_way += 1
-            last = spool.last_seq + len(BATCH)
-            spool.append(BATCH, partial(stored, last))
-
-    def stored(upto: int, error: Exception | None) -> None:
-        assert error is None, error
-        spool.acknowledge(upto, acknowledged)
-
-    def acknowledged(error: Exception | None) -> None:
-        nonlocal under_way, finished
-        assert error is None, error
-        under_way -= 1
-        finished += 1
-        fill()
-
+async def linked(link: Any, batches: int, window: int) -> float:
+    """Send each batch, `window` of them on their way to the disk; gives frames a second."""
     began = time.perf_counter()
-    fill()
-    loop.until(lambda: finished == batches)
+    room = DeferredSemaphore(window)
+    for _ in range(batches):
+        await room.acquire()
+        link.send(BATCH).addBoth(lambda _: room.release())
+    await link.whenDrained()
     return batches * len(BATCH) / (time.perf_counter() - began)
+
+
+async def noted(spool: Any) -> None:
+    """Wait until the spool has noted what was delivered."""
+    done: Deferred[None] = Deferred()
+    spool.acknowledge(spool.last_seq, lambda _: done.callback(None))
+    await done
+
+
+async def measure(reactor: Any, port: int, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Round after round, each way in turn."""
+    rates: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        spool = await open_spool(reactor, folder, "speed", f"127.0.0.1:{port}")
+        link = ReconnectingFactory.forProtocol(
+            FrameProtocol, framing=framing.lines(), delivery=options.delivery, spool=spool
+        )
+        reactor.connectTCP("127.0.0.1", port, link)
+        await link.whenReady()
+        for _ in range(options.rounds):
+            rates.setdefault("raw loop", []).append(raw(folder, options.batches))
+            for window in options.windows:
+                rate = await linked(link, options.batches, window)
+                rates.setdefault(f"link, {window} on their way", []).append(rate)
+                await noted(spool)
+        await link.stop()
+        closed: Deferred[None] = Deferred()
+        spool.close(lambda _: closed.callback(None))
+        await closed
+    return rates
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", default=None, help="on the disk to be measured")
-    parser.add_argument("--window", type=int, default=32, help="batches on their way")
-    parser.add_argument("--batches", type=int, default=2000, help="batches in a round")
+    parser.add_argument("--windows", type=int, nargs="+", default=[1, 4, 32], metavar="BATCHES")
+    parser.add_argument("--batches", type=int, default=500, help="batches in a round")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--delivery", default="tcp")
     options = parser.parse_args()
-    loop = Loop()
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
-        spool = Spool.open(folder, "speed", "nobody:1", 2**30, deliver=loop.deliver)
-        spool.start()
-        rates: dict[str, list[float]] = {}
-        for _ in range(options.rounds):
-            rates.setdefault("raw loop", []).append(raw(folder, options.batches))
-            for window in (1, options.window):
-                rate = spooled(spool, loop, options.batches, window)
-                rates.setdefault(f"spool, {window} on the way", []).append(rate)
-        spool.close()
-        spool.join()
-    floor = statistics.median(rates["raw loop"])
-    for what, measured in rates.items():
-        middle = statistics.median(measured)
-        print(f"{what:24}{middle:12,.0f} frames/s {middle / floor:8.2f} of the raw loop")
+    from twisted.internet import reactor
+
+    def tell(rates: dict[str, list[float]]) -> None:
+        floor = statistics.median(rates["raw loop"])
+        for what, measured in rates.items():
+            middle = statistics.median(measured)
+            print(f"{what:24}{middle:12,.0f} frames/s {middle / floor:8.2f} of the raw loop")
+
+    with sink() as port:
+        measured = Deferred.fromCoroutine(measure(reactor, port, options))
+        measured.addCallback(tell).addErrback(lambda failure: failure.printTraceback())
+        measured.addBoth(lambda _: reactor.callWhenRunning(reactor.stop))  # type: ignore[attr-defined]
+        reactor.run()  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

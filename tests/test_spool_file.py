@@ -559,7 +559,7 @@ def test_the_log_stays_bounded_over_many_commits(folder: Path) -> None:
 
 def test_a_reserve_as_large_as_what_waits_to_be_written_back_is_kept(folder: Path) -> None:
     store = open_to_change(folder)
-    store.make_room(1000)
+    store.make_room(1000, store.log_size())
     assert (folder / RESERVE).stat().st_size >= store.log_size() + 2000
     store.close()
     assert (folder / RESERVE).stat().st_size == 0
@@ -567,7 +567,7 @@ def test_a_reserve_as_large_as_what_waits_to_be_written_back_is_kept(folder: Pat
 
 def test_the_reserve_is_given_up_when_something_failed(folder: Path) -> None:
     store = open_to_change(folder)
-    store.make_room(1000)
+    store.make_room(1000, store.log_size())
     store.begin()
     store.rollback()
     assert (folder / RESERVE).stat().st_size == 0

@@ -148,9 +148,11 @@ class Spool:
         self._closed = False
         self._user: object = None
         self._used = False  # by `_user`, still
-        # Shared with the thread, under the condition's lock:
+        # Shared with the thread. It alone takes from the queue, the caller alone adds to it.
         self._changed = threading.Condition()
         self._queue: deque[_Request | _Load] = deque()
+        self._idle = False
+        # And under the condition's lock:
         self._closing: list[Done] | None = None
         self._ended = False
         # The thread's own:
@@ -376,9 +378,10 @@ class Spool:
     def _ask(self, request: _Request | _Load) -> None:
         if self._closed:
             raise self._is_closed()
-        with self._changed:
-            self._queue.append(request)
-            self._changed.notify()
+        self._queue.append(request)
+        if self._idle:  # else it looks before it waits; to take the lock each time is dear
+            with self._changed:
+                self._changed.notify()
 
     def _is_closed(self) -> SpoolError:
         return SpoolError(f"{self.folder}: is closed")
@@ -393,13 +396,17 @@ class Spool:
     def _wait(self) -> bool:
         """Block until there is something to do; False when that is to end."""
         with self._changed:
+            self._idle = True  # before the look: what comes after it is told of
             if not self._queue and self._closing is None and not self._untidy:
                 self._changed.wait(RETRY if self._again else None)
+            self._idle = False
             return bool(self._queue) or self._closing is None
 
     def step(self) -> None:
         """Do what waits: the thread's work, to be called by hand where there is no thread."""
         taken = self._take()
+        # Only what is forgotten leaves pages free, and to look costs a tenth of a small commit.
+        self._untidy |= bool(self._again) or any(not r.adds for r in taken.requests)
         if self._again:
             # By itself: what fails for want of room may go through without the new frames.
             kept = [*self._again, *(r for r in taken.requests if not r.adds)]
@@ -408,19 +415,18 @@ class Spool:
         self._commit(taken.requests)
         for load in taken.loads:
             self._load(load)
-        self._tidy(idle=not (taken.requests or taken.loads))
+        self._tidy()
 
     def _take(self) -> _Taken:
         """The oldest requests, about `TRANSACTION_BYTES` of them."""
         taken, size = _Taken(), 0
-        with self._changed:
-            while self._queue and size < TRANSACTION_BYTES:
-                request = self._queue.popleft()
-                if isinstance(request, _Load):
-                    taken.loads.append(request)
-                    break  # so that it sees what was asked before it, and nothing after it
-                taken.requests.append(request)
-                size += request.size
+        while self._queue and size < TRANSACTION_BYTES:
+            request = self._queue.popleft()
+            if isinstance(request, _Load):
+                taken.loads.append(request)
+                break  # so that it sees what was asked before it, and nothing after it
+            taken.requests.append(request)
+            size += request.size
         return taken
 
     def _commit(self, requests: list[_Request]) -> None:
@@ -471,24 +477,29 @@ class Spool:
         store = self._store
         added = sum(request.size for request in requests)
         if added:
-            self._bound_log()
-            store.make_room(added)
+            store.make_room(added, self._bounded_log())
         store.begin()
         for request in requests:
             request.apply(store)
         store.commit()
 
-    def _bound_log(self) -> None:
-        """Refuse to add to a log that cannot be written back for as long as somebody reads."""
+    def _bounded_log(self) -> int:
+        """The size of the log, bytes.
+
+        :raises SpoolError: it cannot be written back, for somebody reads, and is too long.
+        """
         most = self.limit + LOG_SPARE
-        if self._store.log_size() <= most:
-            return
+        size = self._store.log_size()
+        if size <= most:
+            return size
         self._store.write_back()
-        if self._store.log_size() > most:
+        size = self._store.log_size()
+        if size > most:
             raise SpoolError(
                 f"{self._store.path}: its log is over {most} bytes long,"
                 " for another program keeps the file open for reading"
             )
+        return size
 
     def _refuse_stale(self, requests: list[_Request]) -> list[_Request]:
         """Fail the batches that follow one of the same cursor that failed."""
@@ -526,9 +537,9 @@ class Spool:
         else:
             self._deliver(partial(load.done, None, frames))
 
-    def _tidy(self, idle: bool) -> None:
+    def _tidy(self) -> None:
         """Give back room: a piece after each commit, until there is no more to give."""
-        if idle and not self._untidy:
+        if not self._untidy:
             return
         try:
             self._untidy = self._store.shrink()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,10 @@ ROWS = 50
 """Frames added by one statement: AUTOINCREMENT's book-keeping is done once for each."""
 
 _INSERT = "INSERT INTO frames VALUES (?, ?, ?, 0)"
-_INSERT_ROWS = _INSERT + ", (?, ?, ?, 0)" * (ROWS - 1)
+# The first number, the time, the frames: what is bound is what a row costs.
+_INSERT_ROWS = "INSERT INTO frames VALUES " + ", ".join(
+    f"(?1 + {row}, ?{row + 3}, ?2, 0)" for row in range(ROWS)
+)
 
 BUSY = 5.0
 """Seconds to wait for a stranger's write lock (somebody's ``sqlite3 spool.db``)."""
@@ -240,11 +242,12 @@ class ChangingStore(Store):
 
     def append(self, first: int, frames: Sequence[bytes], now: float) -> None:
         """Add frames, numbered from `first` on."""
-        rows = [(seq, frame, now) for seq, frame in enumerate(frames, first)]
-        whole = len(rows) - len(rows) % ROWS
+        whole = len(frames) - len(frames) % ROWS
         for start in range(0, whole, ROWS):
-            self._db.execute(_INSERT_ROWS, list(chain(*rows[start : start + ROWS])))
-        self._db.executemany(_INSERT, rows[whole:])
+            rows = (first + start, now, *frames[start : start + ROWS])
+            self._db.execute(_INSERT_ROWS, rows)
+        rest = enumerate(frames[whole:], first + whole)
+        self._db.executemany(_INSERT, [(seq, frame, now) for seq, frame in rest])
         self._add(waiting=len(frames), waiting_bytes=_cost(map(len, frames)))
 
     def put_cursor(self, name: str, value: str) -> None:
@@ -326,13 +329,14 @@ class ChangingStore(Store):
 
     # -- room
 
-    def make_room(self, size: int) -> None:
+    def make_room(self, size: int, log: int) -> None:
         """Be sure that what is added next can be written back even when the disk is full.
 
         :param size: how much is added, bytes.
+        :param log: how long the log is, bytes.
         :raises OSError: the disk has no room for it.
         """
-        self._reserve.ensure(self.log_size() + 2 * size)  # pages may be half empty
+        self._reserve.ensure(log + 2 * size)  # pages may be half empty
 
     def log_size(self) -> int:
         """The size of the log, bytes."""
