@@ -268,6 +268,9 @@ class EndsTests(SynchronousTestCase):
 
     def test_where_one_door_cannot_be_opened_none_stays_open(self) -> None:
         words = ("--input", "listen:127.0.0.1:12", "--output", "listen:127.0.0.1:13")
-        with pytest.raises(LocalError, match=r"^listen: cannot .* 127.0.0.1:13: permission denied"):
+        said = r"^--output: cannot .* 127.0.0.1:13: permission denied"
+        with pytest.raises(LocalError, match=said):
             self.open(*words)
         self.assertEqual(self.reactor.asked, [12, "stopped"])
+        with pytest.raises(LocalError, match=r"^--input: cannot listen at 127.0.0.1:13: perm"):
+            self.open("--input", "listen:127.0.0.1:13")

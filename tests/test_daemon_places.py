@@ -77,6 +77,8 @@ def test_a_comma_alone_makes_no_option() -> None:
         ("./x,rotate", "rotate= needs a value"),
         ("./x,rotate=lots", "rotate='lots' is not a number of bytes"),
         ("./x,keep=3", "keep= needs rotate="),
+        ("./x,rotate=1M,keep=99999999999", "keep=99999999999 is out of range (1 to 1000)"),
+        ("./x,rotate=1M,keep=-1", "keep='-1' is not a whole number (1 to 1000)"),
         ("./x,rotate=1M,keep=0", "keep=0 is out of range (1 to 1000)"),
         ("fifo:x,full=maybe", "full='maybe' is not one of wait, drop"),
         ("listen:127.0.0.1:1,public=yes", "public takes no value"),

@@ -39,7 +39,7 @@ def test_what_is_no_number_of_seconds_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "0.0001", "316224001", "9" * 400])
 def test_seconds_have_a_range(value: str) -> None:
-    assert "out of range (0.001 to 3.16224e+08 seconds)" in refused(values.seconds, value)
+    assert "out of range (0.001 to 316224000 seconds)" in refused(values.seconds, value)
 
 
 def test_some_times_may_be_nothing() -> None:

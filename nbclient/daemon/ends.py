@@ -274,13 +274,15 @@ class Ends:
 
     def _open_doors(self) -> None:
         """Last, when nothing else can fail."""
-        for door in self._doors.values():
+        source = self._plan.source
+        for path, door in self._doors.items():
             try:
                 door.open()
             except LocalError as error:
                 for other in self._doors.values():
                     other.abandon()
-                raise LocalError(f"listen: {error}") from None
+                option = "input" if source.same(Place("listen", path)) else "output"
+                raise LocalError(f"--{option}: {error}") from None
 
 
 def program(place: Place) -> list[str]:

@@ -125,10 +125,11 @@ def mode(value: str) -> int:
 
 
 def _generations(value: str) -> int:
-    number = values.count(value)
-    if not 1 <= number <= 1000:
+    if not re.fullmatch(r"[0-9]+", value, re.ASCII):
+        raise SpecError(f"{shown(value)!r} is not a whole number (1 to 1000)")
+    if len(value) > 4 or not 1 <= int(value) <= 1000:
         raise SpecError(f"{shown(value)} is out of range (1 to 1000)")
-    return number
+    return int(value)
 
 
 Parse = Callable[[str], object]

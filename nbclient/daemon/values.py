@@ -52,7 +52,7 @@ def seconds(value: str, least: float = 0.001) -> float:
     """
     number = _number(value, "a number of seconds")
     if not least <= number <= _LONGEST:
-        raise SpecError(f"{shown(value)} is out of range ({least:g} to {_LONGEST:g} seconds)")
+        raise SpecError(f"{shown(value)} is out of range ({least:g} to {_LONGEST:.0f} seconds)")
     return number
 
 

@@ -559,7 +559,7 @@ def test_twistd_in_the_background_says_what_is_wrong_before_it_goes_there(
         place = f"listen:127.0.0.1:{taken.getsockname()[1]}"
         program = twistd("nbclient", "--host", "h", "--port", "1", "--output", place)
         assert program.end() == 1
-    assert b"listen: cannot listen at 127.0.0.1:" in program.err
+    assert b"--output: cannot listen at 127.0.0.1:" in program.err
     until(lambda: not (tmp_path / "twistd.pid").exists())
 
 

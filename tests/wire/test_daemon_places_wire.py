@@ -416,7 +416,7 @@ def test_an_address_in_use_is_one_line(
     client = Client(tmp_path, feed.port, "--output", f"listen:127.0.0.1:{feed.port}")
     assert client.wait() == 2
     assert client.log == (
-        f"nbclient: listen: cannot listen at 127.0.0.1:{feed.port}: address already in use\n"
+        f"nbclient: --output: cannot listen at 127.0.0.1:{feed.port}: address already in use\n"
     )
     assert not select.select([feed._listening], [], [], 0)[0]
 
