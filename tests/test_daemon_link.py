@@ -362,9 +362,11 @@ class ProxyTests(SynchronousTestCase):
     def test_the_way_to_the_proxy_may_be_under_tls_verified(self) -> None:
         seen: list[Any] = []
 
+        inside = FakeEndpoint(self.reactor)
+
         def under_tls(inner: Any, host: str, security: Any, clock: Any) -> Any:
             seen.append((inner, host, security, clock))
-            return inner
+            return inside
 
         self.patch(module.endpoints, "tls", under_tls)
         ca = make_certs(os.path.dirname(self.login)).ca
@@ -373,6 +375,7 @@ class ProxyTests(SynchronousTestCase):
         )
         security = TLSSettings(ca=ca)
         self.assertEqual(seen, [(self.proxy, "gate", security, self.reactor)])
+        self.proxy = inside
         self.assertTrue(self.dial(endpoint)[0].startswith(b"CONNECT feed:443 HTTP/1.1\r\n"))
 
     def late(self, *words: str) -> tuple[Any, KeptLog]:
