@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice, repeat
 from typing import Any
 
 from attrs import define, frozen
@@ -301,9 +302,11 @@ class Outbox:
         :return: the number of the last of them.
         """
         self.counters.acknowledged += count
-        popleft = self._flight.popleft
-        for _ in range(count):
-            self._size -= len(popleft()) + FRAME_COST
+        flight = self._flight
+        popleft = flight.popleft
+        self._size -= sum(map(len, islice(flight, count))) + FRAME_COST * count
+        for _ in repeat(None, count):
+            popleft()
         return self._advance(count)
 
     def _advance(self, count: int) -> int:
