@@ -186,7 +186,7 @@ class DoorTests(DoorCase):
         self.assertIsNone(door.buildProtocol(None))
         self.assertIn("turned away, 3 so far", self.log.lines[-1])
         door.dismiss()
-        self.assertIn("127.0.0.1:9000: 3 programs were turned away in all", self.log.lines)
+        self.assertIn("127.0.0.1:9000: programs turned away in all: 3", self.log.lines)
 
     def test_some_descriptors_are_kept_of_many_and_of_few(self) -> None:
         free = os.open(os.devnull, os.O_RDONLY)

@@ -75,6 +75,9 @@ class LogOutputTests(SynchronousTestCase):
         self.output.write([b"a"] * 12)
         self.successResultOf(self.output.close())
         self.assertEqual(self.log.lines[-1], "feed:1: received 2 more frames")
+        self.output.write([b"a"] * (LOG_FRAMES - len(self.log.lines[:LOG_FRAMES]) + 1))
+        self.output.abandon()
+        self.assertEqual(self.log.lines[-1], "feed:1: received 1 more frame")
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.output.abandon()
 

@@ -217,7 +217,7 @@ class Door(GuestFactory):
             stopped.addCallback(self._closed)
             if self.turned_away:
                 self._log.info(
-                    "{where}: {count} programs were turned away in all",
+                    "{where}: programs turned away in all: {count}",
                     where=str(self),
                     count=self.turned_away,
                 )

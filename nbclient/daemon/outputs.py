@@ -146,12 +146,13 @@ class LogOutput(Output):
     def _tell_hidden(self) -> None:
         hidden, self._hidden = self._hidden, 0
         if hidden:
+            noun = "frame" if self._verb == "received" else "line"
             self._log.info(
                 "{link}: {verb} {hidden} more {noun}",
                 link=self._link,
                 verb=self._verb,
                 hidden=hidden,
-                noun="frames" if self._verb == "received" else "lines",
+                noun=noun if hidden == 1 else f"{noun}s",
             )
 
     def close(self) -> Deferred[None]:
