@@ -422,9 +422,9 @@ def test_the_opening_script_logs_in_and_no_secret_is_logged(
 
 def test_a_login_that_fails_is_a_failed_attempt(serve: Serve, run: Run) -> None:
     program = run("127.0.0.1", serve(say(b"no")).port, "--once", "--expect", "yes",
-                  "--opening-timeout", "0.1")  # fmt: skip
+                  "--opening-timeout", "0.5")  # fmt: skip
     assert program.end() == 3
-    assert b"the opening was not done within 0.1 s" in program.err
+    assert b"the opening was not done within 0.5 s" in program.err
     waited = b": the opening waited in vain for /yes/, the last frame was: b'no'\n"
     assert waited in program.err
 
