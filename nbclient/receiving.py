@@ -236,7 +236,7 @@ class FrameReceiver(Protocol):
         self.bytesIn += len(data)
         if self.wiretap is not None:
             self._tap("in", data)
-        if self._busy or (self._pauses and self._blocked) or self._chunks:
+        if self._busy or (self._pauses and (self._blocked or self._chunks)):
             self._hold().append(data)
             return
         self._busy = True
@@ -247,7 +247,7 @@ class FrameReceiver(Protocol):
             self._callbackFailed(Failure())
         finally:
             self._busy = False
-        if self._pauses or self.readingHeld:
+        if self._pauses:  # else it is not held: nothing comes in while it is
             self._updateHold()
         self._afterRun()
 

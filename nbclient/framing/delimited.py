@@ -174,6 +174,7 @@ class DelimitedDecoder(Decoder):
         self._lead = b""  # what was held when the latest chunk came
         self._passing = False  # inside an over-long frame that is being skipped
         self._sound: int | None = None  # pieces of the latest chunk before the fault
+        self.fault = None  # quicker to read where it is the decoder's own
 
     def feed(self, data: bytes) -> list[bytes]:
         if self.fault is not None:
