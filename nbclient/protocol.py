@@ -38,7 +38,7 @@ from zope.interface import alsoProvides, implementer
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
 from nbclient.observing import LinkObserver
-from nbclient.receiving import FrameReceiver, PauseToken, Result, deferred
+from nbclient.receiving import NOTHING, FrameReceiver, PauseToken, Result, deferred
 from nbclient.tcpinfo import no_delay
 
 DRAIN_LIMIT = 64 * 1024 * 1024
@@ -320,6 +320,7 @@ class FrameProtocol(FrameReceiver):
         """Hook the transport, then take it; see the head of this module."""
         if getattr(self, "framing", None) is None:
             raise LocalError(f"{type(self).__name__} has no framing: set the class attribute")
+        self._layOut()
         self._decode(self.framing)
         self.transport = transport
         self.connected = 1
@@ -345,6 +346,18 @@ class FrameProtocol(FrameReceiver):
         self._guarded(self.connectionMade)
         if not self.secure:
             self.handshakeCompleted()
+
+    def _layOut(self) -> None:
+        """Set what any traffic will set.
+
+        CPython keeps the attributes of objects of a class in a common layout, which only
+        the first of them shape. Where those have seen no traffic when the others are made,
+        each of the others gets a dictionary of its own with its first frame: 0.8 KB.
+        """
+        self.bytesIn = self.framesIn = self.bytesOut = self.framesOut = self._next = 0
+        self.writable, self._busy = True, False
+        self._chunk, self._batch, self._running = b"", NOTHING, NOTHING
+        self._iterator = self._cork = None
 
     def _descend(self, transport: Any) -> Any:
         """Find the transport with the socket, below TLS and any wrapper.
