@@ -322,7 +322,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._wall = wall
         self._pumpMade = None if spool is None else self._makePump(spool)
         self._spooled = spool is not None
-        self._machine = Machine(self._perform, self._changed)
+        self._machine = _LinkMachine(self)
         self._since = self._now()
         self._dialer: Dialer | None = None
         self._timers = cast(Timers, None)  # until it begins
@@ -662,9 +662,6 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._watchAgain()
 
     # -- the machine's actions -------------------------------------------------------
-
-    def _perform(self, action: Action) -> None:
-        _ACTIONS[action](self)
 
     def _changed(self, old: State, new: State, event: Event) -> None:
         self._since = self._now()
@@ -1175,6 +1172,22 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _label(self) -> str:
         return self.name or type(self).__name__
+
+
+class _LinkMachine(Machine):
+    """Tells a link what to do."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: ReconnectingFactory) -> None:
+        super().__init__()
+        self._link = link
+
+    def perform(self, action: Action) -> None:
+        _ACTIONS[action](self._link)
+
+    def changed(self, old: State, new: State, event: Event) -> None:
+        self._link._changed(old, new, event)
 
 
 _ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {

@@ -175,32 +175,28 @@ TABLE = _table()
 
 
 class Machine:
-    """Runs the table for one link.
-
-    :param perform: called with each action, in order.
-    :param changed: called with the old and the new state and the event, after
-        the state changed and before its actions.
+    """Runs the table for one link; override `perform` and `changed`.
 
     :ivar state: where the link is.
     :ivar stopping: the goal beside the table: whether a STOP came since the
         last start. A link that should stop never waits for another attempt.
     """
 
-    __slots__ = ("_afterwards", "_busy", "_changed", "_perform", "_queue", "state", "stopping")
+    __slots__ = ("_afterwards", "_busy", "_queue", "state", "stopping")
 
-    def __init__(
-        self,
-        perform: Callable[[Action], None],
-        changed: Callable[[State, State, Event], None],
-    ) -> None:
+    def __init__(self) -> None:
         self.state = State.IDLE
         self.stopping = False
-        self._perform = perform
-        self._changed = changed
         # Shared until needed: an empty deque is 600 bytes, and most links are quiet.
         self._queue: deque[Event] | None = None
         self._afterwards: tuple[Callable[[], None], ...] = ()
         self._busy = False
+
+    def perform(self, action: Action) -> None:
+        """Do what an event leads to; called with each action, in order."""
+
+    def changed(self, old: State, new: State, event: Event) -> None:
+        """The state changed; its actions come next."""
 
     def handle(self, event: Event) -> None:
         """Take one event, at once or, during a transition, after it."""
@@ -244,6 +240,6 @@ class Machine:
             new, actions = State.STOPPED, (Action.DISARM, Action.FINISH)
         self.state = new
         if new is not old:
-            self._changed(old, new, event)
+            self.changed(old, new, event)
         for action in actions:
-            self._perform(action)
+            self.perform(action)

@@ -7,7 +7,7 @@ two have to agree. ``docs/states.md`` is made from the module's table by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 
@@ -203,6 +203,26 @@ TIMERS = {
 """What the one timer of a link posts when it runs out, by what armed it."""
 
 
+class Told(Machine):
+    """Tells functions."""
+
+    def __init__(
+        self,
+        perform: Callable[[Action], object],
+        changed: Callable[[State, State, Event], object] = lambda *_: None,
+    ) -> None:
+        super().__init__()
+        self._told, self._toldOfChange = perform, changed
+
+    def perform(self, action: Action) -> None:
+        super().perform(action)
+        self._told(action)
+
+    def changed(self, old: State, new: State, event: Event) -> None:
+        super().changed(old, new, event)
+        self._toldOfChange(old, new, event)
+
+
 class Owner:
     """Does nothing but take down what the machine tells it."""
 
@@ -210,7 +230,7 @@ class Owner:
         self.actions: list[Action] = []
         self.changes: list[tuple[State, State, Event]] = []
         self.timer: Event | None = None
-        self.machine = Machine(self.perform, lambda *change: self.changes.append(change))
+        self.machine = Told(self.perform, lambda *change: self.changes.append(change))
         self.post(*path)
 
     def perform(self, action: Action) -> None:
@@ -374,7 +394,7 @@ def test_a_second_stop_does_not_postpone_the_first(state: State) -> None:
 
 def test_the_owner_hears_of_a_change_before_its_actions_and_sees_the_new_state() -> None:
     heard: list[object] = []
-    machine = Machine(heard.append, lambda *change: heard.append((*change, machine.state)))
+    machine = Told(heard.append, lambda *change: heard.append((*change, machine.state)))
     machine.handle(Event.START)
     assert heard == [
         (State.IDLE, State.CONNECTING, Event.START, State.CONNECTING),
@@ -406,7 +426,7 @@ def test_an_event_posted_by_an_action_waits_until_the_transition_is_over() -> No
             assert machine.state is State.CONNECTING
         depth -= 1
 
-    machine = Machine(perform, lambda *_: None)
+    machine = Told(perform)
     machine.handle(Event.START)
     assert done == [
         Action.DIAL,
@@ -427,7 +447,7 @@ def test_an_event_posted_while_the_owner_is_told_of_a_change_waits_too() -> None
             machine.handle(Event.STOP)
             assert machine.state is State.CONNECTING
 
-    machine = Machine(lambda _: None, changed)
+    machine = Told(lambda _: None, changed)
     machine.handle(Event.START)
     assert changes == [
         (State.IDLE, State.CONNECTING),
@@ -443,7 +463,7 @@ def test_events_that_wait_are_handled_in_the_order_they_came() -> None:
             machine.handle(Event.LOST)
             machine.handle(Event.SETTLED)
 
-    machine = Machine(perform, lambda *_: None)
+    machine = Told(perform)
     machine.handle(Event.START)
     assert machine.state is State.WAITING
 
@@ -454,7 +474,7 @@ def test_an_action_that_fails_leaves_a_machine_that_still_works() -> None:
             machine.handle(Event.CONNECTED)
             raise OSError("no dial tone")
 
-    machine = Machine(perform, lambda *_: None)
+    machine = Told(perform)
     with pytest.raises(OSError, match="no dial tone"):
         machine.handle(Event.START)
     machine.handle(Event.STOP)
