@@ -232,6 +232,11 @@ def asking(connections: int, count: int, runs: int) -> Workload:
                 "Twisted LineReceiver",
                 python("twisted_stock.py", "ask-lines", after=after),
             ),
+            Peer(
+                "twisted-expert",
+                "Twisted, cut by hand, sent at once",
+                python("twisted_expert.py", "ask", after=after),
+            ),
             Peer("asyncio", "asyncio streams", python("streams.py", "asyncio", "ask", after=after)),
             Peer(
                 "uvloop",

@@ -1,6 +1,6 @@
-"""Twisted by those who have measured it: a whole chunk is cut at once.
+"""Twisted by those who have measured it: a whole chunk is cut at once, an answer sent at once.
 
-python twisted_expert.py ROLE HOST PORT
+python twisted_expert.py ROLE HOST PORT [COUNT CONNECTIONS]
 """
 
 import struct
@@ -9,6 +9,7 @@ import sys
 from twisted.internet import protocol, reactor
 
 HEADER = struct.Struct("!I")
+REQUEST = b"q" * 63 + b"\n"
 
 
 class Lines(protocol.Protocol):
@@ -47,12 +48,51 @@ class Length(Lines):
         self.rest = data[at:]
 
 
-def main(role, host, port, *_):
-    made = {"lines-in": Lines, "crlf-in": CrlfLines, "length-in": Length}[role]
+class Asker(Lines):
+    """`writeSomeData` sends now; `write` would wait for the reactor's next turn."""
+
+    left = 0
+    others = []
+
+    def connectionMade(self):
+        self.transport.setTcpNoDelay(True)
+        self.others.append(self)
+        if len(self.others) == self.connections:
+            for other in self.others:
+                other.transport.write(REQUEST)
+
+    def frameReceived(self, frame):
+        self.left -= 1
+        transport = self.transport
+        if not self.left:
+            transport.loseConnection()
+        elif transport._tempDataBuffer or transport.dataBuffer:
+            transport.write(REQUEST)
+        else:
+            sent = transport.writeSomeData(REQUEST)
+            if sent != len(REQUEST):
+                transport.write(REQUEST[sent:])
+
+    def connectionLost(self, reason):
+        self.others.remove(self)
+        if not self.others:
+            reactor.stop()
+
+
+ROLES = {"lines-in": Lines, "crlf-in": CrlfLines, "length-in": Length, "ask": Asker}
+
+
+def main(role, host, port, count="0", connections="1"):
+    made = ROLES[role]
+    made.left = int(count) // int(connections)
+    made.connections = int(connections)
     factory = protocol.ClientFactory.forProtocol(made)
     factory.noisy = False
-    reactor.connectTCP(host, int(port), factory)
+    for _ in range(made.connections):
+        reactor.connectTCP(host, int(port), factory)
     reactor.run()
+    if made is Asker:
+        print(made.left * made.connections)
 
 
 if __name__ == "__main__":
