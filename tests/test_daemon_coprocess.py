@@ -19,6 +19,7 @@ from nbclient.daemon.coprocess import (
     BACKOFF,
     COMPLAINT,
     LAST_WORDS,
+    LASTING,
     PATIENCE,
     STUCK,
     Coprocess,
@@ -314,6 +315,21 @@ class CoprocessTests(SynchronousTestCase):
         self.assertGreater(output.lost, 0)
         self.reactor.advance(0.5)
         self.assertNotIn(b"first", self.child.stdin.data)
+        self.end(output)
+
+    def test_what_the_pipe_of_a_dying_program_takes_is_not_read_and_told_only_once(self) -> None:
+        """Else a program that dies at once would write two lines at each of its starts."""
+        output = self.start()
+        for _ in range(3):
+            self.child.end()
+            self.full(output)
+            self.reactor.advance(60)
+        self.assertEqual(output.feed.held, 0)
+        told = [line for line in self.log.lines if "read" in line]
+        self.assertEqual(told, ["exec:bot -x does not read, its oldest frames are dropped"])
+        self.reactor.advance(LASTING)
+        output.write([b"x"])
+        self.assertEqual(self.log.lines[-1], f"exec:bot -x reads again, {output.lost} lost in all")
         self.end(output)
 
     def test_a_program_that_ends_lets_the_link_go_on(self) -> None:

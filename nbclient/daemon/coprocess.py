@@ -40,6 +40,9 @@ behind holds its pipes."""
 STUCK = 10.0
 """Seconds after which the link waits no more for a program that reads nothing."""
 
+LASTING = 1.0
+"""Seconds for which a program must have run before it counts as one that reads again."""
+
 COMPLAINT = 4096
 """Longest line of the program's standard error; a longer one is logged in pieces."""
 
@@ -264,7 +267,8 @@ class Coprocess(ShapedOutput, Source):
         if self.feed.full:
             self._watch = self._reactor.callLater(STUCK, self._wait_no_more)
             return
-        if self._dropping:
+        # What a program takes that dies at once, its pipe took.
+        if self._dropping and self._reactor.seconds() - self._since >= LASTING:
             self._dropping = False
             self._log.info("{name} reads again, {lost} lost in all", name=self.name, lost=self.lost)
         self._let_in()
