@@ -359,7 +359,9 @@ class JobTests(JobCase):
         for _ in range(30):
             self.reactor.advance(1)
         outcome = self.outcome()
-        self.assertEqual(outcome, Outcome(1, "1 frame not delivered; the input was not read to its end"))
+        self.assertEqual(
+            outcome, Outcome(1, "1 frame not delivered; the input was not read to its end")
+        )
 
     def test_once_knows_whether_a_peer_that_closes_first_had_all_of_the_input(self) -> None:
         for end, status in ((self.finish_input, 0), (lambda: None, 1)):
@@ -460,7 +462,9 @@ class JobTests(JobCase):
         self.type(b"a\n")
         self.finish_input()
         self.reactor.advance(5)
-        self.assertEqual(self.outcome(), Outcome(4, "--max-time: 5 s are over; 1 frame not delivered"))
+        self.assertEqual(
+            self.outcome(), Outcome(4, "--max-time: 5 s are over; 1 frame not delivered")
+        )
 
     def test_a_reader_that_leaves_ends_it_quietly_whatever_else_there_was(self) -> None:
         self.start("--framing", "fixed:2")
