@@ -87,6 +87,12 @@ class DoorCase(SynchronousTestCase):
         self.reactor = Reactor()
         self.log = KeptLog()
 
+    def folder(self) -> str:
+        """A place for a socket, whose path must be short."""
+        made = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, made)
+        return made
+
     def door(self, where: Address = TCP) -> Door:
         made = Door(self.reactor, where, MODE, self.log)
         made.open()
@@ -129,8 +135,7 @@ class DoorTests(DoorCase):
 
     def test_what_is_no_socket_is_told_and_left_alone(self) -> None:
         """The system says that the address is in use, whatever is there."""
-        path = os.path.join(self.mktemp(), "it")
-        os.makedirs(os.path.dirname(path))
+        path = os.path.join(self.folder(), "it")
         for make in (os.mkdir, lambda path: os.symlink("nowhere", path), touch):
             make(path)
             with pytest.raises(LocalError, match="something is there that is no socket, it is le"):
@@ -140,8 +145,7 @@ class DoorTests(DoorCase):
         self.assertEqual(self.reactor.asked, [])
 
     def test_a_socket_that_is_there_may_be_of_a_program_that_died(self) -> None:
-        folder = tempfile.mkdtemp()  # a short path
-        self.addCleanup(shutil.rmtree, folder)
+        folder = self.folder()
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(f"{folder}/s")
         self.door(Address(path=f"{folder}/s"))
@@ -149,8 +153,7 @@ class DoorTests(DoorCase):
 
     def test_a_lock_of_ours_beside_an_address_in_use_does_not_stay(self) -> None:
         """At the next start it would look like a crash, and another's socket be removed."""
-        os.makedirs(folder := self.mktemp())
-        path = os.path.join(folder, "s")
+        path = os.path.join(self.folder(), "s")
         taken = CannotListenError(None, path, OSError(errno.EADDRINUSE, "in use"))
         held = CannotListenError(None, path, "Cannot acquire lock")
         for owner, error, stays in (
