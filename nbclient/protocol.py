@@ -362,11 +362,12 @@ class FrameProtocol(FrameReceiver):
     def _descend(self, transport: Any) -> Any:
         """Find the transport with the socket, below TLS and any wrapper.
 
-        :return: the TLS layer on the way, or None.
+        :return: the TLS layer on the way, or None; of two the nearer one, which is the
+            peer's: the other's may be a proxy's.
         """
         tls = None
         while hasattr(transport, "wrappedProtocol"):
-            if ISSLTransport.implementedBy(type(transport)):
+            if tls is None and ISSLTransport.implementedBy(type(transport)):
                 tls = transport
             transport = transport.transport
         if hasattr(transport, "getHandle") and hasattr(transport, "protocol"):

@@ -105,6 +105,26 @@ class LayerTests(TestCase):
             True,
         )
 
+    async def test_tls_inside_of_tls(self) -> None:
+        """The connection can be used once the layer next to the protocol has verified the peer.
+
+        That is the one whose certificate is the peer's; the other's may be a proxy's.
+        """
+        server: Any = Factory.forProtocol(Quiet)
+        server.noisy = False
+        twice = TLSMemoryBIOFactory(server_tls(), False, server)
+        endpoint = self.serve(Lines(), lambda _: TLSMemoryBIOFactory(server_tls(), False, twice))
+        tunnel = wrapClientTLS(client_tls(), endpoint)
+        trusting: Any = await connectProtocol(wrapClientTLS(client_tls(), tunnel), Lines())
+        await until(lambda: bool(trusting.events))
+        self.assertEqual(trusting.events, ["ready"])
+        trusting.abortConnection()
+        refusing = Lines()
+        nobody = ssl.optionsForClientTLS("localhost", trustRoot=ssl.trustRootFromCertificates([]))
+        await connectProtocol(wrapClientTLS(nobody, tunnel), refusing)
+        await until(lambda: bool(refusing.events) and refusing.events[-1] == "lost")
+        self.assertEqual(refusing.events, ["lost"])
+
     async def test_tls_begun_late(self) -> None:
         """The socket's own protocol is exchanged under the hook."""
 
