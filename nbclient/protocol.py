@@ -171,28 +171,21 @@ class FrameProtocol(FrameReceiver):
         """The one way out: both lanes, this one and the link's `outbox`, end here."""
         if self._writeClosed or (self._closed and self._gone is None):
             raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
-        ledger = self.ledger
-        lengths: list[int] | None = None
-        if len(frames) == 1:
-            data = self.framing.image(frames[0])
-            if outbox:
-                lengths = [len(data)]
-        elif outbox and ledger is not None:
-            images = self.framing.encode(frames)
-            lengths = list(map(len, images))
-            data = b"".join(images)
-        else:
-            data = self.framing.joined(frames)
+        framing = self.framing
+        data = framing.image(frames[0]) if len(frames) == 1 else framing.joined(frames)
         if self._gone is not None:
             # The application still works on what arrived before the loss, and
             # may answer it; that answer is as lost as one written just before.
             return
         self.framesOut += len(frames)
-        if ledger is not None:
-            if lengths is None:
-                ledger.wrote(len(data))
-            else:
-                ledger.wrote_frames(lengths)
+        if self.ledger is None:
+            pass
+        elif outbox:
+            self.ledger.wrote_frames(
+                len(frames), len(data), lambda: map(len, framing.encode(frames))
+            )
+        else:
+            self.ledger.wrote(len(data))
         self._write(data)
 
     def _write(self, data: bytes) -> None:

@@ -67,7 +67,7 @@ def test_tls_started_later_is_noticed_and_nothing_counts_any_more() -> None:
         with socket.create_connection(door.getsockname()) as sock:
             transport = Started()
             acks = Acknowledging(transport, False)
-            acks.ledger.wrote_frames([5])
+            acks.ledger.wrote_frames(1, 5, lambda: [5])
             sock.sendall(b"hello")
             transport.TLS = True
             assert acks.overtaken

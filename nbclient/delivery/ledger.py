@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Any
 
@@ -37,7 +37,8 @@ class _Batch:
 
     :ivar start: the wire offset of the first of them.
     :ivar end: the wire offset behind the last.
-    :ivar lengths: of each on the wire, bytes.
+    :ivar count: how many they are.
+    :ivar lengths: gives what each takes on the wire, bytes.
     :ivar done: how many are acknowledged.
     :ivar ends: the wire offset behind each, once it is needed: most batches
         are acknowledged whole, and cost nothing per frame.
@@ -45,21 +46,26 @@ class _Batch:
 
     start: int
     end: int
-    lengths: Sequence[int]
+    count: int
+    lengths: Callable[[], Iterable[int]]
     done: int = 0
     ends: list[int] | None = None
 
     def acknowledged(self, total: int) -> int:
         """How many frames end at or before `total`."""
         if total >= self.end:
-            return len(self.lengths)
+            return self.count
+        if total <= self.start:
+            return 0
         if self.ends is None:
-            self.ends = list(accumulate(self.lengths, initial=self.start))
+            self.ends = list(accumulate(self.lengths(), initial=self.start))
+        if self.ends[-1] != self.end:  # not what was written: nobody knows where each ends
+            return 0
         # The first offset is where the batch starts, and ends no frame.
         return bisect_right(self.ends, total, lo=1) - 1
 
 
-_NONE: deque[Any] = deque()  # of the connections that never sent a frame; never changed
+_NONE: deque[Any] = deque()  # of the connections with nothing on its way; never changed
 
 
 class Ledger:
@@ -92,18 +98,19 @@ class Ledger:
         """`length` bytes were written that are none of the outbox's."""
         self.written += length
 
-    def wrote_frames(self, lengths: Sequence[int]) -> None:
-        """Frames of the outbox were written.
+    def wrote_frames(self, count: int, size: int, lengths: Callable[[], Iterable[int]]) -> None:
+        """Frames of the outbox were written, `count` of them, `size` bytes on the wire.
 
-        :param lengths: of each on the wire, bytes, in order; kept, so not to be
-            changed afterwards.
+        :param lengths: gives what each of them takes, at least a byte, in order; asked for
+            where an acknowledgement ends between them. Where that is not `size` together, none of
+            them counts as acknowledged before the last.
         """
         if self._batches is _NONE:
             self._batches = deque()
         start = self.written
-        self.written += sum(lengths)
-        self.unacknowledged_frames += len(lengths)
-        self._batches.append(_Batch(start, self.written, lengths))
+        self.written += size
+        self.unacknowledged_frames += count
+        self._batches.append(_Batch(start, self.written, count, lengths))
 
     def acknowledged(self, total: int) -> int:
         """The first `total` bytes written were acknowledged.
@@ -130,6 +137,8 @@ class Ledger:
             if total < first.end:
                 break
             batches.popleft()
+        if not batches:
+            self._batches = _NONE  # an empty deque takes 600 bytes
         self.unacknowledged_frames -= frames
         return frames
 

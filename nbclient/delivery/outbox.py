@@ -130,8 +130,8 @@ class _Span:
 
 
 _NONE: deque[Any] = deque()
-"""Stands for each queue of an outbox that never had a frame, and is never changed: an
-empty deque is 600 bytes, and most links are quiet."""
+"""Stands for each queue of an outbox without a frame, and is never changed: an empty
+deque is 600 bytes, and most links are quiet."""
 
 
 class Outbox:
@@ -307,7 +307,10 @@ class Outbox:
         self._size -= sum(map(len, islice(flight, count))) + FRAME_COST * count
         for _ in repeat(None, count):
             popleft()
-        return self._advance(count)
+        upto = self._advance(count)
+        if not self._spans:
+            self._waiting = self._flight = self._spans = _NONE
+        return upto
 
     def _advance(self, count: int) -> int:
         """Forget the numbers of the oldest `count` frames; the last of them."""
