@@ -578,6 +578,30 @@ class JobTests(JobCase):
         self.assertEqual(self.shown[1], through)
         self.assertIn("the proxy acknowledges", self.shown[-1])
 
+    def test_a_fault_in_the_report_ends_the_check_and_is_told(self) -> None:
+        """Else the job would stay, ready and silent, until somebody ends it."""
+
+        def broken(*_: object) -> list[str]:
+            raise ValueError("no such certificate")
+
+        self.patch(run, "report", broken)
+        self.start("--check")
+        self.connect()
+        self.assertEqual(self.status(), 3)
+        self.assertIn("h:1: a fault of nbclient", self.log.lines)
+        self.assertEqual(self.shown, [])
+
+    def test_a_fault_at_the_half_close_ends_the_job_and_is_told(self) -> None:
+        def broken(_: object, *more: object) -> None:
+            raise ValueError("cannot be closed")
+
+        self.patch(Job, "_wait", broken)
+        self.start("--once", "--input", "file:/dev/null")
+        self.runners["input /dev/null"].step()
+        self.connect()
+        self.assertEqual(self.status(), 3)
+        self.assertIn("h:1: a fault of nbclient", self.log.lines)
+
     def test_a_check_that_fails_is_status_three(self) -> None:
         self.start("--check", "--expect", "ok")
         self.connect().close()

@@ -185,7 +185,14 @@ class Job:
 
     def _when(self, event: Deferred[Any], then: Callable[[Any], object]) -> None:
         """Call `then` at an event of the link; where the link ends first, its end says why."""
-        event.addCallback(then).addErrback(lambda failure: failure.trap(LinkError))
+        event.addCallback(then).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        """A fault of ours, which nobody would see: the job ends for it."""
+        if not failure.check(LinkError):
+            self._log.failure("{link}: a fault of nbclient", failure, link=self.link.name)
+            self._end(Outcome(GAVE_UP))
+            self._hasten()
 
     def _later(self, delay: float, call: Callable[..., object], *arguments: object) -> None:
         self._timers.append(self._reactor.callLater(delay, call, *arguments))
