@@ -155,6 +155,20 @@ ROWS = [
         for links in (100, 2000)
     ),
     Row(
+        "delivery-tcp",
+        "delivery `tcp`, 100 frames a send",
+        "delivery",
+        "tcp-batch",
+        {"written-batch": (0.8, None)},
+    ),
+    Row(
+        "delivery-spool",
+        "delivery with a spool, 100 frames a send, 32 on their way",
+        "delivery",
+        "spool-batch",
+        {"raw-spool": (0.5, None)},
+    ),
+    Row(
         "file-raw",
         "300 MB to a file, `raw`: CPU",
         "to-file",

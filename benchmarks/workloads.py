@@ -427,13 +427,19 @@ def delivery(count: int, runs: int) -> Workload:
         needs=("spool",),
         slow=4,
     )
+    loop = Peer(
+        "raw-spool",
+        "raw loop of write, fdatasync, send, 100 frames",
+        python("raw_spool.py", "out"),
+        slow=4,
+    )
     return Workload(
         "delivery",
         "delivery: lines of 100 bytes through the outbox",
         "frames/s",
         count,
         lambda n: ["sink"],
-        [*peers, spool],
+        [*peers, spool, loop],
         runs=runs,
         bytes_each=100,
     )
@@ -479,5 +485,5 @@ def all_of_them() -> list[Workload]:
         asking(2000, 100_000, runs=5),
         to_file(3_000_000, runs=5),
         from_file(3_000_000, runs=2),
-        delivery(1_000_000, runs=2),
+        delivery(1_000_000, runs=5),
     ]
