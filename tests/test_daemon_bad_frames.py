@@ -7,23 +7,23 @@ import stat
 from pathlib import Path
 
 import pytest
+from twisted.internet.task import Clock
 
 from nbclient import framing
-from nbclient.daemon.bad_frames import KEPT, RATE, BadFrames, reason
+from nbclient.daemon.bad_frames import KEPT, BadFrames, reason
 from nbclient.errors import BadFrame, FrameTooLong, PeerError
 
 TOO_LONG = FrameTooLong(5, 6)
 
 
-class Ticking:
-    """A clock that goes on by a second at each look, unless it is stopped."""
+class Ticking(Clock):
+    """A clock that goes on by `step` seconds at each look."""
 
-    now = 0.0
     step = 1.0
 
-    def __call__(self) -> float:
-        self.now += self.step
-        return self.now
+    def seconds(self) -> float:
+        self.rightNow += self.step
+        return self.rightNow
 
 
 @pytest.fixture
@@ -165,16 +165,47 @@ def test_nothing_is_written_through_a_link(
     assert keeper.failed == 1
 
 
-def test_a_flood_is_counted_and_not_written(
+def test_of_a_flood_the_first_is_written_at_once_and_then_the_last(
     keeper: BadFrames, tmp_path: Path, clock: Ticking
 ) -> None:
-    clock.step = 0.001
-    for _ in range(RATE + 30):
+    """The last twenty are promised, and no more than that in a second."""
+    clock.step = 0
+    clock.rightNow = 1.0
+    for number in range(KEPT + 31):
+        keeper(b"%d" % number, TOO_LONG)
+    assert (keeper.written, keeper.withheld) == (1, 30)
+    clock.advance(1)
+    assert keeper.written == KEPT + 1
+    found = [(tmp_path / "bad" / name).read_bytes() for name in names(tmp_path)]
+    assert found == [b"%d" % number for number in range(31, KEPT + 31)]
+    assert clock.getDelayedCalls() == []
+
+
+def test_at_the_end_nothing_waits_any_more(
+    keeper: BadFrames, tmp_path: Path, clock: Ticking
+) -> None:
+    clock.step = 0
+    clock.rightNow = 1.0
+    keeper.close()
+    for _ in range(3):
         keeper(b"x", TOO_LONG)
-    assert (keeper.written, keeper.withheld) == (RATE, 30)
-    clock.now += 1
-    keeper(b"x", TOO_LONG)
-    assert keeper.written == RATE + 1
+    assert len(names(tmp_path)) == 1
+    keeper.close()
+    assert len(names(tmp_path)) == 3
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_directory_is_made_ready_at_the_start_or_refused(
+    keeper: BadFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.prepare()
+    assert names(tmp_path) == []
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may do anything
+    with pytest.raises(PermissionError):
+        keeper.prepare()
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        BadFrames(tmp_path / "file", print, Clock()).prepare()
 
 
 def test_it_is_what_a_decoder_calls(keeper: BadFrames, tmp_path: Path) -> None:

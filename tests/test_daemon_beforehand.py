@@ -108,6 +108,18 @@ def test_a_spool_needs_a_folder_or_room_for_one(here: Path) -> None:
             look_at(NONE, [], str(path))
 
 
+def test_a_folder_for_bad_frames_is_there_or_can_be_made(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    for path in (str(here), f"{here}/new/deep/", "new", "./new"):
+        look_at(NONE, [], bad_frames=path)
+    assert not (here / "new").exists()
+    for path in (f"{here}/file", f"{here}/file/bad"):
+        with pytest.raises(LocalError, match=f"^--bad-frames: {path}: not a directory$"):
+            look_at(NONE, [], bad_frames=path)
+
+
 def test_a_folder_that_may_not_be_written_to_is_named(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

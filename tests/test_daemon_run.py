@@ -551,6 +551,28 @@ class JobTests(JobCase):
         self.successResultOf(job.stop())
         self.assertEqual(self.status(), 0)
 
+    # -- --bad-frames
+
+    def test_a_folder_for_bad_frames_that_cannot_be_used_is_refused_at_the_start(self) -> None:
+        """Else that is found out when the first of them is lost."""
+        (self.folder / "file").touch()
+        with self.assertRaises(LocalError) as caught:
+            self.start("--bad-frames", f"{self.folder}/file")
+        said = str(caught.exception)
+        self.assertEqual(said, f"--bad-frames: {self.folder}/file: not a directory")
+        self.assertEqual(self.endpoint.attempts, [])
+
+    def test_the_last_bad_frames_are_kept_also_at_the_end(self) -> None:
+        folder = self.folder / "bad"
+        words = ("--framing", "nmea", "--on-bad-frame", "skip", "--bad-frames", str(folder))
+        job = self.start("--input", "none", *words)
+        peer = self.connect()
+        peer.send(b"$A*00\r\n$B*00\r\n$C*00\r\n")
+        self.turn()
+        job.stop()
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(len(list(folder.iterdir())), 3)
+
     # -- --check
 
     def test_a_check_reports_and_leaves(self) -> None:

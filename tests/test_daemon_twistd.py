@@ -208,6 +208,9 @@ class MakeServiceTests(SynchronousTestCase):
             with pytest.raises(SystemExit) as caught:
                 make_service(self.options(option, "/nonexistent/x"))
             self.assertEqual(caught.value.code, 2)
+        with pytest.raises(SystemExit) as caught:
+            make_service(self.options("--bad-frames", "/dev/null/x"))
+        self.assertEqual(caught.value.code, 2)
 
     def test_in_the_background_it_hands_what_fails_back_to_twistd(self) -> None:
         statuses: list[int] = []

@@ -2,25 +2,28 @@
 
 `BadFrames` is called as a decoder's ``rejected``, in the reactor's thread: what
 it writes there is bounded, in size by what the decoder shows (64 KiB) and in
-number by `RATE`.
+number: at most `KEPT` files in `PAUSE` seconds.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
 
 from nbclient.errors import BadFrame, PeerError
 
 KEPT = 20
 """How many files there are at most."""
 
-RATE = 20
-"""How many are written in a second at most: a peer that sends nothing else fills no disk."""
+PAUSE = 1.0
+"""Seconds from one writing to the next: of a flood, only the last `KEPT` of each are written."""
 
 _OURS = re.compile(r"([0-9]{4,12})-[a-z0-9-]*\.bin")
 _LONGEST_REASON = 40
@@ -32,43 +35,76 @@ class BadFrames:
     A file is called ``NNNN-reason.bin``, numbered on from those that were
     there, and only its owner may read it. Other files are let alone.
 
+    The first is written at once, what follows within `PAUSE` seconds together.
     Never raises: what could not be written is counted, and told once.
 
     :param directory: made if it is not there.
     :param complain: told of the first failure, one line.
-    :param clock: seconds of a clock that never goes back.
+    :param clock: calls back for those that wait (`IReactorTime`).
     :ivar written: files written.
     :ivar failed: offenders that could not be written.
-    :ivar withheld: offenders not written because there were too many at once.
+    :ivar withheld: offenders not written because `KEPT` later ones came at once.
     """
 
     def __init__(
         self,
         directory: str | os.PathLike[str],
         complain: Callable[[str], object],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Any,
     ) -> None:
         self.written = self.failed = self.withheld = 0
         self._directory = Path(directory)
         self._complain = complain
         self._clock = clock
-        self._times: deque[float] = deque(maxlen=RATE)
+        self._waiting: deque[tuple[bytes, str]] = deque()
+        self._timer: IDelayedCall | None = None
+        self._next = 0.0  # when files may be written again
         self._files: deque[str] | None = None  # ours, oldest first; None: to be looked up
         self._number = 0  # of the latest
 
+    def prepare(self) -> None:
+        """See that files can be made in the directory.
+
+        :raises OSError: they cannot.
+        """
+        if self._directory.exists() and not self._directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        self._files = self._look()
+        if not os.access(self._directory, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     def __call__(self, data: bytes, error: PeerError) -> None:
         """Keep `data`, which `error` is about."""
-        now = self._clock()
-        if len(self._times) == RATE and now - self._times[0] < 1:
+        self._waiting.append((data, reason(error)))
+        if len(self._waiting) > KEPT:
+            self._waiting.popleft()
             self.withheld += 1
+        if self._timer is not None:
             return
-        self._times.append(now)
-        try:
-            self._keep(data, reason(error))
-        except OSError as problem:
-            self._fail(problem)
+        now = self._clock.seconds()
+        if now >= self._next:
+            self._write()
         else:
-            self.written += 1
+            self._timer = self._clock.callLater(self._next - now, self._write)
+
+    def close(self) -> None:
+        """Write what waits, now."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            self._write()
+
+    def _write(self) -> None:
+        self._timer = None
+        self._next = self._clock.seconds() + PAUSE
+        waiting, self._waiting = self._waiting, deque()
+        for data, why in waiting:
+            try:
+                self._keep(data, why)
+            except OSError as problem:
+                self._fail(problem)
+            else:
+                self.written += 1
 
     def _keep(self, data: bytes, why: str) -> None:
         files = self._files

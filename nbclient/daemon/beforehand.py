@@ -18,10 +18,16 @@ from nbclient.daemon.places import Place, address
 from nbclient.errors import LocalError
 
 
-def look_at(source: Place, targets: Iterable[Place], spool: str | None = None) -> None:
-    """See whether an input, outputs and a spool could be opened, as far as that can be known.
+def look_at(
+    source: Place,
+    targets: Iterable[Place],
+    spool: str | None = None,
+    bad_frames: str | None = None,
+) -> None:
+    """See whether an input, outputs and folders could be opened, as far as that can be known.
 
     :param spool: the folder of the spool, if there is one.
+    :param bad_frames: the folder for bad frames, if there is one.
     :raises LocalError: one of them cannot; one line that begins with the option's name.
     """
     _look("input", source, _SOURCES)
@@ -29,6 +35,8 @@ def look_at(source: Place, targets: Iterable[Place], spool: str | None = None) -
         _look("output", target, _TARGETS)
     if spool is not None:
         _look("spool", Place("spool", spool), {"spool": _spool})
+    if bad_frames is not None:
+        _look("bad-frames", Place("bad-frames", bad_frames), {"bad-frames": _bad_frames})
 
 
 def _look(option: str, place: Place, looks: Mapping[str, Callable[[Place], object]]) -> None:
@@ -82,6 +90,14 @@ def _spool(place: Place) -> None:
         _room_for(path)
     else:
         _to_write_in(path)
+
+
+def _bad_frames(place: Place) -> None:
+    """It is made, and so are the folders it is in."""
+    path = os.path.normpath(place.path)
+    while path and not os.path.lexists(path):
+        path = os.path.dirname(path)
+    _to_write_in(path or ".")
 
 
 def _mode(path: str) -> int | None:

@@ -45,6 +45,7 @@ class Link(ReconnectingFactory):
     :ivar script: said at each connection before it is ready.
     :ivar outputs: where `DaemonProtocol` puts frames.
     :ivar rejected: shown the bad frames.
+    :ivar bad_frames: keeps them, where that is asked for.
     :ivar proxy: what it goes through, if anything.
     :ivar once: stop at the end of the first connection that was ready.
     :ivar was_ready: whether any connection was.
@@ -54,6 +55,7 @@ class Link(ReconnectingFactory):
     script: Sequence[Step] = ()
     outputs: Output = NoOutput()
     rejected: Callable[[bytes, PeerError], object] | None = None
+    bad_frames: BadFrames | None = None
     proxy: Proxy | None = None
     once = False
     was_ready = False
@@ -350,8 +352,12 @@ def make_link(
     link.verbose = True
     link.proxy = settings.proxy
     link.once = settings.once or settings.check
-    if skips(chosen) or settings.bad_frames is not None:
-        link.rejected = _rejecter(settings.bad_frames, skips(chosen), log, link.name)
+    if settings.bad_frames is not None:
+        link.bad_frames = BadFrames(
+            settings.bad_frames, lambda why: log.warn("{why}", why=why), clock
+        )
+    if skips(chosen) or link.bad_frames is not None:
+        link.rejected = _rejecter(link.bad_frames, skips(chosen), log, link.name)
     return link
 
 
@@ -368,13 +374,10 @@ def _reply(settings: Settings) -> Reply | None:
 
 
 def _rejecter(
-    folder: str | None, passed_over: bool, log: Logger, name: str
+    keep: BadFrames | None, passed_over: bool, log: Logger, name: str
 ) -> Callable[[bytes, PeerError], object]:
     """What is shown the bad frames: kept where asked for; passed over, the first is told."""
     told: list[PeerError] = []
-    keep = None
-    if folder is not None:
-        keep = BadFrames(folder, lambda why: log.warn("{why}", why=why))
 
     def rejected(data: bytes, error: PeerError) -> None:
         if passed_over and not told:

@@ -231,7 +231,10 @@ class Settings:
         unit="seconds",
     )
     bad_frames: str | None = _option(
-        "frames", "keep the last 20 bad frames as files in this directory", "DIR", values.path
+        "frames",
+        "keep the last 20 bad frames as files in this directory, which is made",
+        "DIR",
+        values.path,
     )
     raw: bool = _option("frames", "every framing is raw: byte for byte, as nc does")
 

@@ -26,7 +26,9 @@ from nbclient.daemon.progress import Progress
 from nbclient.daemon.report import report
 from nbclient.daemon.sending import Sending
 from nbclient.daemon.spools import JobSpool
-from nbclient.errors import GaveUp, LinkError, NBClientError
+from nbclient.daemon.streams import os_reason
+from nbclient.daemon.values import shown
+from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
 from nbclient.reasons import explain
 from nbclient.states import State
 
@@ -95,6 +97,7 @@ class Job:
         :return: fires with the outcome; never fails.
         :raises LocalError: a file cannot be opened; nothing was begun.
         """
+        self._prepare_bad_frames()
         ends = Ends(
             self._reactor,
             self._plan,
@@ -126,6 +129,16 @@ class Job:
         else:
             self._begin()
         return self._over
+
+    def _prepare_bad_frames(self) -> None:
+        """A folder that cannot be used is not found out when the first bad frame is lost."""
+        if self.link.bad_frames is None:
+            return
+        try:
+            self.link.bad_frames.prepare()
+        except OSError as error:
+            where = shown(str(self._settings.bad_frames))
+            raise LocalError(f"--bad-frames: {where}: {os_reason(error)}") from None
 
     def _spool_opened(self, spool: Any) -> None:
         if self.link.state is State.IDLE:
@@ -326,6 +339,8 @@ class Job:
             if timer.active():
                 timer.cancel()
         self._outputs.abandon()
+        if self.link.bad_frames is not None:
+            self.link.bad_frames.close()
         if self._progress is not None:
             self._progress.close()
         if self._demo is not None:

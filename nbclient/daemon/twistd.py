@@ -41,7 +41,8 @@ def make_service(options: TwistdOptions) -> IService:
     try:
         plan = None if _moves(options) else _plan(reactor, settings)
         if plan is not None:
-            look_at(plan.source, [place for place, _ in plan.targets], settings.spool)
+            targets = [place for place, _ in plan.targets]
+            look_at(plan.source, targets, settings.spool, settings.bad_frames)
     except LocalError as error:
         refuse(str(error))
     parent: Any = options.parent or {}
