@@ -3,7 +3,7 @@
     python -m benchmarks [--quick] [--only NAME]... [--peers KEY]... [--runs N]
 
 Builds the traffic server and the peers, runs every workload, and writes table.md,
-results.json and speed.svg; the table and the picture also into docs/, with --publish.
+results.json and speed.svg; with --publish also into docs/ and the README.
 Loopback only. What fails is named in the table, and the rest goes on. Needs gcc; the
 other toolchains (node, javac, g++ with Boost, nc, ncat, socat, uvloop, matplotlib) are
 left out where they are missing. It takes about twelve minutes, with --quick two.
@@ -30,7 +30,9 @@ from benchmarks.worst import CASES, worst
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGE = ROOT / "docs" / "performance.md"
+README = ROOT / "README.md"
 BEGIN = "<!-- Written by `python -m benchmarks --publish`. -->"
+END = "<!-- Up to here. -->"  # in the README, where more follows
 
 LINKS = 10_000
 TITLES = {
@@ -174,6 +176,9 @@ def write(suite: Suite, about: Mapping[str, Any], folder: Path) -> list[Verdict]
     if suite.options.publish:
         kept = PAGE.read_text().partition(BEGIN)[0]
         PAGE.write_text(f"{kept}{BEGIN}\n\n{text}")
+        before, rest = README.read_text().split(BEGIN)
+        behind = rest.partition(END)[2]
+        README.write_text(f"{before}{BEGIN}\n\n{tables.short(verdicts)}\n\n{END}{behind}")
         if (folder / "speed.svg").exists():
             (PAGE.parent / "speed.svg").write_bytes((folder / "speed.svg").read_bytes())
     return verdicts
@@ -196,7 +201,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--python-only", action="store_true", help="no Node, Java, Boost")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder")
     parser.add_argument("--folder", type=Path, help="for the files of 300 MB")
-    parser.add_argument("--publish", action="store_true", help="also into docs/")
+    parser.add_argument("--publish", action="store_true", help="also into docs/ and README")
     parser.add_argument("--no-picture", action="store_true", help="only the table")
     parser.add_argument("--silent", action="store_true", help="do not tell how far it is")
     options = parser.parse_args(words)

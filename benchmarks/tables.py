@@ -44,6 +44,22 @@ def promises(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(lines)
 
 
+def short(verdicts: Sequence[Verdict]) -> str:
+    """One line for each promise that says at least how much: for the README."""
+    lines = ["| workload | beside | measured | wanted |", "|---|---|--:|--:|"]
+    before = ""
+    for each in verdicts:
+        if each.least is None:
+            continue
+        title = each.title if each.title != before else ""
+        before = each.title
+        measured = "not measured" if each.measured is None else _figure(each, each.measured)
+        below = " **below**" if each.holds is False else ""
+        cells = [title, each.against, measured + below, _figure(each, each.least)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def reasons(verdicts: Sequence[Verdict]) -> list[str]:
     """For each row that does not hold: what `notes.md` says of it."""
     said = notes()

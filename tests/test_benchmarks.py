@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,43 @@ def test_one_command_measures_and_writes_table_and_results(tmp_path: Path, tools
     assert all(each["error"] is None and each["rate"] > 0 for each in samples)
     assert report["about"]["versions"]["Twisted"]
     assert "| lines in (LF), 100 B | asyncio streams |" in (tmp_path / "table.md").read_text()
+
+
+def test_what_the_readme_says_is_what_was_measured() -> None:
+    """Both tables are of one run, with each promise and no other."""
+    readme = suite.README.read_text()
+    ours = readme.partition(suite.BEGIN)[2].partition(suite.END)[0].strip().splitlines()
+    page = suite.PAGE.read_text().partition("## The promises")[2]
+    there = page.strip().split("\n\n")[0].splitlines()
+    assert len(ours) > 20
+
+    def cells(lines: Sequence[str]) -> list[list[str]]:
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+        for before, row in pairwise(rows):
+            row[0] = row[0] or before[0]
+        return rows
+
+    short = [[*row[:2], row[2].removesuffix(" **below**"), row[3]] for row in cells(ours)]
+    assert short == [row[:4] for row in cells(there) if row[3]]
+
+
+def test_publishing_writes_page_picture_and_readme(
+    tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("README", "PAGE"):
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        kept = tmp_path / "docs" / name
+        kept.write_text(f"before\n{suite.BEGIN}\nold\n{suite.END}\nbehind\n")
+        monkeypatch.setattr(suite, name, kept)
+    words = ["--only", "lines-100", "--peers", "ours", "--peers", "asyncio", "--runs", "1"]
+    words += ["--scale", "0.001", "--python-only", "--no-picture", "--silent", "--publish"]
+    assert suite.main([*words, "--output", str(tmp_path)]) in (0, 1)
+    readme = (tmp_path / "docs" / "README").read_text()
+    assert readme.startswith(f"before\n{suite.BEGIN}\n\n| workload | beside |")
+    assert readme.endswith(f"\n\n{suite.END}\nbehind\n")
+    assert "| lines in (LF), 100 B | asyncio streams | " in readme
+    assert "old" not in readme
+    assert "## The promises" in (tmp_path / "docs" / "PAGE").read_text()
 
 
 def failing(*command: str) -> Peer:
