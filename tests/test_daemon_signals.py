@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from nbclient.daemon.signals import Signals
+from nbclient.daemon.signals import Handler, Signals
 
 
 class Turn(Clock):
@@ -21,7 +21,7 @@ class Turn(Clock):
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Any:
-    numbers = (signal.SIGUSR1, signal.SIGUSR2)
+    numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
     for number, handler in before.items():
@@ -64,3 +64,32 @@ def test_a_default_action_is_nothing_to_call() -> None:
     assert signals.before(signal.SIGUSR2) is None
     signals.restore()
     assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+
+
+def test_an_ending_signal_that_comes_twice_at_once_is_one() -> None:
+    """timeout(1) signals the process and its group: that is no second signal."""
+    reactor, clock = Turn(), Clock()
+    seen: list[str] = []
+    handlers: dict[int, Handler] = {
+        signal.SIGTERM: lambda: seen.append("term"),
+        signal.SIGINT: lambda: seen.append("int"),
+        signal.SIGUSR1: lambda: seen.append("usr1"),
+    }
+    signals = Signals(reactor, handlers, clock.seconds)
+    signals.install()
+
+    def receive(*numbers: signal.Signals) -> list[str]:
+        seen.clear()
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        reactor.advance(0)
+        return list(seen)
+
+    assert receive(signal.SIGTERM, signal.SIGTERM) == ["term"]
+    clock.advance(0.0625)
+    assert receive(signal.SIGTERM) == []
+    assert receive(signal.SIGINT) == ["int"]  # another one, and so a second
+    clock.advance(0.0625)
+    assert receive(signal.SIGTERM) == ["term"]
+    assert receive(signal.SIGUSR1, signal.SIGUSR1) == ["usr1", "usr1"]  # each is a file renamed
+    signals.restore()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
 Handler = Callable[[], object]
+
+ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals that end the program: a second one may mean something else than the first."""
+
+ECHO = 0.1
+"""Within so many seconds the same ending signal is the same one: whoever signals a process
+and its group (timeout(1) does) sends it twice."""
 
 
 class Signals:
@@ -15,11 +23,19 @@ class Signals:
 
     :param reactor: runs the handlers (`IReactorFromThreads`).
     :param handlers: for each signal, what to call.
+    :param now: seconds on a monotonic scale.
     """
 
-    def __init__(self, reactor: Any, handlers: Mapping[int, Handler]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        handlers: Mapping[int, Handler],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._reactor = reactor
         self._handlers = handlers
+        self._now = now
+        self._last: dict[int, float] = {}  # when each ending signal came
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
@@ -42,4 +58,9 @@ class Signals:
         return handler if callable(handler) else None
 
     def _received(self, number: int, frame: FrameType | None) -> None:
+        if number in ENDING:
+            now = self._now()
+            if now - self._last.get(number, -ECHO) < ECHO:
+                return
+            self._last[number] = now
         self._reactor.callFromThread(self._handlers[number])
