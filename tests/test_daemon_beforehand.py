@@ -66,6 +66,9 @@ def test_what_can_be_opened_is_let_pass_and_nothing_is_made(
         ("fifo:@/no/fifo", "@/no/fifo: no such file or directory"),
         ("listen:@/no/socket", "@/no/socket: no such file or directory"),
         ("exec:no-such-program -x", "exec: no-such-program: command not found"),
+        ("exec:@/no -x", "exec: @/no: no such file or directory"),
+        ("exec:@/file -x", "exec: @/file: permission denied"),
+        ("exec:@", "exec: @: is a directory"),
     ],
 )
 def test_an_input_that_cannot_be_opened_is_named(here: Path, source: str, says: str) -> None:

@@ -112,6 +112,15 @@ def test_addresses() -> None:
     assert host_port("[a:b]:1") == ("a:b", "1")
 
 
+def test_one_address_is_one_place_however_it_is_written() -> None:
+    """An input and an output at it share it; else it would be in use, by ourselves."""
+    assert source("listen:localhost:9").same(target("listen:127.0.0.1:9,queue=4K"))
+    assert source("listen:[0::1]:9").same(target("listen:[::1]:09"))
+    assert str(target("listen:[0::1]:9")) == "listen:[::1]:9"
+    assert target("listen:localhost:9,queue=4K").option("queue") == 4096
+    assert source("listen:./s").path == "./s"
+
+
 def test_a_command_is_words_without_a_shell() -> None:
     assert command("a 'b c' $d") == ["a", "b c", "$d"]
     assert "no closing quotation" in refused(command, "a 'b")

@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable
 from itertools import combinations
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+
 from nbclient.daemon import proxy
 from nbclient.daemon.options import SHELL, Given, Settings, misplaced
 from nbclient.daemon.places import ENDLESS, Place, address
@@ -97,6 +99,7 @@ def check(settings: Settings, front: str) -> None:
             reason = f" ({why})" if why else ""
             raise SpecError(f"--{name}: needs {_either(needed)}{reason}")
     _check_where(settings)
+    _check_family(settings)
     _check_sockets(settings)
     proxy.check(settings)
     _check_data(settings, front)
@@ -119,6 +122,14 @@ def _check_where(settings: Settings) -> None:
             f"--retry-initial: {settings.retry_initial:g} is more than"
             f" --retry-maximum ({settings.retry_maximum:g})"
         )
+
+
+def _check_family(settings: Settings) -> None:
+    host = settings.bind[0] if settings.bind is not None else ""
+    if settings.ipv6 and isIPAddress(host):
+        raise SpecError(f"--bind and --ipv6: {host} is an IPv4 address")
+    if settings.ipv4 and isIPv6Address(host):
+        raise SpecError(f"--bind and --ipv4: {host} is an IPv6 address")
 
 
 def _check_sockets(settings: Settings) -> None:
@@ -160,6 +171,7 @@ def _check_data(settings: Settings, front: str) -> None:
         if framing is not None and place.kind in ("log", "none"):
             raise SpecError(f"--output-framing: --output {place} has no framing")
         _refuse_circle(settings.input, place)
+        _refuse_two_modes(settings.input, place)
 
 
 def _check_delivery(settings: Settings) -> None:
@@ -185,6 +197,17 @@ def _refuse_circle(source: Place | None, target: Place) -> None:
         return
     if source.path == target.path:
         raise SpecError(f"--output and --input: {target} cannot be both")
+
+
+def _refuse_two_modes(source: Place | None, target: Place) -> None:
+    """Who may connect is no matter to guess at."""
+    if not target.same(source) or source is None:
+        return
+    ours, theirs = target.option("mode"), source.option("mode")
+    if None not in (ours, theirs) and ours != theirs:
+        raise SpecError(
+            f"--output and --input: {target} cannot have two modes, {ours:o} and {theirs:o}"
+        )
 
 
 def _refuse_standard_streams(settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -292,8 +294,18 @@ def program(place: Place) -> list[str]:
     """
     words = command(place.path)
     if shutil.which(words[0]) is None:
-        raise LocalError(f"exec: {shown(words[0])}: command not found")
+        raise LocalError(f"exec: {shown(words[0])}: {_why_not_run(words[0])}")
     return words
+
+
+def _why_not_run(name: str) -> str:
+    if "/" not in name:
+        return "command not found"
+    try:
+        mode = os.stat(name).st_mode
+    except OSError as error:
+        return os_reason(error)
+    return "is a directory" if stat.S_ISDIR(mode) else "permission denied"
 
 
 def why(place: Place, error: Exception) -> str:

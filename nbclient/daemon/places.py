@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from nbclient.daemon import values
 from nbclient.daemon.values import shown
@@ -58,6 +58,10 @@ class Address:
     host: str = ""
     port: int = 0
 
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.path or f"{host}:{self.port}"
+
     @property
     def public(self) -> bool:
         """Whether other machines could reach it."""
@@ -74,7 +78,7 @@ def address(text: str) -> Address:
     host, port = host_port(text)
     host = {"localhost": "127.0.0.1"}.get(host, host)
     try:
-        ipaddress.ip_address(host)
+        host = str(ipaddress.ip_address(host))
     except ValueError:
         raise SpecError(f"{shown(host)!r} is not an IP address to listen at") from None
     return Address(host=host, port=0 if port == "0" else values.port(port))
@@ -185,7 +189,7 @@ def _place(
     text, found = _split(rest, kind, options.get(kind, {}))
     place = Place(kind, text, found)
     _CHECKS[kind](place)
-    return place
+    return evolve(place, path=str(address(text))) if kind == "listen" else place
 
 
 def _split(
