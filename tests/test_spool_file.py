@@ -206,6 +206,43 @@ def test_a_damaged_frame_is_found_before_it_is_sent(folder: Path) -> None:
     untouched(folder, "is damaged: ")
 
 
+ASIDE = "INSERT INTO set_aside VALUES (9, x'61', 1.0, 1, 'why', 2.0)"
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE frames SET frame = 'text'", "a frame"),
+        ("UPDATE frames SET stored = 'text'", "a frame"),
+        ("UPDATE frames SET stored = 9e999", "a frame"),
+        ("UPDATE frames SET attempts = 1.5", "a frame"),
+        ("UPDATE set_aside SET frame = 'text'", "a frame set aside"),
+        ("UPDATE set_aside SET reason = x'ff'", "a frame set aside"),
+        ("UPDATE set_aside SET moved = -9e999", "a frame set aside"),
+        ("INSERT INTO cursors VALUES ('file:a', x'ff')", "a cursor"),
+        ("UPDATE meta SET value = x'ff'", "its description"),
+    ],
+)
+def test_a_value_that_is_of_another_type_is_damage(folder: Path, statement: str, what: str) -> None:
+    """One flipped bit in a row's head does that; SQLite itself takes a value of any type."""
+    filled(folder, b"a")
+    raw(folder, ASIDE, statement)
+    untouched(folder, f"is damaged: {what} is not")
+
+
+def test_what_is_damaged_while_it_is_open_is_not_read(folder: Path) -> None:
+    filled(folder, b"a", b"b")
+    raw(folder, ASIDE)
+    with reading(folder) as store:
+        assert [aside.reason for aside in store.load_aside(0, 100)] == ["why"]
+        raw(folder, "UPDATE frames SET frame = 'b' WHERE seq = 2")
+        raw(folder, "UPDATE set_aside SET moved = 'now'")
+        with pytest.raises(SpoolError, match="frame 2 is damaged"):
+            store.load(0, 1000)
+        with pytest.raises(SpoolError, match="frame 9 is damaged"):
+            store.load_aside(0, 1000)
+
+
 def test_a_damaged_table_is_found(folder: Path) -> None:
     filled(folder, *[bytes([n]) * 300 for n in range(200)])
     image = bytearray((folder / DATABASE).read_bytes())

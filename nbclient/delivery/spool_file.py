@@ -56,6 +56,21 @@ _TABLES = {
     "cursors": "CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 }
 
+_MISTYPED = """
+    SELECT 'a frame' FROM frames WHERE typeof(frame) <> 'blob' OR typeof(stored) <> 'real'
+        OR typeof(attempts) <> 'integer' OR abs(stored) > 1e15
+    UNION ALL
+    SELECT 'a frame set aside' FROM set_aside WHERE typeof(frame) <> 'blob'
+        OR typeof(stored) <> 'real' OR typeof(attempts) <> 'integer' OR typeof(reason) <> 'text'
+        OR typeof(moved) <> 'real' OR max(abs(stored), abs(moved)) > 1e15
+    UNION ALL
+    SELECT 'a cursor' FROM cursors WHERE typeof(name) <> 'text' OR typeof(value) <> 'text'
+    UNION ALL
+    SELECT 'its description' FROM meta WHERE typeof(key) <> 'text' OR typeof(value) <> 'text'
+    LIMIT 1
+"""
+# A column of SQLite takes values of any type, and so does one whose row's head is damaged.
+
 _HEADER = struct.Struct(">16s44xI4xI28x")  # sqlite.org/fileformat.html, 1.3
 
 Connect = Callable[[str], sqlite3.Connection]
@@ -179,6 +194,9 @@ def _check_sound(path: Path, db: sqlite3.Connection) -> None:
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise SpoolError(f"{path}: is damaged: {found.splitlines()[-1]}")
+    mistyped = db.execute(_MISTYPED).fetchone()
+    if mistyped is not None:
+        raise SpoolError(f"{path}: is damaged: {mistyped[0]} is not what it should be")
 
 
 @contextlib.contextmanager

@@ -33,6 +33,9 @@ _INSERT_ROWS = "INSERT INTO frames VALUES " + ", ".join(
     f"(?1 + {row}, ?{row + 3}, ?2, 0)" for row in range(ROWS)
 )
 
+_TYPES = (int, bytes, float, int, str, float)
+"""Of what `AsideFrame` has: SQLite gives others where a row's head is damaged."""
+
 BUSY = 5.0
 """Seconds to wait for a stranger's write lock (somebody's ``sqlite3 spool.db``)."""
 
@@ -146,6 +149,7 @@ class Store:
 
         :param most: about how many bytes of them, `FRAME_COST` a frame
             included; one frame at least.
+        :raises SpoolError: one of them is damaged.
         """
         sql = "SELECT seq, frame, stored, attempts FROM frames WHERE seq > ? ORDER BY seq"
         return [SpooledFrame(*row) for row in self._piece(sql, after, most)]
@@ -163,6 +167,8 @@ class Store:
         # Closed even when not read to its end: a reader that stays keeps the log growing.
         with contextlib.closing(self._db.execute(sql, (after,))) as rows:
             for row in rows:
+                if tuple(map(type, row)) != _TYPES[: len(row)]:
+                    raise SpoolError(f"{self.path}: frame {row[0]} is damaged")
                 piece.append(row)
                 most -= len(row[1]) + FRAME_COST
                 if most <= 0:
