@@ -23,6 +23,7 @@ from nbclient.daemon.formats import framed
 from nbclient.daemon.inputs import Intake
 from nbclient.daemon.listening import (
     FAREWELL,
+    HALVES,
     MODE,
     SELDOM,
     SPARE,
@@ -168,6 +169,46 @@ class DoorTests(DoorCase):
             self.assertIs(os.path.lexists(f"{path}.lock"), stays)
             if stays:
                 os.unlink(f"{path}.lock")
+
+    def test_a_reader_that_sends_no_more_stays(self) -> None:
+        """`ncat` and `nc -N` with nothing to read say so at once, and want to hear."""
+        door = self.door()
+        output = ListenOutput("listen:x", door, framed(framing.lines()), 100, self.log)
+        guest, pipe = self.guest(door)
+        guest.readConnectionLost()
+        output.write([b"one"])
+        self.assertEqual((pipe.data, pipe.said), (b"one\n", []))
+        guest.connectionLost()
+        self.assertEqual(door.guests, set())
+
+    def test_a_writer_that_sends_no_more_has_left(self) -> None:
+        door = self.door()
+        guest, pipe = self.guest(door)
+        guest.readConnectionLost()
+        self.assertEqual(pipe.said, ["lose"])
+        guest.writeConnectionLost()
+
+    def test_those_that_send_no_more_may_have_left_and_are_few(self) -> None:
+        """Where nothing is written to it, one that has closed looks the same."""
+        door = self.door()
+        ListenOutput("listen:x", door, framed(framing.lines()), 100, self.log)
+        made = [self.guest(door) for _ in range(HALVES + 2)]
+        made[0][0].readConnectionLost()
+        made[0][0].connectionLost()
+        for guest, _ in made[1:]:
+            guest.readConnectionLost()
+        self.assertEqual([pipe.said for _, pipe in made[1:3]], [["abort"], []])
+
+    def test_where_descriptors_are_scarce_they_make_room(self) -> None:
+        door = self.door()
+        ListenOutput("listen:x", door, framed(framing.lines()), 100, self.log)
+        (first, one), (_, two) = self.guest(door), self.guest(door)
+        first.readConnectionLost()
+        self.patch(listening, "scarce", lambda: True)
+        self.guest(door)
+        self.assertEqual((one.said, two.said, door.turned_away), (["abort"], [], 0))
+        self.assertIsNone(door.buildProtocol(None))
+        self.assertEqual(door.turned_away, 1)
 
     def test_the_last_descriptors_are_the_jobs_own(self) -> None:
         """Else neither the link nor a file could be opened; and nobody would know why."""

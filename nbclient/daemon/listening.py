@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from nbclient.daemon.feeds import Feed
 from nbclient.daemon.formats import Format
@@ -36,10 +37,14 @@ FAREWELL = 1.0
 SPARE = 64
 """Descriptors that local programs leave to the link, the files and the name server."""
 
+HALVES = 64
+"""Readers at most that send no more: where nothing is written, one that has left looks the same."""
+
 SELDOM = 60.0
 """Seconds at least between two lines about programs that were turned away."""
 
 
+@implementer(IHalfCloseableProtocol)
 class Guest(Protocol):
     """One local program.
 
@@ -66,6 +71,18 @@ class Guest(Protocol):
         """Frames to send, if that is wanted; else nobody listens."""
         if self.taker is not None:
             self.taker.take(data)
+
+    def readConnectionLost(self) -> None:
+        """It sends no more, as programs do that have nothing to send; a reader stays."""
+        if self.feed is None:
+            self.transport.loseConnection()
+            return
+        if self.taker is not None:
+            self.taker.finish()
+        self._door.half_closed(self)
+
+    def writeConnectionLost(self) -> None:
+        """Ours is never closed by itself."""
 
     def connectionLost(self, reason: object = None) -> None:
         """It has left."""
@@ -129,6 +146,7 @@ class Door(GuestFactory):
         self._closing = False  # the port does not listen any more, but is still there
         self._deadline: IDelayedCall | None = None
         self._empty: list[Deferred[None]] = []
+        self._halves: dict[Guest, None] = {}  # send no more, the longest first
         self.turned_away = 0
         self._next_told = 0.0  # when a line about these may come again
 
@@ -169,7 +187,7 @@ class Door(GuestFactory):
 
     def buildProtocol(self, addr: object) -> Guest | None:
         """A new guest, as long as there are descriptors for more."""
-        if scarce():
+        if scarce() and not self._make_room():
             self._turn_away()
             return None  # then Twisted closes the connection
         return Guest(self)
@@ -180,6 +198,21 @@ class Door(GuestFactory):
         for arrived in self.arrivals:
             arrived(guest)
         self._log.debug("{where}: {count} connected", where=str(self), count=len(self.guests))
+
+    def half_closed(self, guest: Guest) -> None:
+        """The guest sends no more."""
+        self._halves[guest] = None
+        if len(self._halves) > HALVES:
+            self._make_room()
+
+    def _make_room(self) -> bool:
+        """Whether there was a guest who has perhaps left, and is cut off."""
+        guest = next(iter(self._halves), None)
+        if guest is None:
+            return False
+        del self._halves[guest]
+        guest.transport.abortConnection()
+        return True
 
     def _turn_away(self) -> None:
         self.turned_away += 1
@@ -197,6 +230,7 @@ class Door(GuestFactory):
     def leave(self, guest: Guest) -> None:
         """The guest has left."""
         self.guests.discard(guest)
+        self._halves.pop(guest, None)
         if guest.missed:
             self._log.info(
                 "{where}: a reader that was too slow has left, it missed {count} frames",

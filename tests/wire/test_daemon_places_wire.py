@@ -177,6 +177,7 @@ def test_local_programs_read_and_write_at_one_place_whatever_the_link_does(
     one.sendall(b"from o")
     two.sendall(b"from two\n")
     feed.got(b"from two\n")
+    two.shutdown(socket.SHUT_WR)  # has said all, and still listens
     one.sendall(b"ne\n")
     feed.got(b"from one\n")
     assert feed.received == b"from two\nfrom one\n"
@@ -198,6 +199,7 @@ def test_local_programs_read_and_write_at_one_place_whatever_the_link_does(
     time.sleep(0.1)
     feed.send(b"again\n")
     assert receive(one, b"again\n") == b"again\n"
+    receive(two, b"again\n")
     # What the slow one was given is whole lines, and in order.
     late = receive(slow, b"again\n").splitlines()
     numbers = [int(line[:6]) for line in late if line[:6].isdigit()]
