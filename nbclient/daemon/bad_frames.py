@@ -56,7 +56,7 @@ class BadFrames:
         self._directory = Path(directory)
         self._complain = complain
         self._clock = clock
-        self._waiting: deque[tuple[bytes, str]] = deque()
+        self._waiting: deque[tuple[bytes, PeerError]] = deque()
         self._timer: IDelayedCall | None = None
         self._next = 0.0  # when files may be written again
         self._files: deque[str] | None = None  # ours, oldest first; None: to be looked up
@@ -75,7 +75,7 @@ class BadFrames:
 
     def __call__(self, data: bytes, error: PeerError) -> None:
         """Keep `data`, which `error` is about."""
-        self._waiting.append((data, reason(error)))
+        self._waiting.append((data, error))
         if len(self._waiting) > KEPT:
             self._waiting.popleft()
             self.withheld += 1
@@ -98,9 +98,9 @@ class BadFrames:
         self._timer = None
         self._next = self._clock.seconds() + PAUSE
         waiting, self._waiting = self._waiting, deque()
-        for data, why in waiting:
+        for data, error in waiting:
             try:
-                self._keep(data, why)
+                self._keep(data, reason(error))
             except OSError as problem:
                 self._fail(problem)
             else:
