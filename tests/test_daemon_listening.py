@@ -419,6 +419,19 @@ class ListenInputTests(DoorCase):
         self.assertEqual(source.refused, 0)
         self.assertNoResult(source.ended)
 
+    def test_who_has_said_all_may_still_read(self) -> None:
+        """A question, the end of the input, the answer: as `nc -N` does it."""
+        door, _ = self.input(alone=False)
+        output = ListenOutput("listen:x", door, framed(framing.lines()), 100, self.log)
+        guest, pipe = self.guest(door)
+        guest.dataReceived(b"one\ntail")
+        guest.readConnectionLost()
+        self.assertEqual(self.sent, [b"one", b"tail"])
+        output.write([b"answer"])
+        self.assertEqual(pipe.data, b"answer\n")
+        guest.connectionLost()
+        self.assertEqual(self.sent, [b"one", b"tail"])
+
     def test_writers_wait_for_the_link_each_by_itself_and_take_turns(self) -> None:
         door, _ = self.input()
         one, first = self.guest(door)
