@@ -40,6 +40,25 @@ def test_a_header_or_trailer_that_differs_ends_the_rows_before_it(odd: int, plac
     assert cut(data) == (ROW * len(IMAGE), [FRAME] * ROW)
 
 
+def test_a_row_of_another_header_or_trailer_is_not_cut_like_the_one_before_it() -> None:
+    """All the same among themselves, but nobody has understood what they announce."""
+    for other in (b"<<abc;", b"<>abc:"):
+        assert cut(IMAGE * ROW + other * ROW) == (ROW * len(IMAGE), [FRAME] * ROW)
+
+
+def test_a_run_of_one_byte_behind_a_row_is_not_taken_for_more_of_it() -> None:
+    """Empty frames are all zeros: so is, at any stride, what would be the next headers."""
+    recipe = framing.length(4)
+    sent = [b"x" * 12] * ROW + [b""] * (5 * ROW)
+    assert recipe.decoder().feed(b"".join(recipe.encode(sent))) == sent
+
+
+def test_a_row_without_its_trailers_is_refused_behind_one_that_has_them() -> None:
+    decoder = framing.netstring().decoder()
+    assert decoder.feed(b"3:abc," * ROW + b"3:abcX" * ROW) == [FRAME] * ROW
+    assert "behind the frame" in str(decoder.fault)
+
+
 def test_frames_may_differ_and_be_empty() -> None:
     frames = [bytes([number]) * 3 for number in range(2 * ROW)]
     assert cut(b"".join(b"<>%b;" % frame for frame in frames)) == (len(IMAGE) * 2 * ROW, frames)

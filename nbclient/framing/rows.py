@@ -18,7 +18,7 @@ takes is then shared by all the frames in them."""
 
 
 def cut_row(data: bytes, at: int, header: int, size: int, trailer: int, frames: list[bytes]) -> int:
-    """Append the frames from `at` on, as far as their headers and trailers are all the same.
+    """Append the frames from `at` on, as far as headers and trailers are those of the first.
 
     A header that is the same announces the same size. Fewer than `ROW` are
     left to the caller, and so is what is left of the last row.
@@ -30,15 +30,24 @@ def cut_row(data: bytes, at: int, header: int, size: int, trailer: int, frames: 
     """
     stride = header + size + trailer
     whole = ROW * stride
+    end = at + whole
+    if end > len(data):  # as with most short reads
+        return at
+    # The last frame of a row is compared with what the caller has understood, and all
+    # of the row with one another: a row may be all the same and yet not like the first.
+    head = data[at : at + header]
+    tail = data[at + stride - trailer : at + stride]
     same = (*range(header), *range(stride - trailer, stride))
-    while data[at : at + header] == data[at + whole - stride : at + whole - stride + header]:
-        end = at + whole
-        if end > len(data):
-            break
+    while (
+        end <= len(data)
+        and data[end - stride : end - stride + header] == head
+        and data[end - trailer : end] == tail
+    ):
         for column in same:
             found = data[at + column : end : stride]
             if found.lstrip(found[:1]):
                 return at
         frames += unpack_from(f"{header}x{size}s{trailer}x" * ROW, data, at)
         at = end
+        end += whole
     return at
