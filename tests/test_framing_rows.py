@@ -55,7 +55,7 @@ def test_a_run_of_one_byte_behind_a_row_is_not_taken_for_more_of_it() -> None:
 
 def test_a_row_without_its_trailers_is_refused_behind_one_that_has_them() -> None:
     decoder = framing.netstring().decoder()
-    assert decoder.feed(b"3:abc," * ROW + b"3:abcX" * ROW) == [FRAME] * ROW
+    assert decoder.feed(b"3:abc," * 3 * ROW + b"3:abcX" * ROW) == [FRAME] * 3 * ROW
     assert "behind the frame" in str(decoder.fault)
 
 
@@ -134,3 +134,15 @@ def test_a_look_in_vain_costs_no_more_than_the_frames_before_the_next(
     data = b"".join(recipe.encode([b"x" * 6, b"x" * 6, b"x" * 7] * 2000))
     assert len(recipe.decoder().feed(data)) == 6000
     assert len(looks) <= len(data) // rows.AGAIN + 1
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_in_a_short_read_no_row_is_looked_for(
+    recipe: Framing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer in a read of its own is the rule, and a look would be a third of its cost."""
+    monkeypatch.delattr("nbclient.framing.prefixed.cut_row")
+    for body in (b"x" * 60, b"x" * (rows.SHORT - 10), b"x"):
+        (image,) = recipe.encode([body])
+        decoder = recipe.decoder()
+        assert decoder.feed(image) == decoder.feed(image[:1]) + decoder.feed(image[1:]) == [body]

@@ -13,7 +13,7 @@ from attrs import frozen
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
 from nbclient.framing.checksums import Checksum, check_over, checksum_named
-from nbclient.framing.rows import AGAIN, cut_row
+from nbclient.framing.rows import AGAIN, SHORT, cut_row
 from nbclient.framing.sized import SizedDecoder
 
 # Most lengths met: looking one up is cheaper than checking and converting it.
@@ -302,7 +302,7 @@ class PlainLengthDecoder(LengthDecoder):
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
         end = len(data)
-        if end - at > self._framing.max_frame:
+        if not SHORT <= end - at <= self._framing.max_frame:
             return super()._scan(data, at, frames)
         # A frame that is there cannot be over the limit: only one that is not is looked at.
         header = self._image
@@ -428,7 +428,7 @@ class DigitsDecoder(SizedDecoder):
         trailer = len(self._trailer)
         comma = self._trailer[0] if trailer else 0
         end = len(data)
-        look = at  # from here on, whether a row begins
+        look = at if end - at >= SHORT else end  # from here on, whether a row begins
         while at < end:
             start = find(separator, at, at + longest) + 1
             size = small(data[at : start - 1]) if start else None

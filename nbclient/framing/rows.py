@@ -12,6 +12,9 @@ from struct import unpack_from
 ROW = 32
 """Frames cut by one call; fewer in a row are not worth looking for."""
 
+SHORT = 512
+"""Bytes: in fewer no row is looked for, so that a frame or a few in a read cost no more."""
+
 AGAIN = 4096
 """Bytes to cut one by one before the next look for a row: what a look in vain
 takes is then shared by all the frames in them."""
