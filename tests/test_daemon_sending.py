@@ -150,8 +150,8 @@ class SendingTests(SynchronousTestCase):
             limit=PIECES * 2 * cost, room=2 * cost, totals=SimpleNamespace(set_aside=0, waiting=1)
         )
         self.sending.spool = spool
-        self.successResultOf(self.send(*b"a b c".split(), cursor=("n", "v")))
-        self.assertEqual(self.link.taken, [([b"a", b"b"], None), ([b"c"], ("n", "v"))])
+        self.successResultOf(self.send(*b"a b c".split()))
+        self.assertEqual(self.link.taken, [([b"a", b"b"], None), ([b"c"], None)])
         spool.room = cost
         self.successResultOf(self.send(b"d", b"e"))
         self.assertEqual([frames for frames, _ in self.link.taken[2:]], [[b"d"], [b"e"]])
@@ -159,6 +159,29 @@ class SendingTests(SynchronousTestCase):
         self.successResultOf(self.send(b"f", b"g"))
         self.assertEqual(self.link.taken[-1], ([b"f", b"g"], None))
         self.assertEqual(self.log.lines, [])
+
+    def test_a_batch_with_a_cursor_is_stored_with_it_or_not_at_all(self) -> None:
+        """Of one that was stored in part the next run would read all, and send that part twice."""
+        self.sending.begin()
+        cost = FRAME_COST + 1
+        totals = SimpleNamespace(set_aside=0, set_aside_bytes=0, waiting=1)
+        spool: Any = SimpleNamespace(limit=3 * cost, room=cost, totals=totals)
+        self.sending.spool = spool
+        self.successResultOf(self.send(*b"a b c".split(), cursor=("n", "v")))
+        self.assertEqual(self.link.taken, [([b"a", b"b", b"c"], ("n", "v"))])
+        # But what is set aside stays, and a batch that waited for its room would wait for ever.
+        totals.set_aside_bytes = cost
+        self.successResultOf(self.send(*b"d e f".split(), cursor=("n", "w")))
+        self.assertEqual(self.link.taken[1:], [([b"d", b"e"], None), ([b"f"], ("n", "w"))])
+
+    def test_what_was_read_and_never_offered_is_counted_too(self) -> None:
+        self.sending.begin()
+        self.link.answers = [succeed(None), fail(LinkStopped("stopped"))]
+        self.failureResultOf(self.send(*map(bytes, [1] * 10)), LinkStopped)
+        self.assertEqual(len(self.link.taken), 2)
+        self.assertEqual(self.sending.late, 7)  # of these the link counts three
+        counters = self.link.outbox.counters
+        self.assertEqual((counters.offered, counters.refused), (4, 4))
 
     def test_a_spool_full_of_frames_set_aside_is_told_once(self) -> None:
         self.sending.begin()

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from nbclient.delivery.outbox import Outbox, fitting
 from nbclient.delivery.spool_place import SpoolError
-from nbclient.errors import LinkDown, LinkStopped, OutboxFull
+from nbclient.errors import LinkDown, LinkStopped, NBClientError, OutboxFull
 from nbclient.factory import ReconnectingFactory
 from nbclient.spooling import Cursor
 
@@ -22,7 +22,7 @@ PATIENCE = 1.0
 """Seconds until what the disk did not take is offered again."""
 
 PIECES = 16
-"""A batch is at most such a part of the spool."""
+"""A batch without a cursor is at most such a part of the spool."""
 
 CALM = 10.0
 """Seconds for which the disk has taken all until that is said: a full one takes a little
@@ -72,18 +72,35 @@ class Sending:
             self._early.append(begun)
             await begun
         while True:
-            count = _fitting(frames, self._most())
+            count = _fitting(frames, self._most(cursor))
             piece, frames = frames[:count], frames[count:]
             self._see_to_room(piece)
-            await self._offer(piece, None if frames else cursor)
+            try:
+                await self._offer(piece, None if frames else cursor)
+            except NBClientError:
+                self._leave_out(len(frames))
+                raise
             if not frames:
                 return
 
-    def _most(self) -> int:
-        """How large a batch may be, bytes: one that is stored whole has to find room soon."""
+    def _leave_out(self, count: int) -> None:
+        """Frames that were read, and will not be offered: nobody else knows of them."""
+        self.late += count
+        counters = self._link.outbox.counters
+        counters.offered += count
+        counters.refused += count
+
+    def _most(self, cursor: Cursor | None) -> int:
+        """How large a batch may be, bytes: one that is stored whole has to find room soon.
+
+        One with a cursor is not divided where that can be: were its beginning stored, and
+        the process killed then, the next run would read it once more.
+        """
         limit, spool = self._link.outbox.limit, self.spool
         if spool is None:
             return limit
+        if cursor is not None:
+            return max(spool.limit - spool.totals.set_aside_bytes, 1)
         most = min(limit, spool.limit // PIECES)
         return min(most, spool.room) or most
 
