@@ -123,7 +123,7 @@ class FrameReceiver(Protocol):
             self._iterator = SPENT
             result = self.frameReceived(frames[0])
             self._iterator = None
-            if result is not None:
+            if result:
                 self._await(result)
         else:
             self._each(frames, 0)
@@ -142,7 +142,7 @@ class FrameReceiver(Protocol):
             return fail(ConnectionClosed("no more frames come on this connection"))
         if self._takers is None:
             self._takers = deque()
-        taken: Deferred[bytes] = Deferred(self._takers.remove)
+        taken: Deferred[bytes] = Deferred(self._forgetTaker)
         self._takers.append(taken)
         self._halt()
         if self._awaiting:
@@ -493,6 +493,11 @@ class FrameReceiver(Protocol):
         if self._chunks is None:
             self._chunks = deque()
         return self._chunks
+
+    def _forgetTaker(self, deferred: Deferred[bytes]) -> None:
+        cast("deque[Deferred[bytes]]", self._takers).remove(deferred)
+        if not self._busy:  # a callback that waited for it now holds back everything
+            self._updateHold()
 
     def _forgetLooker(self, deferred: Deferred[re.Match[bytes]]) -> None:
         self._lookers = [each for each in self._lookers or () if each[1] is not deferred]

@@ -192,6 +192,20 @@ class ReceivingTests(ConnectionTestCase):
             self.feed(peer, chunk)
         self.assertEqual(heard, [True, False, True, True, False, True])
 
+    def test_what_is_no_result_is_none_however_many_frames_a_read_brings(self) -> None:
+        """A callback that returns what some call of its own gave, a count of 0, say.
+
+        Else whether the connection lives would hang on where the network cuts.
+        """
+        for data in (b"one\n", b"one\ntwo\n"):
+            for nothing in (False, 0, b""):
+                protocol = Recorder()
+                protocol.frameReceived = lambda _, nothing=nothing: nothing  # type: ignore[method-assign, assignment, misc]
+                peer = self.connect(protocol)
+                self.feed(peer, data)
+                self.assertTrue(peer.connected)
+                self.assertFalse(protocol.readingHeld)
+
 
 class PausingTests(ConnectionTestCase):
     """Pausing in a callback neither loses nor repeats a frame."""
@@ -403,6 +417,49 @@ class WaitingForFramesTests(ConnectionTestCase):
         self.feed(self.connect(protocol), b"a\nb\nc\n")
         self.assertEqual(taken, [b"b"])
         self.assertEqual(protocol.frames, [b"a", b"c"])
+
+    def test_a_callback_that_no_longer_waits_for_a_frame_holds_back_the_transport(self) -> None:
+        """It goes on with something else; what arrives meanwhile must not fill the memory."""
+        working: Deferred[None] = Deferred()
+        waited: list[Deferred[bytes]] = []
+
+        class Impatient(Recorder):
+            async def frameReceived(self, frame: bytes) -> None:
+                self.events.append(frame)
+                waited.append(self.nextFrame())
+                try:
+                    await waited[-1]
+                except CancelledError:
+                    await working
+
+        protocol = Impatient()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n")
+        self.assertTrue(peer.transport.reading)
+        waited[0].cancel()
+        self.assertFalse(peer.transport.reading)
+        self.feed(peer, b"two\n")
+        self.assertEqual(protocol.frames, [b"one"])
+        working.callback(None)
+        self.reactor.turn(2)
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.assertTrue(peer.transport.reading)
+
+    def test_one_that_no_longer_waits_during_a_read_holds_it_back_at_its_end(self) -> None:
+        working: Deferred[None] = Deferred()
+
+        class Changing(Recorder):
+            async def frameReceived(self, frame: bytes) -> None:
+                taken = self.nextFrame()
+                taken.addErrback(lambda reason: reason.trap(CancelledError))
+                taken.cancel()
+                await working
+
+        peer = self.connect(Changing())
+        self.feed(peer, b"one\n")
+        self.assertFalse(peer.transport.reading)
+        working.callback(None)
+        self.assertTrue(peer.transport.reading)
 
     def test_expect_looks_and_leaves_every_frame(self) -> None:
         protocol = Recorder()
