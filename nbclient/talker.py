@@ -15,6 +15,9 @@ from twisted.logger import Logger
 from nbclient.errors import FrameError
 from nbclient.talking import Heartbeat, Poll, Polling
 
+SELDOM = 60.0
+"""Seconds at least between two lines about polls that are not answered any more."""
+
 
 class Talker:
     """Sends heartbeats and polls while a connection is ready.
@@ -45,6 +48,8 @@ class Talker:
         self._timers: dict[str, IDelayedCall] = {}
         self._polling = None if poll is None else Polling(poll, self._sent)
         self._frames = connection.framesIn
+        self._silent = False  # it was told that a poll was not answered
+        self._next_told = self._sent  # when that may be told again
         if heartbeat is not None:
             self._later("heartbeat", heartbeat.due(self._sent), self._beat)
         if self._polling is not None:
@@ -79,13 +84,39 @@ class Talker:
 
     def _ask(self) -> None:
         polling: Any = self._polling
+        unanswered, heard = polling.unanswered, self._connection.framesIn != self._frames
         # While this side does not read, nobody can say that there is no answer.
-        if self._connection.framesIn != self._frames or self._connection.readingHeld:
+        if heard or self._connection.readingHeld:
             polling.heard()
-        if polling.tick(self._now()):
+        if heard and self._silent:
+            self._tell_of_answers(polling)
+        ask = polling.tick(self._now())
+        if polling.unanswered > unanswered and self._now() >= self._next_told:
+            self._tell_of_silence(polling)
+        if ask:
             self._frames = self._connection.framesIn
             self._say(polling.poll.frame)
         self._later("poll", polling.due(self._now()), self._ask)
+
+    def _tell_of_silence(self, polling: Polling) -> None:
+        """Once, until there is an answer: the connection may last for months."""
+        if not self._silent:
+            self._silent = True
+            self.log.warn(
+                "{link}: a poll was not answered within {seconds:g} s",
+                link=self._name,
+                seconds=polling.poll.timeout,
+            )
+
+    def _tell_of_answers(self, polling: Polling) -> None:
+        self._silent = False
+        self._next_told = self._now() + SELDOM
+        self.log.info(
+            "{link}: polls are answered again, {unanswered} of {asked} were not",
+            link=self._name,
+            unanswered=polling.unanswered,
+            asked=polling.asked,
+        )
 
     def _say(self, frame: bytes) -> None:
         try:

@@ -29,7 +29,7 @@ class Log:
     """Calls `say` with whatever is logged."""
 
     def __init__(self, say: Any) -> None:
-        self.error = self.warn = say
+        self.error = self.warn = self.info = say
 
 
 class TalkTestCase(SynchronousTestCase):
@@ -214,6 +214,33 @@ class PollTests(TalkTestCase):
         self.reactor.turn()
         self.assertEqual(peer.received, b"?\n" * 4)
 
+    def test_the_first_poll_without_an_answer_is_told_at_once_and_so_is_the_next_answer(
+        self,
+    ) -> None:
+        """A connection may last for months: its end is too late to hear of it."""
+        link, peer = self.ready(poll=Poll(b"?", 1, timeout=1))
+        said: list[str] = []
+        link._talker.log = Log(lambda text, **words: said.append(text.format(**words)))
+        for _ in range(3):
+            self.reactor.advance(1)
+        silent = [f"{link.name}: a poll was not answered within 1 s"]
+        self.assertEqual((peer.received, said), (b"?\n" * 4, silent))
+        self.feed(peer, b"!\n")
+        self.reactor.advance(1)
+        answered = [*silent, f"{link.name}: polls are answered again, 3 of 4 were not"]
+        self.assertEqual(said, answered)
+        # A device that answers now and then does not fill the log.
+        for _ in range(25):
+            self.feed(peer, b"!\n")
+            for _ in range(2):
+                self.reactor.advance(1)
+        self.assertEqual(said, answered)
+        for _ in range(10):
+            self.feed(peer, b"!\n")
+            for _ in range(2):
+                self.reactor.advance(1)
+        self.assertEqual(len(said), 4)
+
     def test_unanswered_the_next_waits_for_the_timeout_and_the_end_says_so(self) -> None:
         link, peer = self.ready(poll=Poll(b"?", 2, timeout=5))
         said: list[Any] = []
@@ -227,7 +254,7 @@ class PollTests(TalkTestCase):
         self.assertEqual(peer.received, b"?\n?\n")
         link.stop()
         self.reactor.turn()
-        self.assertEqual((said[0]["unanswered"], said[0]["asked"]), (1, 2))
+        self.assertEqual((said[-1]["unanswered"], said[-1]["asked"]), (1, 2))
 
     def test_it_is_not_kept_for_the_next_connection(self) -> None:
         link, peer = self.ready(poll=Poll(b"?", 2))
