@@ -119,7 +119,9 @@ class Timers:
                 call(argument)
             except BaseException:  # the reactor does so, too: those behind it are others'
                 self.log.failure("a timer failed")
-        if self._call is None:
+        if not self._live:
+            self._forget()
+        elif self._call is None:
             self._arm()
 
 

@@ -75,6 +75,18 @@ class TimersTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.called, ["first", "again"])
 
+    def test_nothing_is_pending_once_the_last_one_due_was_called(self) -> None:
+        """Also where one due with it set another for later and took it back."""
+
+        def change_your_mind(_: object) -> None:
+            self.timers.cancel(self.after(60, "taken back"))
+
+        self.timers.after(1, change_your_mind, None)
+        self.after(1, "last")
+        self.clock.advance(1)
+        self.assertEqual(self.called, ["last"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_a_sum_of_floats_is_no_reason_to_come_late(self) -> None:
         """At 2.2 there are 12.7 seconds left of 14.9; but 2.2 + 12.7 is a little less."""
         self.after(2.2, "first")
