@@ -110,6 +110,14 @@ def test_a_fault_inside_a_row_is_found_where_it_is(bad: int) -> None:
     assert "behind the frame" in str(decoder.fault)
 
 
+def test_fixed_frames_are_cut_by_rows_in_a_long_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = framing.fixed(5).decoder()
+    long = [b"%05d" % number for number in range(rows.SHORT)]
+    assert decoder.feed(b"".join(long)) == long
+    monkeypatch.delattr("nbclient.framing.plain.cut_row")
+    assert decoder.feed(b"".join(long[:100])) == long[:100]
+
+
 def test_a_row_over_the_limit_is_refused_at_its_first_frame() -> None:
     for recipe in (framing.length(4, max_frame=2), framing.netstring(max_frame=2)):
         data = b"".join(type(recipe).encode(recipe, [b"ab"] * 3))

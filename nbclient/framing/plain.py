@@ -10,7 +10,7 @@ from attrs import frozen
 from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing
 from nbclient.framing.checksums import Checksum, checksum_named
-from nbclient.framing.rows import cut_row
+from nbclient.framing.rows import SHORT, cut_row
 from nbclient.framing.sized import SizedDecoder
 
 
@@ -84,7 +84,8 @@ class FixedDecoder(SizedDecoder):
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
         size = self._need
-        at = cut_row(data, at, 0, size, 0, frames)
+        if len(data) - at >= SHORT:
+            at = cut_row(data, at, 0, size, 0, frames)
         end = len(data) - (len(data) - at) % size
         frames += [data[start : start + size] for start in range(at, end, size)]
         return end
