@@ -486,6 +486,35 @@ def test_a_failed_commit_fails_exactly_what_was_in_it(
     spool.close()
 
 
+def test_a_spool_that_was_moved_away_accepts_nothing_until_it_is_back(bench: Bench) -> None:
+    """What is written to a file without a name is there for nobody."""
+    spool = bench.open()
+    spool.append([b"before"], bench.note("before"))
+    spool.step()
+    away = bench.directory / "away"
+    spool.folder.rename(away)
+    spool.append([b"lost"], bench.note("lost"))
+    spool.acknowledge(0, bench.note("noted"))  # there is no harm in that
+    spool.step()
+    spool.step()
+    why = dict(bench.told)["lost"]
+    assert why is not None
+    assert why.endswith("spool.db: not stored: the file was moved or removed while in use")
+    spool.folder.mkdir()
+    (spool.folder / DATABASE).write_bytes(b"another")
+    spool.append([b"other"], bench.note("other"))
+    spool.step()
+    assert bench.failed() == ["lost", "other"]
+    (spool.folder / DATABASE).unlink()
+    spool.folder.rmdir()
+    away.rename(spool.folder)
+    spool.append([b"after"], bench.note("after"))
+    spool.step()
+    assert bench.stored() == ["before", "noted", "after"]
+    assert held(spool) == [b"before", b"after"]
+    spool.close()
+
+
 def test_a_failure_of_the_disk_is_the_users_to_mend(bench: Bench) -> None:
     assert issubclass(SpoolFailed, LocalError)
 

@@ -477,6 +477,7 @@ class Spool:
         store = self._store
         added = sum(request.size for request in requests)
         if added:
+            store.check_place()
             store.make_room(added, self._bounded_log())
         store.begin()
         for request in requests:

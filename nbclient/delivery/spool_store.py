@@ -108,6 +108,15 @@ def log_file(path: Path) -> Path:
     return Path(f"{path}-wal")
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file this is; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def file_size(path: Path) -> int:
     """The size of a file, bytes; 0 where there is none."""
     try:
@@ -201,6 +210,7 @@ class ChangingStore(Store):
 
     def __init__(self, path: Path, db: sqlite3.Connection, reserve: Reserve) -> None:
         super().__init__(path, db)
+        self._identity = _identity(path)
         self._reserve = reserve
         self._draft = self.totals
 
@@ -334,6 +344,14 @@ class ChangingStore(Store):
         self.cursors.clear()
 
     # -- room
+
+    def check_place(self) -> None:
+        """Be sure that what is added next will be found again.
+
+        :raises SpoolError: somebody removed, renamed or replaced the file.
+        """
+        if _identity(self.path) != self._identity:
+            raise SpoolError(f"{self.path}: not stored: the file was moved or removed while in use")
 
     def make_room(self, size: int, log: int) -> None:
         """Be sure that what is added next can be written back even when the disk is full.
