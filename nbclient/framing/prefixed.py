@@ -303,7 +303,7 @@ class PlainLengthDecoder(LengthDecoder):
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
         end = len(data)
         if not SHORT <= end - at <= self._framing.max_frame:
-            return super()._scan(data, at, frames)
+            return LengthDecoder._scan(self, data, at, frames)
         # A frame that is there cannot be over the limit: only one that is not is looked at.
         header = self._image
         unpack = self._unpack
