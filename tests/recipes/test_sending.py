@@ -119,7 +119,8 @@ def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench)
     batch = bench.folder / "batch.txt"
     batch.write_text("one\ntwo\n")
     cook = bench.cook("batch", HOST=HOST, PORT=bench.absent_peer().port)
-    cook.err.expect("connection refused")
+    for _ in range(3):  # by then a busy machine has read the file, too
+        cook.err.expect("connection refused")
     assert cook.stop() == 1
     assert "2 frames not delivered" in cook.err.end()
     assert batch.exists()
