@@ -34,6 +34,7 @@ from nbclient.delivery.replies import Reply, Says
 from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
 from nbclient.errors import (
     CallbackFailed,
+    ConnectionClosed,
     ConnectTimeout,
     DeadPath,
     DeliveryUnavailable,
@@ -420,6 +421,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def reconnectNow(self) -> None:
         """Take a new connection without waiting; a connection that is up is closed first."""
+        if self.connection is not None and not self._machine.stopping:
+            self._blame(Failure(ConnectionClosed("this side closed it, to connect anew")))
         self._machine.handle(Event.RECONNECT)
 
     def whenReady(self) -> Deferred[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
@@ -36,6 +36,7 @@ from nbclient.errors import (
     SilenceTimeout,
 )
 from nbclient.factory import ABORT_GRACE
+from nbclient.reasons import explain
 from nbclient.talking import Answer
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
 from tests.conformance.spools import FakeSpool
@@ -518,6 +519,17 @@ class ReadyTests(LinkTestCase):
         self.reactor.turn()
         self.assertIs(link.state, State.READY)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_connection_given_up_for_another_was_not_closed_by_the_peer(self) -> None:
+        link, _ = self.ready()
+        link.reconnectNow()
+        self.reactor.turn()
+        self.assertEqual(explain(link.lastReason), "this side closed it, to connect anew")
+        self.attempt.accept()
+        link.stop()
+        link.reconnectNow()  # too late: it stops
+        self.reactor.turn()
+        self.assertTrue(cast(Failure, link.lastReason).check(ConnectionDone))
 
     def test_what_an_old_connections_peer_does_late_is_nobodys_reason(self) -> None:
         link, peer = self.ready()
