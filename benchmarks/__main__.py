@@ -235,7 +235,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "missing": suite.tools.missing,
     }
     verdicts = write(suite, about, options.output)
-    print(tables.promises(verdicts))
+    print("\n\n".join([tables.promises(verdicts), *tables.caution(about)]))
     return int(any(each.holds is False for each in verdicts))
 
 

@@ -125,7 +125,7 @@ ROWS = [
     ),
     Row(
         "length",
-        "4-byte length in, 100 B",
+        "4-byte length in, 100 B, all of one size",
         "length-100",
         "ours",
         {"twisted": (2, None), "asyncio": (3.5, None), "node": (None, 1)},

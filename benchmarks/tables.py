@@ -21,7 +21,7 @@ def document(
     about: Mapping[str, Any],
 ) -> str:
     """All of it: the promises, the reasons, every workload, the machine."""
-    parts = ["## The promises", promises(verdicts), *reasons(verdicts)]
+    parts = ["## The promises", promises(verdicts), *caution(about), *reasons(verdicts)]
     parts.append("## Everything that was measured")
     for key, samples in results.items():
         title, unit = titles[key]
@@ -42,6 +42,16 @@ def promises(verdicts: Sequence[Verdict]) -> str:
         cells = [title, each.against, *(_figure(each, mark) for mark in _marks(each))]
         lines.append("| " + " | ".join([*cells, _word(each)]) + " |")
     return "\n".join(lines)
+
+
+def caution(about: Mapping[str, Any]) -> list[str]:
+    """What is to be said of a run with less than all of the work."""
+    if about["scale"] >= 1:
+        return []
+    return [
+        f"At scale {about['scale']:g} no ratio is to be judged by: the shortest measurements take"
+        " milliseconds, and Java and Node are still warming up."
+    ]
 
 
 def short(verdicts: Sequence[Verdict]) -> str:

@@ -166,6 +166,11 @@ def frames_out(count: int) -> Workload:
             Peer("ours", "nbclient, sendFrame each", python("ours.py", "out")),
             Peer("ours-batch", batch, python("ours.py", "out-batch")),
             Peer("twisted", "Twisted transport.write", python("twisted_stock.py", "out")),
+            Peer(
+                "twisted-expert",
+                "Twisted, 100 joined for a write",
+                python("twisted_expert.py", "out-batch"),
+            ),
             Peer("asyncio", "asyncio streams", python("streams.py", "asyncio", "out"), slow=2),
             Peer(
                 "asyncio-batch",

@@ -226,6 +226,13 @@ def test_the_table_has_every_promise_and_the_reasons_of_those_that_do_not_hold(
     assert "| 5 of 5 | 3.0 s (maximum 4 s) |" in text
 
 
+def test_a_run_with_less_work_says_that_it_is_not_to_be_judged_by() -> None:
+    """At a fifth of the work Java has not warmed up, and looks half as fast as it is."""
+    few = tables.document([], {}, {}, {}, {**ABOUT, "scale": 0.2})
+    assert "At scale 0.2 no ratio is to be judged by" in few
+    assert "to be judged by" not in tables.document([], {}, {}, {}, ABOUT)
+
+
 def test_links_that_did_not_come_back_break_the_promise() -> None:
     lost = {"links": 5, "back": 4, "peak": 1, "maximum": 4}
     late, rush = claims.restart([Sample("ours", 0, rate=1, seconds=1, more=lost)])

@@ -1,14 +1,18 @@
 """Twisted by those who have measured it: a whole chunk is cut at once, an answer sent at once.
 
+To send, a hundred frames are joined for one write.
+
 python twisted_expert.py ROLE HOST PORT [COUNT CONNECTIONS]
 """
 
 import struct
 import sys
 
-from twisted.internet import protocol, reactor
+from twisted.internet import interfaces, protocol, reactor
+from zope.interface import implementer
 
 HEADER = struct.Struct("!I")
+BATCH = [b"x" * 99 + b"\n"] * 100
 REQUEST = b"q" * 63 + b"\n"
 
 
@@ -48,6 +52,34 @@ class Length(Lines):
         self.rest = data[at:]
 
 
+@implementer(interfaces.IPushProducer)
+class Sender(protocol.Protocol):
+    left = 0
+    full = False
+
+    def connectionMade(self):
+        self.transport.registerProducer(self, True)
+        self.resumeProducing()
+
+    def pauseProducing(self):
+        self.full = True
+
+    def resumeProducing(self):
+        self.full = False
+        while self.left > 0 and not self.full:
+            self.transport.write(b"".join(BATCH))
+            self.left -= len(BATCH)
+        if self.left <= 0:
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def stopProducing(self):
+        pass
+
+    def connectionLost(self, reason):
+        reactor.stop()
+
+
 class Asker(Lines):
     """`writeSomeData` sends now; `write` would wait for the reactor's next turn."""
 
@@ -79,20 +111,27 @@ class Asker(Lines):
             reactor.stop()
 
 
-ROLES = {"lines-in": Lines, "crlf-in": CrlfLines, "length-in": Length, "ask": Asker}
+ROLES = {
+    "lines-in": Lines,
+    "crlf-in": CrlfLines,
+    "length-in": Length,
+    "out-batch": Sender,
+    "ask": Asker,
+}
 
 
 def main(role, host, port, count="0", connections="1"):
     made = ROLES[role]
-    made.left = int(count) // int(connections)
+    each = int(count) // int(connections)
+    made.left = each
     made.connections = int(connections)
     factory = protocol.ClientFactory.forProtocol(made)
     factory.noisy = False
     for _ in range(made.connections):
         reactor.connectTCP(host, int(port), factory)
     reactor.run()
-    if made is Asker:
-        print(made.left * made.connections)
+    if made in (Asker, Sender):
+        print(each * made.connections)
 
 
 if __name__ == "__main__":
