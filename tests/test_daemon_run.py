@@ -13,6 +13,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from nbclient import ReconnectingFactory
 from nbclient.daemon import progress, run, spools
 from nbclient.daemon.cursors import BatchCursor
 from nbclient.daemon.options import SHELL, TWISTD, Settings
@@ -510,6 +511,15 @@ class JobTests(JobCase):
         self.assertEqual(outcome.status, 1)
         self.assertIn("cut short", outcome.message)
 
+    def test_where_it_is_known_what_arrived_nothing_else_is_said_of_a_cut(self) -> None:
+        self.patch(ReconnectingFactory, "_level", "tcp")
+        job = self.start("--close-timeout", "2")
+        self.connect().stall()
+        job.interrupt(signal.SIGTERM)
+        job.interrupt(signal.SIGTERM)
+        self.turn()
+        self.assertEqual(self.outcome(), Outcome(143))
+
     def test_an_output_that_takes_nothing_is_abandoned_in_time(self) -> None:
         job = self.start("--close-timeout", "2")
         self.connect().send(b"a\nb\n")
@@ -744,7 +754,20 @@ class SpoolTests(JobCase):
         self.runners[f"input {path}"].steps()
         self.reactor.turn()
         job.interrupt(signal.SIGTERM)
-        self.assertEqual(self.status(), 128 + signal.SIGTERM)
+        outcome = self.outcome()
+        self.assertEqual(outcome.status, 128 + signal.SIGTERM)
+        self.assertIn("the input was not read to its end, where the next run", outcome.message)
+
+    def test_what_the_end_left_in_a_pipe_is_gone_whatever_is_stored(self) -> None:
+        job = self.began("--drain")
+        self.type(b"a\n")
+        job.interrupt(signal.SIGTERM)
+        outcome = self.outcome()
+        self.assertEqual(outcome.status, 1)
+        self.assertEqual(
+            outcome.message,
+            f"the input was not read to its end; 1 frame waits in the spool {self.folder}/spool",
+        )
 
     def test_what_is_stored_is_no_loss_and_where_it_waits_is_told(self) -> None:
         job = self.began()

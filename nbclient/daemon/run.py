@@ -83,7 +83,7 @@ class Job:
         self._began = 0.0
         self._over: Deferred[Outcome] = Deferred()
         self._verdict: Outcome | None = None
-        self._was_up = False  # the link was ready when it was told to stop
+        self._unacknowledged = False  # nobody knows what arrived of what was sent last
         self._unwanted = False  # nobody reads standard output any more
         self._signal = 0
         self._finishing = False
@@ -302,7 +302,8 @@ class Job:
         """Tell the link to stop, in good order."""
         if self._verdict is None:
             self._verdict = outcome
-        self._was_up = self._was_up or self.link.state is State.READY
+        if self.link.state is State.READY:
+            self._unacknowledged = self.link.stats().delivery == "written"
         if self._input is not None:
             self._input.stop()
         self._sending.stop()
@@ -358,19 +359,26 @@ class Job:
 
     def _cut_short(self) -> bool:
         """Whether the input has an end that somebody waited for, and it was not reached."""
-        if self._input is None or self._input.exhausted or self._spool.wanted:
+        if self._input is None or self._input.exhausted:
             return False
         kind, stdin = self._plan.source.kind, self._around.stdin
         ends = self._settings.once or self._settings.drain
         piped = kind == "-" and ends and stdin is not None and not os.isatty(stdin)
-        return kind == "file" or piped
+        return piped or (kind == "file" and not self._spool.wanted)
 
     def _kept(self) -> list[str]:
         """What was not delivered and is not lost, in words."""
-        waiting = self.link.stats().outbox.waiting
-        if not (self._spool.wanted and waiting):
+        if not self._spool.wanted:
             return []
-        return [f"{_frames(waiting)} {_waits(waiting)} in the spool {self._spool.directory}"]
+        words = []
+        waiting = self.link.stats().outbox.waiting
+        if waiting:
+            words.append(
+                f"{_frames(waiting)} {_waits(waiting)} in the spool {self._spool.directory}"
+            )
+        if self._plan.source.kind == "file" and not (self._input is None or self._input.exhausted):
+            words.append("the input was not read to its end, where the next run goes on")
+        return words
 
     def _undelivered(self) -> list[str]:
         """What did not get to where it should, in words."""
@@ -400,7 +408,7 @@ class Job:
         if self.link.once and self.link.tails:
             words.append("the last frame received was cut off")
         reason = self.link.lastReason
-        if self._was_up and reason is not None and reason.check(ConnectionAborted):
+        if self._unacknowledged and reason is not None and reason.check(ConnectionAborted):
             words.append("the connection was cut short, what was sent last may not have arrived")
         return words
 
