@@ -91,6 +91,13 @@ class CursorTests(InputCase):
             ],
         )
 
+    def test_what_is_behind_the_place_at_the_stop_is_read_again_and_so_no_loss(self) -> None:
+        self.chunks = [b"a\n"]
+        source = self.input()
+        source.stop()
+        self.runner.steps()
+        self.assertEqual((self.noted, source.refused), ([], 0))
+
     def test_it_goes_on_where_it_stopped_once_and_before_the_first_read(self) -> None:
         self.chunks = [b"a\n", b"b\n"]
         self.input()
@@ -219,13 +226,20 @@ class InputTests(InputCase):
         self.successResultOf(source.ended)
         self.assertEqual(self.log.lines, [])
 
-    def test_what_is_read_after_the_stop_is_not_sent(self) -> None:
-        self.chunks = [b"a\n"]
+    def test_what_is_read_after_the_stop_is_not_sent_but_counted(self) -> None:
+        self.chunks = [b"a\nb\n"]
         source = self.input()
         source.stop()
         self.runner.steps()
-        self.assertEqual(self.sent, [])
+        self.assertEqual((self.sent, source.refused), ([], 2))
         self.successResultOf(source.ended)
+
+    def test_an_end_that_is_found_after_the_stop_is_none_of_the_inputs(self) -> None:
+        source = self.input()
+        source.stop()
+        self.runner.steps()
+        self.successResultOf(source.ended)
+        self.assertFalse(source.exhausted)
 
 
 class EndlessTests(InputCase):
@@ -335,7 +349,7 @@ class TakerTests(InputCase):
         self.taker.finish()
         self.assertEqual((self.sent, self.enough, self.intake.refused), ([b"a"], [1], 1))
 
-    def test_who_waited_for_its_turn_when_it_was_stopped_is_not_heard(self) -> None:
+    def test_who_waited_for_its_turn_when_it_was_stopped_is_not_heard_but_counted(self) -> None:
         answer = self.answer = Deferred()
         self.taker.take(b"a\n")
         other = Taker(self.intake.stream(), Pipe(), lambda: self.enough.append(2))
@@ -343,6 +357,7 @@ class TakerTests(InputCase):
         self.intake.stopped = True
         answer.callback(None)
         self.assertEqual((self.sent, sorted(self.enough)), ([b"a"], [1, 2]))
+        self.assertEqual(self.intake.refused, 1)
 
     def test_thousands_may_wait_for_their_turn(self) -> None:
         answer = self.answer = Deferred()

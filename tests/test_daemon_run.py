@@ -515,8 +515,9 @@ class JobTests(JobCase):
         self.patch(ReconnectingFactory, "_level", "tcp")
         job = self.start("--close-timeout", "2")
         self.connect().stall()
+        self.type(b"x" * 100 + b"\n")
         job.interrupt(signal.SIGTERM)
-        job.interrupt(signal.SIGTERM)
+        self.reactor.advance(2)
         self.turn()
         self.assertEqual(self.outcome(), Outcome(143))
 

@@ -145,6 +145,8 @@ class Intake:
         try:
             if not self.stopped:
                 await self._send(frames, cursor)
+            elif cursor is None:  # else the next run reads them again
+                self.refused += len(frames)
         except NBClientError as error:  # the link counts what it refuses
             if not self.stopped:
                 self.complain("stops", f"stops: {error}")
@@ -321,11 +323,11 @@ class Input(Source):
             except OSError as error:
                 self._intake.complain("unreadable", f"cannot be read ({os_reason(error)})")
                 return
-            if self._intake.stopped:
-                return
-            if data:
+            if data:  # after the stop, too: then it is counted
                 if not (await stream.feed(data) or (stream.faulty and self._endless)):
                     return
+            elif self._intake.stopped:
+                return
             else:
                 await stream.end()
                 if not self._endless:
