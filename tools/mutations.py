@@ -718,7 +718,7 @@ MUTATIONS = (
     Mutation(
         "forget-who-takes",
         "nbclient/receiving.py",
-        "Deferred(self._takers.remove)",
+        "Deferred(self._forgetTaker)",
         "Deferred()",
         (
             f"{REGRESSIONS}test_of_the_next_frame",
