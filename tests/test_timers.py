@@ -87,6 +87,19 @@ class TimersTests(SynchronousTestCase):
         self.assertEqual(self.called, ["last"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_the_clock_may_move_on_within_a_callback(self) -> None:
+        """As where an application turns the reactor itself: what is due still comes, once."""
+
+        def turn(_: object) -> None:
+            self.after(0, "set within")
+            self.clock.advance(0)
+
+        self.timers.after(1, turn, None)
+        self.after(1, "behind it")
+        self.clock.advance(1)
+        self.assertEqual(self.called, ["set within", "behind it"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_a_sum_of_floats_is_no_reason_to_come_late(self) -> None:
         """At 2.2 there are 12.7 seconds left of 14.9; but 2.2 + 12.7 is a little less."""
         self.after(2.2, "first")
