@@ -316,7 +316,7 @@ class PlainLengthDecoder(LengthDecoder):
                 start = at + header
                 stop = start + unpack(data, at)[0]
                 if stop > end:
-                    self._need = stop - at
+                    self._need, self._begins = stop - at, header
                     if stop - start > self._framing.max_frame:
                         self._refuse(stop - start, data[at:start])
                     return at
@@ -441,7 +441,7 @@ class DigitsDecoder(SizedDecoder):
                 self.fault = FrameTooLong(limit, size, declared=True)
                 break
             if stop + trailer > end:
-                self._need = stop + trailer - at
+                self._need, self._begins = stop + trailer - at, start - at
                 break
             if trailer and data[stop] != comma:
                 found = data[stop : stop + BadFrame.SHOWN]
@@ -456,6 +456,16 @@ class DigitsDecoder(SizedDecoder):
             frames.append(data[start:stop])
             at = stop + trailer
         return at
+
+    def _finish(self, frames: list[bytes]) -> None:
+        trailer = self._trailer
+        if trailer and self._carry[-1] != trailer[0]:
+            self._begins = 0  # another scan says what is wrong
+        elif trailer:
+            del self._carry[-1]
+            super()._finish(frames)
+        else:
+            super()._finish(frames)
 
     def _read_size(self, header: bytes) -> int | None:
         """The size announced by any other number; None for one unfinished or faulty."""

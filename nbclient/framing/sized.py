@@ -18,6 +18,7 @@ class SizedDecoder(Decoder):
     def __init__(self) -> None:
         self._carry = bytearray()  # of the frame begun, its header included
         self._need = 0  # the carry's length at which it is worth another look
+        self._begins = 0  # and, where the frame then ends, where it begins in it
 
     @abstractmethod
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
@@ -70,8 +71,22 @@ class SizedDecoder(Decoder):
             at += len(take)
             if len(carry) < self._need:
                 break
+            if self._begins:
+                self._finish(frames)
+                continue
             whole = bytes(carry)
             carry.clear()  # before the frame is cut out: two copies at a time are enough
             used = self._scan(whole, 0, frames)
             carry += whole[used:]
         return at
+
+    def _finish(self, frames: list[bytes]) -> None:
+        """The carry is the whole frame that its header, already looked at, announced.
+
+        One copy, where another scan would make two: most of the time that a frame of many
+        megabytes takes goes into memory that is touched for the first time.
+        """
+        begins, self._begins = self._begins, 0
+        with memoryview(self._carry) as whole:
+            frames.append(bytes(whole[begins:]))
+        self._carry.clear()
