@@ -66,12 +66,15 @@ def test_what_can_be_opened_is_let_pass_and_nothing_is_made(
         ("fifo:@/no/fifo", "@/no/fifo: no such file or directory"),
         ("listen:@/no/socket", "@/no/socket: no such file or directory"),
         ("exec:no-such-program -x", "exec: no-such-program: command not found"),
-        ("exec:@/no -x", "exec: @/no: no such file or directory"),
-        ("exec:@/file -x", "exec: @/file: permission denied"),
-        ("exec:@", "exec: @: is a directory"),
+        ("exec:./no -x", "exec: ./no: no such file or directory"),
+        ("exec:./file -x", "exec: ./file: permission denied"),
+        ("exec:./", "exec: ./: is a directory"),
     ],
 )
-def test_an_input_that_cannot_be_opened_is_named(here: Path, source: str, says: str) -> None:
+def test_an_input_that_cannot_be_opened_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch, source: str, says: str
+) -> None:
+    monkeypatch.chdir(here)
     with pytest.raises(LocalError) as caught:
         look_at(places.source(source.replace("@", str(here))), [])
     assert str(caught.value) == f"--input: {says.replace('@', str(here))}"
