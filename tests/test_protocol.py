@@ -1494,6 +1494,24 @@ class FaultTests(ConnectionTestCase):
         self.assertIn("oops", str(link.told[-1]))
         self.flushed(ZeroDivisionError)
 
+    def test_one_that_raises_once_reading_goes_on_is_the_same(self) -> None:
+        class Pausing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                if frame == b"two":
+                    raise ZeroDivisionError("oops")
+                self.token = self.pauseReading()
+
+        protocol = Pausing()
+        link = Watchful()
+        protocol.join(link)
+        self.feed(self.connect(protocol), b"one\ntwo\nthree\n")
+        self.assertEqual(protocol.frames, [b"one"])
+        protocol.token.resume()
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.assertEqual([type(each) for each in link.told].count(CallbackFailed), 1)
+        self.flushed(ZeroDivisionError)
+
     def test_a_deferred_that_fails_is_the_same_at_once_or_later(self) -> None:
         for later in (False, True):
             result: Deferred[None] = Deferred()
