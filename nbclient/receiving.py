@@ -239,6 +239,7 @@ class FrameReceiver(Protocol):
         if self._busy or (self._pauses and (self._blocked or self._chunks)):
             self._hold().append(data)
             return
+        # As `_run`, which would be one call more for each read.
         self._busy = True
         self.writable = False
         try:

@@ -8,8 +8,8 @@ python twisted_expert.py ROLE HOST PORT [COUNT CONNECTIONS]
 import struct
 import sys
 
-from twisted.internet import interfaces, protocol, reactor
-from zope.interface import implementer
+import twisted_stock
+from twisted.internet import protocol, reactor
 
 HEADER = struct.Struct("!I")
 BATCH = [b"x" * 99 + b"\n"] * 100
@@ -52,17 +52,8 @@ class Length(Lines):
         self.rest = data[at:]
 
 
-@implementer(interfaces.IPushProducer)
-class Sender(protocol.Protocol):
-    left = 0
-    full = False
-
-    def connectionMade(self):
-        self.transport.registerProducer(self, True)
-        self.resumeProducing()
-
-    def pauseProducing(self):
-        self.full = True
+class Sender(twisted_stock.Sender):
+    """Joins what it sends."""
 
     def resumeProducing(self):
         self.full = False
@@ -72,12 +63,6 @@ class Sender(protocol.Protocol):
         if self.left <= 0:
             self.transport.unregisterProducer()
             self.transport.loseConnection()
-
-    def stopProducing(self):
-        pass
-
-    def connectionLost(self, reason):
-        reactor.stop()
 
 
 class Asker(Lines):

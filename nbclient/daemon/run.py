@@ -357,9 +357,14 @@ class Job:
             status = UNDELIVERED
         return Outcome(status, "; ".join([*said, *undelivered, *self._kept()]))
 
+    @property
+    def _unread(self) -> bool:
+        """Whether there is an input that was not read to an end."""
+        return not (self._input is None or self._input.exhausted)
+
     def _cut_short(self) -> bool:
         """Whether the input has an end that somebody waited for, and it was not reached."""
-        if self._input is None or self._input.exhausted:
+        if not self._unread:
             return False
         kind, stdin = self._plan.source.kind, self._around.stdin
         ends = self._settings.once or self._settings.drain
@@ -376,7 +381,7 @@ class Job:
             words.append(
                 f"{_frames(waiting)} {_waits(waiting)} in the spool {self._spool.directory}"
             )
-        if self._plan.source.kind == "file" and not (self._input is None or self._input.exhausted):
+        if self._plan.source.kind == "file" and self._unread:
             words.append("the input was not read to its end, where the next run goes on")
         return words
 
