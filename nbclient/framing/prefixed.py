@@ -458,14 +458,12 @@ class DigitsDecoder(SizedDecoder):
         return at
 
     def _finish(self, frames: list[bytes]) -> None:
-        trailer = self._trailer
-        if trailer and self._carry[-1] != trailer[0]:
+        carry, trailer = self._carry, self._trailer
+        if not carry.endswith(trailer):
             self._begins = 0  # another scan says what is wrong
-        elif trailer:
-            del self._carry[-1]
-            super()._finish(frames)
-        else:
-            super()._finish(frames)
+            return
+        del carry[len(carry) - len(trailer) :]
+        super()._finish(frames)
 
     def _read_size(self, header: bytes) -> int | None:
         """The size announced by any other number; None for one unfinished or faulty."""
