@@ -11,18 +11,12 @@ from pathlib import Path
 import pytest
 from twisted.python import usage
 
-from nbclient import __version__
 from nbclient.daemon.commandline import (
-    STATUSES,
     ShellOptions,
-    TwistdOptions,
-    help_text,
     reference,
-    remarks,
-    spelling,
     tell,
 )
-from nbclient.daemon.options import SHELL, TWISTD, table
+from nbclient.daemon.options import table
 from tests.conformance.daemon import daemon, shell
 from tests.test_daemon_checks import refused
 
@@ -96,34 +90,6 @@ def test_what_twisted_itself_refuses_is_one_line_too(
     assert refused(capsys, "h") == "no"
 
 
-@pytest.mark.parametrize(("options", "front"), [(ShellOptions, SHELL), (TwistdOptions, TWISTD)])
-def test_help_lists_every_option_of_the_front_end(
-    options: type[ShellOptions], front: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        options().parseOptions(["--help"])
-    assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert shown.rstrip("\n") == help_text(front)
-    for option in table(front):
-        assert f"\n  {spelling(option)}\n" in shown
-    for status, meaning in STATUSES:
-        assert f"{status}  {meaning}" in shown
-    assert max(map(len, shown.splitlines())) <= 110
-
-
-def test_help_leaves_out_what_is_for_the_other_front_end() -> None:
-    assert "--check" in help_text(SHELL)
-    assert "--check" not in help_text(TWISTD)
-
-
-def test_the_version_names_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        shell("--version")
-    assert caught.value.code == 0
-    assert capsys.readouterr().out.startswith(f"nbclient {__version__} (Twisted ")
-
-
 def test_the_reference_page_is_up_to_date() -> None:
     """If this fails: python -m nbclient.daemon.commandline > docs/command-line.md"""
     assert REFERENCE.read_text(encoding="utf-8") == reference()
@@ -173,13 +139,3 @@ def test_what_could_not_be_printed_is_not_tried_again_at_exit(
             tell("help")
     assert left.value.code == status
     assert replaced == [out]
-
-
-def test_help_says_defaults_with_their_unit() -> None:
-    said = {option.name: remarks(option) for option in table()}
-    assert said["connect-timeout"] == "default: 10 seconds"
-    assert said["silence-timeout"] == "in seconds, default: off"
-    assert said["poll-every"] == "in seconds"
-    assert said["retry-factor"] == "default: 2"
-    assert said["peer"] == "repeatable"
-    assert said["tls"] == ""

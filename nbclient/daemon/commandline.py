@@ -1,4 +1,4 @@
-"""From the table of options to Twisted's `usage.Options`, to help, and to the reference page.
+"""From the table of options to Twisted's `usage.Options`, and to the reference page.
 
 ``python -m nbclient.daemon.commandline`` writes ``docs/command-line.md``.
 """
@@ -7,45 +7,18 @@ from __future__ import annotations
 
 import getopt
 import os
-import platform
 import sys
-import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from twisted.python import usage
 
-from nbclient import __version__
 from nbclient.daemon.checks import check
+from nbclient.daemon.helptext import INTERRUPTED, STATUSES, help_for, spelling, version_text
 from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Given, Option, Settings, table
 from nbclient.daemon.values import shown
 from nbclient.errors import SpecError
-from twisted import __version__ as twisted_version
-
-STATUSES = (
-    (0, "finished, and everything was delivered or stored"),
-    (1, "something was not delivered: how many is on stderr"),
-    (2, "wrong usage or configuration"),
-    (3, "gave up, or was refused: why is on stderr"),
-    (4, "--max-time was over"),
-)
-INTERRUPTED = "128+n: ended by signal n, and everything was delivered or stored (130 for Ctrl-C)"
-
-EXAMPLES = {
-    SHELL: (
-        ("python -m nbclient feed.example 5000", "see what comes, type what goes"),
-        ("printf 'PING\\r\\n' | python -m nbclient --once db.example 6379", "ask once"),
-        ("python -m nbclient --demo", "a tour that needs no server"),
-    ),
-    TWISTD: (
-        (
-            "twistd -n --pidfile= nbclient --host feed.example --port 5000"
-            " --output file:/var/log/feed.log",
-            "append a feed to a file for months",
-        ),
-    ),
-}
 
 
 class SettingsOptions(usage.Options):
@@ -77,6 +50,8 @@ class SettingsOptions(usage.Options):
             found, arguments = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)
         except getopt.GetoptError as error:
             raise SpecError(self._explain(error)) from None
+        if ("--help", "") in found:  # before Twisted's own, which knows no topics
+            tell(help_for(self.front, arguments[0] if arguments else None))
         with_value = {name[:-1] for name in self.longOpt if name.endswith("=")}
         options = [
             f"{name}={value}" if name.removeprefix("--") in with_value else name
@@ -128,15 +103,7 @@ class SettingsOptions(usage.Options):
 
     def opt_version(self) -> NoReturn:
         """Show the versions and exit."""
-        python = platform.python_version()
-        tell(f"nbclient {__version__} (Twisted {twisted_version}, Python {python})")
-
-    def opt_help(self) -> NoReturn:
-        """Display this help and exit."""
-        tell(str(self))
-
-    def __str__(self) -> str:
-        return help_text(self.front)
+        tell(version_text())
 
 
 class ShellOptions(SettingsOptions):
@@ -214,55 +181,6 @@ def refuse(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def synopsis(front: str) -> str:
-    """The first line of help."""
-    if front == SHELL:
-        return f"Usage: {SHELL} [options] HOST PORT"
-    return "Usage: twistd [options] nbclient [options]"
-
-
-def spelling(option: Option) -> str:
-    """The option as typed: ``-x, --hexdump`` or ``--port P``."""
-    short = f"-{option.short}, " if option.short else ""
-    value = f" {option.metavar}" if option.metavar else ""
-    return f"{short}--{option.name}{value}"
-
-
-def remarks(option: Option) -> str:
-    """The default, the unit, and whether it can be repeated, in words; may be empty."""
-    words = ["repeatable"] if option.repeat else []
-    counted = option.unit and option.default[:1].isdigit()
-    if option.unit and not counted:
-        words.append(f"in {option.unit}")
-    if option.default:
-        words.append(f"default: {option.default}" + (f" {option.unit}" if counted else ""))
-    return ", ".join(words)
-
-
-def help_text(front: str, width: int = 80) -> str:
-    """What --help prints."""
-    lines = [synopsis(front), ""]
-    for group, title in GROUPS.items():
-        lines += [f"{title}:"]
-        for option in table(front):
-            if option.group == group:
-                lines += _help_lines(option, width)
-        lines += [""]
-    lines += ["  --version", "  --help", "", "Exit status:"]
-    lines += [f"  {status}  {meaning}" for status, meaning in STATUSES]
-    lines += [f"  {INTERRUPTED}", "", "Examples:"]
-    for command, purpose in EXAMPLES[front]:
-        lines += [f"  # {purpose}", f"  {command}"]
-    return "\n".join(lines)
-
-
-def _help_lines(option: Option, width: int) -> list[str]:
-    said = remarks(option)
-    words = f"{option.help} ({said})" if said else option.help
-    text = textwrap.wrap(words, width - 10, break_long_words=False, break_on_hyphens=False)
-    return [f"  {spelling(option)}", *(f"          {line}" for line in text)]
-
-
 def reference() -> str:
     """The page docs/command-line.md, Markdown."""
     parts = [_REFERENCE_HEAD]
@@ -302,9 +220,14 @@ _REFERENCE_HEAD = """\
 
 <!-- Written by `python -m nbclient.daemon.commandline > docs/command-line.md`; a test compares. -->
 
-`python -m nbclient HOST PORT` is for a terminal and for scripts: standard input is sent, what
-arrives goes to standard output, the log to standard error. `twistd nbclient --host H --port P` is
-for months in the background: `--input none --output log`, and the standard streams are refused.
+`nbclient HOST PORT` (`python -m nbclient HOST PORT` is the same program) is for a terminal and for
+scripts: standard input is sent, what arrives goes to standard output, the log to standard error.
+`nbclient --help` shows the options that most people need, `--help all` all of them, `--help NAME`
+one option or group, `--version` what TLS and delivery this machine has.
+
+`twistd nbclient --host H --port P` is for months in the background: `--input none --output log`,
+and the standard streams are refused.
+
 Both know the options below; the long ones may be cut short as long as they stay unambiguous.
 Whatever is not listed is refused, and so are combinations that make no sense. `S` stands for
 seconds (`0.5` will do), `H` for a name or an address, `P` for a port, `SIZE` for bytes (`64KiB`,
@@ -320,7 +243,7 @@ _REFERENCE_FOOT = """\
 connection; the link is ready, and the input is sent, when it has come to its end within
 `--opening-timeout`. A failure counts as a failed attempt: the back-off grows.
 
-    python -m nbclient --opening 'NICK bot' --opening 'USER bot 0 * :bot' --expect ' 001 ' \\
+    nbclient --opening 'NICK bot' --opening 'USER bot 0 * :bot' --expect ' 001 ' \\
         irc.example 6667
 
 Each `--opening` is one frame: the framing adds the line's end. Passwords do not belong on a command
@@ -351,7 +274,7 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 - `--once` sends the input, closes our side of the connection (which TLS cannot), and takes what
   comes back until the peer closes, or neither sends nor closes for `--wait`. With `--input none`
   it stays until the peer closes.
-- When the reader of standard output goes away, `python -m nbclient` ends quietly with status 0.
+- When the reader of standard output goes away, `nbclient` ends quietly with status 0.
 - Sent means handed to the system, which goes on sending; whether the peer has read it, only the
   peer can say.
 
@@ -363,8 +286,8 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 | SIGHUP | output files are closed and opened anew, between two frames |
 | SIGUSR1 | the same; `twistd` rotates its log too |
 
-On a terminal `python -m nbclient` takes SIGHUP for the end of the terminal, and ends. A signal that
-was ignored at the start, as SIGHUP is under `nohup`, stays ignored.
+On a terminal `nbclient` takes SIGHUP for the end of the terminal, and ends. A signal that was
+ignored at the start, as SIGHUP is under `nohup`, stays ignored.
 """
 
 

@@ -19,7 +19,7 @@ from nbclient.daemon.proxy import Proxy
 from nbclient.daemon.proxy import parse as parse_proxy
 from nbclient.framing.spec import KNOWN, SKIPPING
 
-SHELL = "python -m nbclient"
+SHELL = "nbclient"
 TWISTD = "twistd nbclient"
 BOTH = frozenset({SHELL, TWISTD})
 

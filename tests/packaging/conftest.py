@@ -108,6 +108,15 @@ class Environment:
         )
         return self.run_python(program, *arguments, status=status)
 
+    def command(self, *arguments: str) -> str:
+        """What the installed ``nbclient`` prints."""
+        return checked(run((self.where / "bin" / "nbclient", *arguments), self.where)).stdout
+
+    def command_by_module(self, *arguments: str) -> str:
+        """What ``python -m nbclient`` prints."""
+        argv = (self.python, "-P", "-m", "nbclient", *arguments)
+        return checked(run(argv, self.where)).stdout
+
     def python_says(self, program: str) -> str:
         return self.run_python(program).stdout.strip()
 

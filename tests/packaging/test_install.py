@@ -69,7 +69,8 @@ def test_every_way_of_installing_gives_a_twistd_that_lists_nbclient(
     )
     home = tree if way == "editable" else environment.site
     assert said == f"{nbclient.__version__} {nbclient.__version__} {home}/nbclient/__init__.py"
-    assert "--port" in environment.twistd("nbclient", "--help").stdout
+    assert "--port" in environment.twistd("nbclient", "--help", "all").stdout
+    assert environment.command("--version") == environment.command_by_module("--version")
     if way == "wheel":
         goes_without_a_trace(environment)
 
