@@ -10,9 +10,24 @@ figures, so that nobody has to parse the text.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class NBClientError(Exception):
-    """Base of every error this package raises."""
+    """Base of every error this package raises.
+
+    One can be copied and pickled, whatever its constructor takes: another process, or
+    a log that keeps it, has the same text, arguments and attributes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python's own calls the constructor with the text, which is none of its figures.
+        return _remade, (type(self), self.args), self.__dict__ or None
+
+
+def _remade(kind: type[NBClientError], args: tuple[Any, ...]) -> NBClientError:
+    """An error with these `args`, made without its constructor."""
+    return kind.__new__(kind, *args)
 
 
 class LocalError(NBClientError):

@@ -317,7 +317,7 @@ class Peer:
         self.transport.arrived()
 
     def finishHandshake(self) -> None:
-        """Complete the TLS handshake of a connection accepted with ``secure``."""
+        """Complete the TLS handshake of a connection that is ``secure``."""
         if self.tls is None:
             raise ValueError("this connection was not accepted with secure=True")
         self.tls.handshake()
@@ -388,26 +388,34 @@ class ScriptedPeer:
 
 @define
 class Attempt:
-    """One attempt to connect, waiting for the test's decision."""
+    """One attempt to connect, waiting for the test's decision.
+
+    :ivar secure: made by `FakeReactor.connectSSL`: what is accepted speaks TLS.
+    :ivar pending: not decided yet.
+    """
 
     clock: Clock
     factory: Any
     address: Any
     _succeeded: Callable[[Any], None] = field(repr=False)
     _failed: Callable[[Failure], None] = field(repr=False)
+    secure: bool = False
     pending: bool = True
     _lost: Callable[[Failure], None] = field(default=lambda _: None, repr=False)
+    _transport: Any = field(default=None, repr=False)
 
     def accept(self, secure: bool = False) -> Peer:
         """The connection is made.
 
-        :param secure: under a `MemoryTLS`, whose handshake is still to come.
+        :param secure: under a `MemoryTLS`, whose handshake is still to come; always
+            so where the attempt was made by `FakeReactor.connectSSL`.
         :return: the server's end of it.
         """
         self._decide()
+        secure = secure or self.secure
         protocol = self.factory.buildProtocol(self.address)
         top = MemoryTLS(protocol) if secure else protocol
-        transport = MemoryTransport(self.clock, top, self.address)
+        transport = self._transport = MemoryTransport(self.clock, top, self.address)
         transport.peer.tls = top if secure else None
         transport.peer.whenLost(self._lost)
         top.makeConnection(transport)
@@ -418,6 +426,10 @@ class Attempt:
         """The connection is not made: refused, unless another reason is given."""
         self._decide()
         self._failed(Failure(ConnectionRefusedError() if reason is None else reason))
+
+    def disconnect(self) -> None:
+        """The client closes the connection that was made; called by the dialer."""
+        self._transport.loseConnection()
 
     def withdraw(self, reason: Exception) -> None:
         """The client gave up waiting; called by the dialer."""
@@ -433,12 +445,15 @@ class Attempt:
 class FakeConnector:
     """What `FakeReactor.connectTCP` returns; keeps Twisted's rules on when to dial."""
 
-    def __init__(self, reactor: FakeReactor, factory: Any, address: Any) -> None:
+    def __init__(
+        self, reactor: FakeReactor, factory: Any, address: Any, secure: bool = False
+    ) -> None:
         self.reactor = reactor
         self.factory = factory
         self.state = "disconnected"
         self.attempt: Attempt | None = None
         self._address = address
+        self._secure = secure
         self._started = False
 
     def connect(self) -> None:
@@ -453,7 +468,7 @@ class FakeConnector:
             self.factory.doStart()
             self._started = True
         self.attempt = Attempt(
-            self.reactor, self, self._address, lambda _: None, self._connectFailed
+            self.reactor, self, self._address, lambda _: None, self._connectFailed, self._secure
         )
         self.attempt._lost = self._connectionLost
         self.reactor.attempts.append(self.attempt)
@@ -473,9 +488,11 @@ class FakeConnector:
         self.attempt.withdraw(UserError())
 
     def disconnect(self) -> None:
-        """Withdraw the attempt, if there is one."""
+        """Withdraw the attempt, or close the connection; whichever there is."""
         if self.state == "connecting":
             self.stopConnecting()
+        elif self.state == "connected" and self.attempt is not None:
+            self.attempt.disconnect()
 
     def getDestination(self) -> Any:
         return self._address
@@ -497,7 +514,7 @@ class FakeConnector:
 
 
 class FakeReactor(Clock):
-    """A `Clock` that dials: `connectTCP` and `connectUNIX` record their attempts.
+    """A `Clock` that dials: `connectTCP`, `connectSSL` and `connectUNIX` record their attempts.
 
     :ivar attempts: every `Attempt`, oldest first.
     """
@@ -511,13 +528,25 @@ class FakeReactor(Clock):
     ) -> FakeConnector:
         return self._dial(factory, IPv4Address("TCP", host, port))
 
+    def connectSSL(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        contextFactory: Any,
+        timeout: float = 30,
+        bindAddress: Any = None,
+    ) -> FakeConnector:
+        """As `connectTCP`; the handshake is the test's, too: `Peer.finishHandshake`."""
+        return self._dial(factory, IPv4Address("TCP", host, port), secure=True)
+
     def connectUNIX(
         self, address: str, factory: Any, timeout: float = 30, checkPID: bool = False
     ) -> FakeConnector:
         return self._dial(factory, UNIXAddress(address))
 
-    def _dial(self, factory: Any, address: Any) -> FakeConnector:
-        connector = FakeConnector(self, factory, address)
+    def _dial(self, factory: Any, address: Any, secure: bool = False) -> FakeConnector:
+        connector = FakeConnector(self, factory, address, secure)
         connector.connect()
         return connector
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any
+
 import pytest
 
+import nbclient
 from nbclient import errors
 from nbclient.errors import (
     BadFrame,
@@ -131,3 +139,80 @@ def test_a_bad_frame_shows_what_came_instead_but_no_more_than_fits_a_line() -> N
     # The bytes of a peer never reach a terminal as they are.
     assert "\x1b" not in str(bad)
     assert len(str(bad)) < 120
+
+
+# -- copied and pickled -----------------------------------------------------------------
+
+# What the constructors take that do not take a text.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "FrameTooLong": (100, 250),
+    "BadFrame": ("a digit", b"x\n"),
+    "FrameTimeout": (2.5,),
+    "SilenceTimeout": (60.0,),
+    "RequestTimeout": (30.0,),
+    "DeadPath": (60.0,),
+    "FrameRejected": (b"NAK",),
+    "ReplyTimeout": (30.0,),
+    "PatternTimeout": (0.1, b"(a+)+$"),
+    "ConnectTimeout": (10.0,),
+    "GaveUp": (3, "connection refused"),
+    "Rejected": (FrameRejected(b"NAK"),),
+    "DeliveryUnavailable": ("no Linux",),
+    "OutboxFull": (64, 100),
+    "RequestsFull": (64,),
+    "ProxySilent": (10.0, "socks5://127.0.0.1:1080"),
+    "CertificateRefused": ("expired", "it is too old", "sha256:00"),
+    "SpoolOfAnotherPeer": ("/var/spool/feed", 3, "a:1", "b:1"),
+    "_HandshakeCut": (),
+}
+
+
+def every_kind() -> Iterator[type[NBClientError]]:
+    """The errors of all modules, those of the library's inner workings included."""
+    for found in walk_packages(nbclient.__path__, "nbclient."):
+        if not found.name.endswith("__main__"):
+            for kind in vars(import_module(found.name)).values():
+                if (
+                    isinstance(kind, type)
+                    and issubclass(kind, NBClientError)
+                    and kind.__module__ == found.name
+                ):
+                    yield kind
+
+
+def twins(error: NBClientError) -> list[NBClientError]:
+    """Each way of making a second one."""
+    pickled = [
+        pickle.loads(pickle.dumps(error, protocol))
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    ]
+    return [copy.copy(error), copy.deepcopy(error), *pickled]
+
+
+@pytest.mark.parametrize("kind", list(every_kind()), ids=lambda kind: kind.__qualname__)
+def test_a_copy_says_and_holds_the_same(kind: type[NBClientError]) -> None:
+    make: Callable[..., NBClientError] = kind
+    error = make(*ARGUMENTS.get(kind.__name__, ("so it is", 5)))
+    for twin in twins(error):
+        assert type(twin) is kind
+        assert twin is not error
+        assert (str(twin), twin.args) == (str(error), error.args)
+        assert {name: str(value) for name, value in vars(twin).items()} == {
+            name: str(value) for name, value in vars(error).items()
+        }
+
+
+def test_a_copy_keeps_what_a_user_added_and_a_users_own_kind() -> None:
+    error = Own(7)
+    error.add_note("seen at night")
+    for twin in twins(error):
+        assert isinstance(twin, Own)
+        assert (str(twin), twin.number, twin.__notes__) == ("number 7", 7, ["seen at night"])
+
+
+class Own(LinkError):
+    """A user's own, whose constructor takes something else than the text."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"number {number}")
+        self.number = number

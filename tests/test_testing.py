@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unittest
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from nbclient import testing
 from nbclient.testing import (
     HIGH_WATER,
     READ_SIZE,
@@ -175,6 +177,17 @@ class Connectors(FakeCase):
         self.assertEqual(connector.getDestination(), UNIXAddress("/run/feed.sock"))
         self.assertEqual(len(self.reactor.attempts), 1)
 
+    def test_what_connect_ssl_dials_speaks_tls_once_accepted(self) -> None:
+        factory = Recorder()
+        connector = self.reactor.connectSSL("feed.example", 5000, factory, object())
+        self.assertEqual(connector.getDestination(), IPv4Address("TCP", "feed.example", 5000))
+        peer = self.reactor.attempts[0].accept()
+        self.assertTrue(ISSLTransport.providedBy(factory.built[0].transport))
+        peer.finishHandshake()
+        peer.send(b"x")
+        self.reactor.turn()
+        self.assertEqual(factory.built[0].data, b"x")
+
     def test_an_accepted_attempt_builds_a_protocol_for_the_address_dialled(self) -> None:
         factory = Recorder()
         connector = self.dial(factory)
@@ -224,6 +237,16 @@ class Connectors(FakeCase):
         connector.disconnect()
         self.assertFalse(self.reactor.attempts[0].pending)
         connector.disconnect()
+        self.assertEqual(connector.state, "disconnected")
+
+    def test_disconnecting_closes_a_connection(self) -> None:
+        factory = Recorder()
+        connector = self.dial(factory)
+        peer = self.reactor.attempts[0].accept()
+        connector.disconnect()
+        self.reactor.turn()
+        self.assertEqual(factory.built[0].seen[-1], ConnectionDone)
+        self.assertTrue(peer.finished)
         self.assertEqual(connector.state, "disconnected")
 
     def test_a_factory_that_dials_again_in_its_callback_is_not_stopped_in_between(self) -> None:
@@ -743,3 +766,18 @@ def test_the_page_shows_tests_that_pass() -> None:
     result = unittest.TestResult()
     suite.run(result)
     assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+
+
+def test_the_page_offers_nothing_that_is_not_there() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "testing.md").read_text()
+    rows = re.findall(r"^\| `(\w+)[^|]*` \| (.*) \|$", page, re.MULTILINE)
+    reactor = FakeReactor()
+    reactor.connectTCP("feed.example", 5000, Recorder())
+    # Of what has its attributes only once it is made.
+    made: dict[str, Any] = {"FakeReactor": reactor, "Attempt": reactor.attempts[0]}
+    made["Peer"] = reactor.attempts[0].accept()
+    assert {"FakeReactor", "Attempt", "Peer"} <= {name for name, _ in rows}
+    for name, offered in rows:
+        thing = made.get(name, getattr(testing, name))
+        for attribute in re.findall(r"`([a-z]\w*)(?:\([^`]*\))?`", offered):
+            assert hasattr(thing, attribute), (name, attribute)

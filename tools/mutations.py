@@ -1447,6 +1447,26 @@ MUTATIONS = (
             "test_a_stored_frame_without_the_key_that_is_now_asked_for_is_set_aside",
         ),
     ),
+    Mutation(
+        "errors-copied-by-their-text",
+        "nbclient/errors.py",
+        "    return kind.__new__(kind, *args)\n",
+        "    return kind(*args)\n",
+        (
+            "tests/test_errors.py::test_a_copy_says_and_holds_the_same",
+            "tests/test_errors.py::test_a_copy_keeps_what_a_user_added_and_a_users_own_kind",
+        ),
+    ),
+    Mutation(
+        "a-fake-that-dials-tls-in-plain",
+        "nbclient/testing.py",
+        "        secure = secure or self.secure\n",
+        "",
+        (
+            "tests/test_testing.py::Connectors::"
+            "test_what_connect_ssl_dials_speaks_tls_once_accepted",
+        ),
+    ),
     # The clock.
     Mutation(
         "monotonic-clock",
