@@ -183,7 +183,7 @@ def every_kind() -> Iterator[type[NBClientError]]:
 def twins(error: NBClientError) -> list[NBClientError]:
     """Each way of making a second one."""
     pickled = [
-        pickle.loads(pickle.dumps(error, protocol))
+        pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 (our own)
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
     ]
     return [copy.copy(error), copy.deepcopy(error), *pickled]
