@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nbclient import framing
-from nbclient.daemon.formats import Framed, Readable, Timed
+from nbclient.daemon.formats import AnyLines, Readable, Timed
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.opening import Text
 from nbclient.daemon.options import SHELL, TWISTD, Settings
@@ -98,7 +98,7 @@ def test_a_stream_that_is_not_there_is_refused() -> None:
 def test_only_a_terminal_gets_the_readable_form() -> None:
     process = around(stdin=0, stdout=1, encoding="utf-8")
     made = plan(shell("h", "1", "--output", "-", "--output", "./a"), process=process)
-    assert [type(shape) for _, shape in made.targets] == [Readable, Framed]
+    assert [type(shape) for _, shape in made.targets] == [Readable, AnyLines]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_datagram_is_a_frame_alone_unless_told_otherwise() -> None:
 
 def test_times_are_for_standard_output() -> None:
     made = plan(shell("h", "1", "--timestamps", "--output", "-", "--output", "./a"))
-    assert [type(shape) for _, shape in made.targets] == [Timed, Framed]
+    assert [type(shape) for _, shape in made.targets] == [Timed, AnyLines]
 
 
 def test_the_surroundings_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,23 +200,16 @@ class StreamOutputTests(SynchronousTestCase):
         self.assertEqual(self.disk.data, b"a\n")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_frame_that_cannot_be_carried_stops_the_output_behind_those_before(self) -> None:
+    def test_a_frame_that_cannot_be_carried_is_left_out_and_the_output_goes_on(self) -> None:
         output = self.output()
         self.assertIsNone(output.write([b"a", b"b\nc", b"d"]))
         self.assertIsNone(output.write([b"e"]))
         self.runner.steps()
-        self.assertEqual(self.disk.data, b"a\n")
-        self.assertEqual(output.lost, 3)
+        self.assertEqual(self.disk.data, b"a\nd\ne\n")
+        self.assertEqual(output.lost, 1)
         (line,) = self.log.lines
-        self.assertIn("output /x stops: its framing cannot carry a frame", line)
+        self.assertIn("output /x: a frame is left out, its framing cannot carry it", line)
         self.assertIn(r"b'b\nc'", line)
-
-    def test_a_stopped_output_lets_in_whoever_waits(self) -> None:
-        output = self.output()
-        room = output.write([b"x" * streams.QUEUE])
-        assert room is not None
-        self.assertIsNone(output.write([b"\n"]))
-        self.successResultOf(room)
 
     def test_closing_writes_what_is_queued(self) -> None:
         output = self.output()

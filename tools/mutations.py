@@ -198,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 BACKOFF = "tests/test_backoff.py::"
 ENDPOINTS = "tests/test_endpoints.py::"
+DEFAULTS = "tests/test_daemon_default_outputs.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
@@ -1031,6 +1032,30 @@ MUTATIONS = (
             "tests/test_terminal.py::test_every_control_and_format_character_of_unicode_is_escaped",
             "tests/wire/test_commandline.py::"
             "test_a_terminal_gets_no_control_bytes_and_keeps_its_flags",
+        ),
+    ),
+    Mutation(
+        "default-output-carries-anything",
+        "nbclient/daemon/formats.py",
+        "        return AnyLines(framing.lines(max_frame=link.max_frame))\n",
+        "        return framed(framing.lines(max_frame=link.max_frame))\n",
+        (
+            f"{DEFAULTS}test_it_has_an_image_for_every_frame_that_a_peer_can_send",
+            f"{DEFAULTS}test_a_frame_of_lines_is_one_line_whatever_is_in_it",
+            f"{DEFAULTS}test_it_is_told_once_and_again_when_it_is_ten_times_as_often",
+            "tests/wire/test_commandline.py::test_no_line_of_a_peer_ends_an_output",
+        ),
+    ),
+    Mutation(
+        "no-frame-ends-an-output",
+        "nbclient/daemon/outputs.py",
+        "            images = [self._image(frame) for frame in frames]\n",
+        "            self._refusing = True\n            images = [self._image(frames[0])]\n",
+        (
+            f"{DEFAULTS}test_a_framing_that_was_asked_for_leaves_out_what_it_cannot_carry_and_goes_on",
+            f"{DEFAULTS}test_a_framing_of_ones_own_that_raises_anything_does_not_end_it",
+            "tests/test_daemon_streams.py::StreamOutputTests::"
+            "test_a_frame_that_cannot_be_carried_is_left_out_and_the_output_goes_on",
         ),
     ),
     Mutation(

@@ -256,8 +256,10 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 - Reading of the input pauses while the link's outbox is full, reading from the peer while an output
   is slow or its disk full. Nothing is dropped, but by the outputs that say so.
 - An unfinished last line of the input is sent as a line. Of any other framing it is reported.
-- A frame that the framing of the link or of an output cannot carry (a line that holds a line feed)
-  is never changed: the input leaves it out, an output stops; both say so and count it (status 1).
+- A frame that the framing of the link or an `--output-framing` cannot carry (a line that holds a
+  line feed) is never changed: the input or output leaves it out, says so, counts it (status 1), and
+  goes on. Without `--output-framing` an output carries whatever comes: see
+  [what is written](inputs-outputs.md#what-is-written).
 - `file:` appends. After a short write the rest of that frame goes first; when the disk is full, it
   is tried again every few seconds. A file that ends inside a line is mended with a line end; in a
   file of another framing (a length in front, say) that cannot be seen.
@@ -266,7 +268,7 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 - `log` shows at most 10 frames a second and 200 bytes of each, and counts the rest.
 - On a terminal what arrives is shown in a readable form: control characters, direction marks,
   zero-width characters and invalid UTF-8 are escaped. Anything else than a terminal gets the bytes
-  as they came.
+  as they came, but for a line feed inside a line.
 
 ## How it ends
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from nbclient import framing
-from nbclient.errors import SpecError
+from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import Framing
 from nbclient.terminal import StreamEscaper, escape
 
@@ -37,6 +37,10 @@ class Format(ABC):
 
         :raises FrameError: for a frame that this format cannot carry.
         """
+
+    def instead(self, frame: bytes) -> bytes | None:
+        """The image of a frame that `images` refuses, in other words; None: it has none."""
+        return None
 
 
 class Hex(Format):
@@ -102,6 +106,30 @@ class Framed(Format):
         return self._framing.encode(frames)
 
 
+class AnyLines(Framed):
+    """Each frame as a line, whatever is in it: the default for framings of lines.
+
+    A frame that ends in CR has CR LF behind it, of which who reads lines drops the
+    CR, and keeps its own. One that holds LF is written with ``\\n`` in its place
+    (and ``\\r`` for CR): split there it would be several lines, and a peer could
+    write into a file what it did not send.
+    """
+
+    def images(self, frames: Sequence[bytes]) -> list[bytes]:
+        try:
+            return super().images(frames)
+        except FrameError:
+            return [self._image(frame) for frame in frames]
+
+    def _image(self, frame: bytes) -> bytes:
+        if frame.endswith(b"\r") and b"\n" not in frame:
+            return frame + b"\r\n"
+        return super().images([frame])[0]
+
+    def instead(self, frame: bytes) -> bytes | None:
+        return frame.replace(b"\r", b"\\r").replace(b"\n", b"\\n") + self.terminator
+
+
 class Chunks(Format):
     """The bytes as they came."""
 
@@ -154,8 +182,15 @@ class Timed(Format):
         self.terminator = inner.terminator
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
-        prefix = clock_time(self._now()).encode("ascii") + b" "
+        prefix = self._prefix()
         return [prefix + image for image in self._inner.images(frames)]
+
+    def instead(self, frame: bytes) -> bytes | None:
+        image = self._inner.instead(frame)
+        return None if image is None else self._prefix() + image
+
+    def _prefix(self) -> bytes:
+        return clock_time(self._now()).encode("ascii") + b" "
 
 
 def clock_time(now: float) -> str:
@@ -212,7 +247,17 @@ def _chosen(
             f"--output: the framing {link} can only receive; say how to write its frames with"
             f" --output-framing: {', '.join(NAMES)} or another framing"
         )
-    return framed(framing.lines(max_frame=link.max_frame) if link.line_like else link)
+    return by_default(link)
+
+
+def by_default(link: Framing) -> Format:
+    """How frames of this framing are written where nothing is said.
+
+    A peer may send whatever its framing allows, so it has an image for each.
+    """
+    if link.line_like:
+        return AnyLines(framing.lines(max_frame=link.max_frame))
+    return framed(link)
 
 
 def sends(chosen: Framing) -> bool:

@@ -8,8 +8,7 @@ reading of the link. `nbclient.daemon.streams` has those that write somewhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -17,7 +16,6 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from nbclient.daemon.formats import Format
-from nbclient.errors import FrameError
 from nbclient.terminal import printable
 
 LOG_FRAMES = 10
@@ -59,12 +57,20 @@ class NoOutput(Output):
 
 
 class ShapedOutput(Output):
-    """An output that writes frames in a format, and stops at one that it cannot carry.
+    """An output that writes frames in a format.
+
+    What a peer sends does not end an output: a frame that the format cannot carry
+    is written in other words, where the format has some, and left out where not.
+    Of each the first is logged, and then the count whenever it is ten times as
+    high: a peer that sends nothing else must not fill the log.
 
     :param name: what logs call it.
     :param shape: frames -> images.
-    :param log: told once, when it stops.
+    :param log: told of the frames that were not written as they came.
     """
+
+    _reworded = 0  # frames written in other words
+    _left_out = 0
 
     def __init__(self, name: str, shape: Format, log: Logger) -> None:
         self.name = name
@@ -73,33 +79,50 @@ class ShapedOutput(Output):
         self._refusing = False  # takes no more frames
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
-        """The frames' images up to the first that cannot be carried, which stops the output."""
+        """The frames' images, without those of frames that cannot be carried."""
         if self._refusing:
             self.lost += len(frames)
             return []
         try:
             return self._shape.images(frames)
-        except FrameError as error:
-            good = list(takewhile(self._can_carry, frames))
-            self._refuse(frames[len(good)], error)
-            self.lost += len(frames) - len(good)
-            return self._shape.images(good)
+        except Exception:  # of a user's own framing, whatever it raises
+            images = [self._image(frame) for frame in frames]
+            return [image for image in images if image is not None]
 
-    def _can_carry(self, frame: bytes) -> bool:
+    def _image(self, frame: bytes) -> bytes | None:
         try:
-            self._shape.images([frame])
-        except FrameError:
-            return False
-        return True
+            return self._shape.images([frame])[0]
+        except Exception as error:
+            image = self._shape.instead(frame)
+            if image is None:
+                self.lost += 1
+                self._left_out += 1
+                if _is_power_of_ten(self._left_out):
+                    self._say(self._log.error, "left out", self._left_out, frame, error)
+            else:
+                self._reworded += 1
+                if _is_power_of_ten(self._reworded):
+                    self._say(self._log.warn, "escaped", self._reworded, frame, error)
+            return image
 
-    def _refuse(self, frame: bytes, error: FrameError) -> None:
-        self._log.error(
-            "output {name} stops: its framing cannot carry a frame ({error}): {frame}",
+    def _say(
+        self, log: Callable[..., None], what: str, count: int, frame: bytes, error: Exception
+    ) -> None:
+        log(
+            "output {name}: {frames} {what}, its framing cannot carry {them} ({error}): {shown}",
             name=self.name,
+            frames="a frame is" if count == 1 else f"{count} frames were",
+            what=what,
+            them="it" if count == 1 else "them, the last one",
             error=error,
-            frame=printable(frame, LOG_BYTES),
+            shown=printable(frame, LOG_BYTES),
         )
-        self._refusing = True
+
+
+def _is_power_of_ten(count: int) -> bool:
+    while count % 10 == 0:
+        count //= 10
+    return count == 1
 
 
 class LogOutput(Output):

@@ -113,6 +113,7 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
     targets = settings.targets or [(default, shape)]
     source = _source(settings, front, around)
     source_framing = _source_framing(settings, source, framing)
+    said = "input-framing" in settings.given or settings.raw
     _refuse_mute(settings, source, source_framing, framing)
     return Plan(
         protocol=protocol,
@@ -123,7 +124,7 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
         targets=tuple(
             (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
         ),
-        coprocess_shape=formats.framed(source_framing),
+        coprocess_shape=(formats.framed if said else formats.by_default)(source_framing),
         script=parse_script(settings.script, framing),
         spool=_spool(settings),
     )

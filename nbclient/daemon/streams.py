@@ -17,7 +17,6 @@ from nbclient.daemon.formats import Format
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import Writer
-from nbclient.errors import FrameError
 
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""
@@ -125,10 +124,6 @@ class StreamOutput(ShapedOutput):
         del self._queue[:count]
         self._dropped += count
         self.lost += count
-
-    def _refuse(self, frame: bytes, error: FrameError) -> None:
-        super()._refuse(frame, error)
-        self._let_in()
 
     @property
     def _drops(self) -> bool:

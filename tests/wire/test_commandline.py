@@ -229,6 +229,55 @@ def test_a_file_goes_through_unharmed_in_both_directions(
     assert hashlib.sha256(back).digest() == hashlib.sha256(data).digest()
 
 
+def test_no_line_of_a_peer_ends_an_output(serve: Serve, run: Run, tmp_path: Path) -> None:
+    """An IRC line may hold a line feed by itself: every output goes on behind it."""
+    lines = [b"two with a\nline feed\r", *(b"%d\r" % number for number in range(40))]
+    kept, fifo, door = tmp_path / "kept", tmp_path / "fifo", tmp_path / "door"
+    begin = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        begin.wait(SOON)
+        say_and_close(*lines)(connection)
+
+    os.mkfifo(fifo)
+    with contextlib.ExitStack() as stack:
+        datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        datagrams.bind(("127.0.0.1", 0))
+        datagrams.settimeout(SOON)
+        pipe = stack.enter_context(open(os.open(fifo, os.O_RDWR), "rb"))
+        outputs = [
+            "-",
+            f"file:{kept}",
+            f"fifo:{fifo}",
+            f"listen:{door}",
+            f"udp:127.0.0.1:{datagrams.getsockname()[1]}",
+            "log",
+        ]
+        program = run(
+            *("127.0.0.1", serve(talk).port, "--framing", "crlf", "--once"),
+            *("--input", f"exec:sh -c 'cat > {tmp_path}/seen'"),
+            *(word for output in outputs for word in ("--output", output)),
+        )
+        while not door.exists():
+            time.sleep(0.01)
+        reader = stack.enter_context(socket.socket(socket.AF_UNIX))
+        reader.settimeout(SOON)
+        reader.connect(str(door))
+        time.sleep(0.1)  # it is let in
+        begin.set()
+        wanted = b"".join(
+            [b"two with a\\nline feed\n", *(b"%d\n" % number for number in range(40))]
+        )
+        assert program.end() == 0
+        assert program.out == kept.read_bytes() == (tmp_path / "seen").read_bytes() == wanted
+        assert pipe.read(len(wanted)) == wanted
+        assert b"".join(iter(lambda: reader.recv(65536), b"")) == wanted
+        assert datagrams.recv(100) == b"two with a\nline feed"
+        assert [datagrams.recv(100) for _ in range(40)][-1] == b"39"
+    assert program.err.count(b"a frame is escaped, its framing cannot carry it") == 5
+    assert rb"received b'two with a\nline feed'" in program.err
+
+
 def test_it_comes_back_when_the_server_does(serve: Serve, run: Run) -> None:
     server = serve(say_and_close(b"one"), say_and_close(b"two"), say(b"three"))
     program = run("127.0.0.1", server.port, "--retry-initial", "0.05", "--input", "none")
