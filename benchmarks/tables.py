@@ -54,20 +54,29 @@ def caution(about: Mapping[str, Any]) -> list[str]:
     ]
 
 
+HEADLINES = ("lines", "length", "ask-100", "file-raw")
+"""The rows of promises that the README shows, a line each; the page has all of them."""
+
+
 def short(verdicts: Sequence[Verdict]) -> str:
-    """One line for each promise that says at least how much: for the README."""
-    lines = ["| workload | beside | measured | wanted |", "|---|---|--:|--:|"]
-    before = ""
-    for each in verdicts:
-        if each.least is None:
-            continue
-        title = each.title if each.title != before else ""
-        before = each.title
-        measured = "not measured" if each.measured is None else _figure(each, each.measured)
-        below = " **below**" if each.holds is False else ""
-        cells = [title, each.against, measured + below, _figure(each, each.least)]
-        lines.append("| " + " | ".join(cells) + " |")
+    """A line for each of the headlines: for the README. What misses its target is shown first."""
+    lines = []
+    for row in HEADLINES:
+        ours = [each for each in verdicts if each.row == row and each.measured is not None]
+        if ours:
+            better = " (lower is better)" if ours[0].low else ""
+            figures = ", ".join(
+                map(_beside, sorted(ours, key=lambda each: each.holds is not False))
+            )
+            lines.append(f"- **{ours[0].title}**{better}: {figures}")
     return "\n".join(lines)
+
+
+def _beside(verdict: Verdict) -> str:
+    figure = f"{_figure(verdict, verdict.measured)} {verdict.against}"
+    if verdict.holds is False:
+        return f"{figure} (**below** the {_figure(verdict, verdict.least)} wanted)"
+    return figure
 
 
 def reasons(verdicts: Sequence[Verdict]) -> list[str]:
