@@ -51,6 +51,7 @@ from zope.interface import implementer
 from nbclient.errors import LocalError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.states import State
+from nbclient.timers import timers_of
 
 PROBE_TIMEOUT = 10.0
 """How long the first peer may take to answer when it is looked for, seconds."""
@@ -253,7 +254,8 @@ class _Probe(Protocol):
 
     def __init__(self, clock: IReactorTime, told: Callable[[bool], object]) -> None:
         self._told: Callable[[bool], object] | None = told
-        self._timer = clock.callLater(PROBE_TIMEOUT, self._end, False)
+        self._timers = timers_of(clock)
+        self._timer = self._timers.after(PROBE_TIMEOUT, self._end, False)
 
     def dial(self, endpoint: IStreamClientEndpoint) -> None:
         """Begin."""
@@ -284,8 +286,7 @@ class _Probe(Protocol):
         told, self._told = self._told, None
         if told is None:
             return
-        if self._timer.active():
-            self._timer.cancel()
+        self._timers.cancel(self._timer)
         if self.transport is not None:
             self._close()
         else:

@@ -13,6 +13,9 @@ from typing import Any
 from nbclient.liveness import DeadPath
 from nbclient.tcpinfo import CLOSE, keepalive, outq, read, supported, tcp_socket
 
+UNSEEN = 0.25
+"""So much of the limit from one look to the next shows a standstill; a twentieth is due."""
+
 
 class PathWatch:
     """Watches one TCP connection; the timer is its owner's.
@@ -21,11 +24,12 @@ class PathWatch:
     :param limit: seconds, at least `nbclient.liveness.SHORTEST`.
     """
 
-    __slots__ = ("_path", "_sock", "limit")
+    __slots__ = ("_looked", "_path", "_sock", "limit")
 
     def __init__(self, raw: Any, limit: float) -> None:
         self.limit = limit
         self._path: DeadPath | None = None  # made at the first look: most links are quiet
+        self._looked = 0.0
         self._sock: socket.socket | None = None
         handle = tcp_socket(raw)
         if handle is None:
@@ -46,8 +50,11 @@ class PathWatch:
         """Whether the path is dead; None where nothing is outstanding, and no look is due."""
         if self._sock is None:
             return None
-        if self._path is None:
+        if self._path is None or now - self._looked > self.limit * UNSEEN:
+            # After a standstill of this process, or of all the machine, nothing is known of
+            # the time between two looks: it counts from now.
             self._path = DeadPath(self.limit)
+        self._looked = now
         outstanding = outq(self._sock) > 0
         dead = self._path.look(now, read(self._sock), outstanding)
         return dead if outstanding else None

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IConnector, IReactorTime
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -331,9 +331,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._watchTimer: Timer | None = None
         self._talker: Talker | None = None
         self._path: PathWatch | None = None
-        self._pathTimer: IDelayedCall | None = None
+        self._pathTimer: Timer | None = None
         self._acks: Acknowledging | None = None
-        self._ackTimer: IDelayedCall | None = None
+        self._ackTimer: Timer | None = None
         self._replying: Replying | None = None
         self._silence: Watch | None = None
         self._partial: Watch | None = None
@@ -717,7 +717,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self.connection.wrote = self._wrote
         if self.reply is not None:
             self._replying = Replying(
-                self.reply, self._answered, self._unanswered, self._clock, self._now
+                self.reply,
+                self._answered,
+                self._unanswered,
+                self._clock,
+                self._now,
+                self.connection.catchUp,
+                self.connection.spokeWithin,
             )
             self._replying.hold(self.connection.readingHeld)
         if self._overtaken():
@@ -751,7 +757,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             if self._machine.stopping and self._answersOwed:
                 # What was sent would be sent twice, where only its answer is on its way.
                 limit = self.closeTimeout / 2  # the rest is for the close
-                self._ackTimer = self._clock.callLater(limit, self._closeUnanswered)
+                self._ackTimer = self._timers.after(limit, self._closeUnanswered, None)
             else:
                 self.connection.loseConnection()
 
@@ -759,19 +765,18 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _answersOwed(self) -> bool:
         return self._replying is not None and self._replying.waiting > 0
 
-    def _closeUnanswered(self) -> None:
+    def _closeUnanswered(self, _: object) -> None:
         """The link stops, and has waited for answers: these are all, or time is up."""
         self._ackTimer = None
+        self.connection.catchUp()
         if not self.connection.finishing:
             self.connection.loseConnection()
 
     def _abort(self) -> None:
         if self.connection is None:
             return
-        if self.connection.finishing:  # what the peer sent before its end is still delivered
-            self.connection.abandonTransport()
-        else:
-            self.connection.abortConnection()
+        # Where a fault was the reason it delivers no more; else what reached this host comes first.
+        self.connection.abandonTransport()
 
     def _forsake(self) -> None:
         connection = self.connection
@@ -868,6 +873,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _withoutAcknowledgements(self, connection: Any, error: DeliveryUnavailable) -> None:
         if self.delivery == "tcp":  # asked for by name: never less without a word
+            connection.discard()
             self.connectionFailed(connection, Failure(error))
         else:
             self.log.debug("{link}: delivery: written ({why})", link=self._label(), why=error.why)
@@ -886,7 +892,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _expectAcks(self) -> None:
         """Frames are in flight: look for acknowledgements, soon and then less soon."""
         if self._ackTimer is None:
-            self._ackTimer = self._clock.callLater(ACK_FIRST, self._lookForAcks, ACK_FIRST)
+            self._ackTimer = self._timers.after(ACK_FIRST, self._lookForAcks, ACK_FIRST)
 
     def _lookForAcks(self, delay: float) -> None:
         self._ackTimer = None
@@ -894,13 +900,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         frames = acks.newly()
         delay = ACK_FIRST if frames else min(2 * delay, ACK_LONGEST)
         if acks.ledger.unacknowledged_frames:
-            self._ackTimer = self._clock.callLater(delay, self._lookForAcks, delay)
+            self._ackTimer = self._timers.after(delay, self._lookForAcks, delay)
         self._pump.acknowledged(frames)
 
     def _stopLooking(self) -> None:
         timer, self._ackTimer = self._ackTimer, None
         if timer is not None:
-            timer.cancel()
+            self._timers.cancel(timer)
 
     def _awaitLastAcks(self, settling: Settling) -> None:
         """After the loss: until the kernel has had its last word."""
@@ -909,7 +915,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if delay is None:
             self._lastAcksIn()
         else:
-            self._ackTimer = self._clock.callLater(delay, self._awaitLastAcks, settling)
+            self._ackTimer = self._timers.after(delay, self._awaitLastAcks, settling)
 
     def _lastAcksIn(self) -> None:
         self._stopLooking()
@@ -937,7 +943,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if self._replying is not None:
             self._replying.heard(frame, _receivedBefore(self.connection))
             if self._ackTimer is not None and not self._answersOwed:
-                self._ackTimer.reset(0.0)  # once the application has this answer
+                self._stopLooking()  # once the application has this answer
+                self._ackTimer = self._timers.after(0.0, self._closeUnanswered, None)
         return first_answer(self.answers, frame)
 
     def _answered(self, seq: int, says: Says, answer: bytes) -> None:
@@ -957,7 +964,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._machine.handle(Event.STOP)
 
     def _unanswered(self) -> None:
-        self._drop(ReplyTimeout(cast(float, cast(Reply, self.reply).timeout)))
+        self._dropLate(ReplyTimeout(cast(float, cast(Reply, self.reply).timeout)))
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -1001,7 +1008,25 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _timeUp(self, event: Event) -> None:
         self._timer = None
+        connection, state = self.connection, self.state
+        if event is Event.DEADLINE and connection is not None:
+            connection.catchUp()
+            if self.state is not state:  # what had reached this host was what it waited for
+                return
+            late = self._timers.late
+            if late and connection.spokeWithin(late):
+                # What it said after a standstill of this process could not be answered yet.
+                self._timer = self._timers.after(self._limit(state), self._timeReallyUp, event)
+                return
         self._machine.handle(event)
+
+    def _timeReallyUp(self, event: Event) -> None:
+        self._timer = None
+        self._machine.handle(event)
+
+    def _limit(self, state: State) -> float:
+        limits = {State.CONNECTING: self.connectTimeout, State.OPENING: self.openingTimeout}
+        return limits.get(state, self.closeTimeout)
 
     def _disarm(self) -> None:
         timer, self._timer = self._timer, None
@@ -1030,7 +1055,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._timers.cancel(watchTimer)
         pathTimer, self._pathTimer = self._pathTimer, None
         if pathTimer is not None:
-            pathTimer.cancel()
+            self._timers.cancel(pathTimer)
         self._silence = self._partial = None
         path, self._path = self._path, None
         if path is not None:
@@ -1045,9 +1070,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _watchPath(self) -> None:
         """Something was written: look whether it is answered, until it is."""
         if self._pathTimer is None and self._path is not None:
-            self._pathTimer = self._clock.callLater(self._path.interval, self._lookAtPath)
+            interval = cast(float, self._path.interval)
+            self._pathTimer = self._timers.after(interval, self._lookAtPath, None)
 
-    def _lookAtPath(self) -> None:
+    def _lookAtPath(self, _: object) -> None:
         self._pathTimer = None
         path = cast(PathWatch, self._path)
         dead = path.look(self._now())
@@ -1067,16 +1093,41 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _watch(self) -> None:
         """Look at the watches, and again when the next of them is due."""
+        late = self._timers.late
+        why = self._overdue()
+        if why is not None and late and self.connection.spokeWithin(late):
+            # What it said after a standstill of this process could not be answered yet.
+            seconds = cast(float, cast(Any, why).seconds)
+            last = ReconnectingFactory._watchOnceMore
+            self._watchTimer = self._timers.after(seconds, last, self)
+        else:
+            self._judge(why)
+
+    def _watchOnceMore(self) -> None:
+        self._judge(self._overdue())
+
+    def _judge(self, why: Exception | None) -> None:
+        if why is not None:
+            self._dropLate(why)
+        elif self._silence is not None or self._partial is not None:
+            self._watchAgain()
+
+    def _overdue(self) -> Exception | None:
+        """What was waited for too long, with all read that has reached this host."""
         self._watchTimer = None
+        if self._passed() is not None:
+            self.connection.catchUp()
+        return self._passed()
+
+    def _passed(self) -> Exception | None:
         now = self._now()
         if self._partial is not None and not self.connection.unfinished:
             self._partial.seen(now)
         if self._silence is not None and self._silence.remaining(now) < INSTANT:
-            self._drop(SilenceTimeout(self._silence.limit))
-        elif self._partial is not None and self._partial.remaining(now) < INSTANT:
-            self._drop(FrameTimeout(self._partial.limit))
-        else:
-            self._watchAgain()
+            return SilenceTimeout(self._silence.limit)
+        if self._partial is not None and self._partial.remaining(now) < INSTANT:
+            return FrameTimeout(self._partial.limit)
+        return None
 
     def _watchAgain(self) -> None:
         # The function itself: a method of each link would be an object for each.
@@ -1092,6 +1143,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             for watch in (self._silence, self._partial)
             if watch is not None
         ]
+
+    def _dropLate(self, why: Exception) -> None:
+        """A deadline has passed: what reached this host is delivered, then comes the close."""
+        self._blame(Failure(why))
+        self.connection.finish()
+        self._machine.handle(Event.CLOSE)
 
     def _drop(self, why: Exception) -> None:
         self._blame(Failure(why))

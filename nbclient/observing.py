@@ -40,8 +40,8 @@ class LinkObserver:
         connection.finish()
 
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
-        """This connection is of no more use; nothing more is delivered from it."""
-        connection.abortConnection()
+        """This connection is of no more use; what it still delivers is its own to say."""
+        connection.abandonTransport()
 
     def connectionWritable(self, connection: Any) -> None:
         """The transport has room again."""

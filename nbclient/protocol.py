@@ -39,7 +39,7 @@ from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
 from nbclient.observing import LinkObserver
 from nbclient.receiving import NOTHING, FrameReceiver, PauseToken, Result, deferred
-from nbclient.tcpinfo import no_delay
+from nbclient.tcpinfo import no_delay, sent_within, supported, tcp_socket
 
 DRAIN_LIMIT = 64 * 1024 * 1024
 """Most bytes read from a socket after its loss, a security limit. The kernel's
@@ -50,6 +50,10 @@ ANSWER_LIMIT = 1024 * 1024
 a security limit: a peer that asks and does not read must not fill our memory.
 What is written outside of a callback does not count: to stop reading for our own
 bulk would be a deadlock with a peer that echoes."""
+
+CATCH_UP_LIMIT = 8 * 1024 * 1024
+"""Most bytes read from a socket before a deadline is judged; Linux' receive buffers grow
+to 6 MiB unless told otherwise."""
 
 DRAIN_CHUNK = 256 * 1024
 
@@ -256,6 +260,23 @@ class FrameProtocol(FrameReceiver):
         self.aborted = True
         self._transport(plain=True).abortConnection()
 
+    def catchUp(self) -> None:
+        """Read what has reached this host before a deadline is judged by it.
+
+        One turn of the reactor reads 64 KiB, and a standstill leaves more. Nothing is read
+        where this side holds back reading.
+        """
+        if self._raw is not None and not (self._busy or self.readingHeld or self._closed):
+            self._drain(self._raw, CATCH_UP_LIMIT)
+
+    def spokeWithin(self, seconds: float) -> bool:
+        """Whether something left this host so lately; False where the kernel cannot tell.
+
+        After a standstill: what left only then could not be answered in time.
+        """
+        sock = tcp_socket(self._raw)
+        return sock is not None and bool(supported()) and sent_within(sock, seconds)
+
     def discard(self) -> None:
         """Deliver nothing more of what was received; settle now if the transport is gone."""
         self._stopListening()
@@ -427,18 +448,17 @@ class FrameProtocol(FrameReceiver):
         self._open = self.writable = False
         try:
             if not self._deaf:
-                self._drain(raw)
+                self._drain(raw, DRAIN_LIMIT)
             self._link.transportClosing(self)
         finally:
             raw.connectionLost(reason)
 
-    def _drain(self, raw: Any) -> None:
+    def _drain(self, raw: Any, left: int) -> None:
         # From the bottom: TLS, or a wrapper, may be between the socket and us.
         receive = raw.protocol.dataReceived
-        left = DRAIN_LIMIT
         # After startTLS the handle is that of TLS; the socket is still there.
         handle = getattr(raw, "socket", None) or raw.getHandle()
-        while left > 0 and not self._deaf:
+        while left > 0 and not (self._deaf or (self.readingHeld and not self._losing)):
             try:
                 data = handle.recv(DRAIN_CHUNK)
             except OSError:  # empty, or the error that ended the connection

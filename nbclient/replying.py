@@ -7,13 +7,12 @@ this puts them on the clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from twisted.internet.interfaces import IDelayedCall
+from typing import Any, cast
 
 from nbclient.delivery.outstanding import Outstanding
 from nbclient.delivery.replies import Reply, Says
 from nbclient.liveness import INSTANT
+from nbclient.timers import Timer, timers_of
 
 Answered = Callable[[int, Says, bytes], object]
 """Told a frame's number, what the answer says, and the answer."""
@@ -24,6 +23,8 @@ class Replying:
 
     :param answered: told of each answer.
     :param late: told when an answer did not come in time; the connection is to be dropped.
+    :param catchUp: reads what has reached this host, before an answer is called late.
+    :param spokeWithin: whether something left this host within so many seconds.
     :param clock: for the timer.
     :param now: seconds on a monotonic scale.
     """
@@ -35,15 +36,19 @@ class Replying:
         late: Callable[[], object],
         clock: Any,
         now: Callable[[], float],
+        catchUp: Callable[[], object] = lambda: None,
+        spokeWithin: Callable[[float], bool] = lambda _: False,
     ) -> None:
         key = None if reply.key is None else reply.key_of
         self._reply = reply
         self._outstanding: Outstanding[int] = Outstanding(reply.window, reply.timeout, key)
         self._answered = answered
         self._late = late
-        self._clock = clock
+        self._timers = timers_of(clock)
         self._now = now
-        self._timer: IDelayedCall | None = None
+        self._catchUp = catchUp
+        self._spokeWithin = spokeWithin
+        self._timer: Timer | None = None
         self._over = False
         self._heldSince: float | None = None
         self._held = 0.0  # seconds for which this side did not read
@@ -104,7 +109,7 @@ class Replying:
     def _stopTimer(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
-            timer.cancel()
+            self._timers.cancel(timer)
 
     def _time(self) -> float:
         """Seconds on a scale that stands still while this side does not read."""
@@ -114,11 +119,22 @@ class Replying:
         left = self._outstanding.remaining(self._time())
         idle = self._timer is None and self._heldSince is None and not self._over
         if left is not None and idle:
-            self._timer = self._clock.callLater(max(0.0, left), self._look)
+            self._timer = self._timers.after(max(0.0, left), self._look, False)
 
-    def _look(self) -> None:
+    def _look(self, again: bool) -> None:
+        """An answer should be late, unless it has reached this host by now."""
         self._timer = None
-        if self._outstanding.expired(self._time() + INSTANT):
-            self._late()
-        else:
+        self._catchUp()
+        if self._over or self._timer is not None or self._heldSince is not None:
+            return
+        left = self._outstanding.remaining(self._time() + INSTANT)
+        late = self._timers.late
+        if left is None or left > 0:
             self._watch()
+        elif late and not again and self._spokeWithin(late):
+            # The frame may have left only after this process had stood still.
+            timeout = cast(float, self._outstanding.timeout)
+            self._timer = self._timers.after(timeout, self._look, True)
+        else:
+            self._outstanding.expired(self._time() + INSTANT)
+            self._late()

@@ -17,13 +17,14 @@ from typing import Any, ClassVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.outstanding import Outstanding, Request
 from nbclient.errors import ConnectionClosed, RequestsFull, RequestTimeout
 from nbclient.protocol import FrameProtocol
+from nbclient.timers import Timer, Timers, timers_of
 
 HELD_BYTES = 16 * 1024 * 1024
 """Most bytes of frames held back behind a callback that is waited for while
@@ -74,7 +75,7 @@ class RequestProtocol(FrameProtocol):
     _outstanding: Outstanding[Deferred[bytes]] | None = None
     _queue: OrderedDict[Deferred[bytes], _Waiting] | None = None
     _queueBytes = 0
-    _requestTimer: IDelayedCall | None = None
+    _requestTimer: Timer | None = None
     _timers: Any = None
     _now: Callable[[], float]
 
@@ -195,11 +196,36 @@ class RequestProtocol(FrameProtocol):
         """Wake up when the oldest request will be overdue, if it is still there then."""
         left = None if self._outstanding is None else self._outstanding.remaining(self._now())
         if left is not None and self._requestTimer is None:
-            clock = self._timers or _globalReactor()
-            self._requestTimer = clock.callLater(max(0.0, left), self._requestsDue)
+            self._wakeIn(left, RequestProtocol._requestsDue)
+
+    def _wakeIn(self, left: float, call: Callable[[Any], object]) -> None:
+        self._requestTimer = self._deadlines.after(max(0.0, left), call, self)
+
+    @property
+    def _deadlines(self) -> Timers:
+        return timers_of(self._timers or _globalReactor())
 
     def _requestsDue(self) -> None:
+        """The oldest request should be overdue; a timer after a standstill is no proof."""
+        late = self._deadlines.late
+        if self._overdue() and late and self.spokeWithin(late):
+            # It may have left only behind the standstill: once more.
+            outstanding: Any = self._outstanding
+            self._wakeIn(outstanding.timeout, RequestProtocol._requestsOverdue)
+        else:
+            self._requestsOverdue()
+
+    def _overdue(self) -> bool:
+        """Whether the oldest request is overdue, with all read that has reached this host."""
         self._requestTimer = None
+        self.catchUp()
+        left = None if self._outstanding is None else self._outstanding.remaining(self._now())
+        return left is not None and left <= 0
+
+    def _requestsOverdue(self) -> None:
+        if not self._overdue():
+            self._watchRequests()
+            return
         outstanding: Any = self._outstanding
         late = Failure(RequestTimeout(outstanding.timeout))
         for request in outstanding.expired(self._now()):
@@ -208,19 +234,27 @@ class RequestProtocol(FrameProtocol):
         if outstanding.broken and self._isOver:
             self._failRequests()
         elif outstanding.broken:
-            self._failed(late)
+            self._timedOut(late)
             return
         self._askWaiting()
         self._watchRequests()
         if self._awaiting:
             self._run()
 
+    def _timedOut(self, late: Failure) -> None:
+        """In turn: nobody can say whose the next answer is. What arrived is delivered."""
+        if self._pending:
+            self._failRequests()
+            self._link.connectionFailed(self, late)
+        else:
+            self._failed(late)
+
     # -- the end -----------------------------------------------------------------
 
     def _failRequests(self) -> None:
         timer, self._requestTimer = self._requestTimer, None
         if timer is not None:
-            timer.cancel()
+            self._deadlines.cancel(timer)
         outstanding, self._outstanding = self._outstanding, None
         queue, self._queue = self._queue, None
         self._queueBytes = 0

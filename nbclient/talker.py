@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from nbclient.errors import FrameError
 from nbclient.talking import Heartbeat, Poll, Polling
+from nbclient.timers import Timer, timers_of
 
 SELDOM = 60.0
 """Seconds at least between two lines about polls that are not answered any more."""
@@ -41,11 +41,11 @@ class Talker:
     ) -> None:
         self._connection = connection
         self._heartbeat = heartbeat
-        self._clock = clock
+        self._clock = timers_of(clock)
         self._now = now
         self._name = name
         self._sent = now()
-        self._timers: dict[str, IDelayedCall] = {}
+        self._timers: dict[str, Timer] = {}
         self._polling = None if poll is None else Polling(poll, self._sent)
         self._frames = connection.framesIn
         self._silent = False  # it was told that a poll was not answered
@@ -53,7 +53,7 @@ class Talker:
         if heartbeat is not None:
             self._later("heartbeat", heartbeat.due(self._sent), self._beat)
         if self._polling is not None:
-            self._ask()
+            self._ask(None)
 
     def wrote(self) -> None:
         """Something was sent: no heartbeat is needed for a while."""
@@ -63,7 +63,7 @@ class Talker:
         """Say nothing more."""
         timers, self._timers = self._timers, {}
         for timer in timers.values():
-            timer.cancel()
+            self._clock.cancel(timer)
         polling, self._polling = self._polling, None
         if polling is not None and polling.unanswered:
             self.log.warn(
@@ -73,7 +73,7 @@ class Talker:
                 asked=polling.asked,
             )
 
-    def _beat(self) -> None:
+    def _beat(self, _: object) -> None:
         heartbeat: Any = self._heartbeat
         if heartbeat.due(self._sent) <= self._now():
             # Behind a full transport it would only pile up, and be old when it leaves.
@@ -82,7 +82,7 @@ class Talker:
             self._sent = self._now()
         self._later("heartbeat", heartbeat.due(self._sent), self._beat)
 
-    def _ask(self) -> None:
+    def _ask(self, _: object) -> None:
         polling: Any = self._polling
         unanswered, heard = polling.unanswered, self._connection.framesIn != self._frames
         # While this side does not read, nobody can say that there is no answer.
@@ -124,5 +124,5 @@ class Talker:
         except FrameError as error:
             self.log.error("{link}: {why}", link=self._name, why=str(error))
 
-    def _later(self, what: str, due: float, call: Callable[[], None]) -> None:
-        self._timers[what] = self._clock.callLater(max(0.0, due - self._now()), call)
+    def _later(self, what: str, due: float, call: Callable[[object], None]) -> None:
+        self._timers[what] = self._clock.after(max(0.0, due - self._now()), call, None)

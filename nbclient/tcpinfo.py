@@ -138,6 +138,14 @@ def outq(sock: socket.socket | int) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
+def sent_within(sock: socket.socket, seconds: float) -> bool:
+    """Whether the kernel sent data so lately; False where the socket is closed."""
+    try:
+        return read(sock).last_data_sent <= seconds * 1000
+    except OSError:
+        return False
+
+
 def _struct(sock: socket.socket | int) -> bytes:
     if isinstance(sock, int):
         # The family is of no account here; naming one saves looking it up.

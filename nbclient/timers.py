@@ -3,6 +3,12 @@
 A delayed call of Twisted's takes half a kilobyte and is sorted in Python. Ten
 thousand links have as many timers at any time, and most of them are cancelled
 before they are due.
+
+**A late timer is judged after a read.** A reactor calls what is due before it reads its
+sockets. After a standstill of this process (SIGSTOP, a paused container, a callback that
+blocked, a jump of the clock) timeouts are due although the peer's data lies in this host's
+kernel. So a timer that is late by more than `LATE` is put off by one turn of the reactor,
+in which the sockets are read, and is called then, if that did not cancel it.
 """
 
 from __future__ import annotations
@@ -16,11 +22,14 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 Timer: TypeAlias = list[Any]
-"""When, which, what to call, and with what; the latter two are None once it is over. A
-list, because the interpreter compares lists by itself."""
+"""When, which, what to call, and with what; the latter two are None once it is over. Of one
+that is late, by how much. A list, because the interpreter compares lists by itself."""
 
 EARLY = 1e-6
 """What is due in so many seconds is due: sums of floats are not exact."""
+
+LATE = 0.1
+"""A timer called so many seconds after it was due shows that this process stood still."""
 
 DEAD = 64
 """So many cancelled timers, and a quarter of the others' number, may stay in the heap."""
@@ -30,11 +39,13 @@ class Timers:
     """Calls what is due on one clock, in order; see `timers_of`.
 
     :param clock: an `IReactorTime`.
+    :ivar late: how long after it was due the timer now being called was first seen,
+        seconds; 0 where that was in time. It had its turn of the reactor.
     """
 
     log = Logger(namespace="nbclient")
 
-    __slots__ = ("__weakref__", "_at", "_call", "_clock", "_heap", "_live", "_number")
+    __slots__ = ("__weakref__", "_at", "_call", "_clock", "_heap", "_live", "_number", "late")
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
@@ -43,6 +54,7 @@ class Timers:
         self._number = 0
         self._call: IDelayedCall | None = None
         self._at = 0.0  # when that one is due
+        self.late = 0.0
 
     def after(self, delay: float, call: Callable[[Any], object], argument: Any) -> Timer:
         """Have ``call(argument)`` called in so many seconds.
@@ -104,21 +116,27 @@ class Timers:
 
     def _due(self) -> None:
         self._call = None
-        now = self._clock.seconds() + EARLY
+        now = self._clock.seconds()
         heap = self._heap
         ready = []
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= now + EARLY:
             ready.append(heappop(heap))
         for timer in ready:
-            call, argument = timer[2:]
+            call, argument, *late = timer[2:]
             if call is None:  # cancelled, maybe by one before it
+                continue
+            if not late and now - timer[0] > LATE:
+                timer.append(now - timer[0])  # a fifth: it had its turn
+                heappush(self._heap, timer)
                 continue
             timer[2] = timer[3] = None
             self._live -= 1
+            self.late = sum(late)
             try:
                 call(argument)
             except BaseException:  # the reactor does so, too: those behind it are others'
                 self.log.failure("a timer failed")
+        self.late = 0.0
         if not self._live:
             self._forget()
         elif self._call is None:

@@ -86,3 +86,17 @@ def test_a_reset_by_a_peer_that_was_probed_and_answered_is_no_dead_path(
     info = evolve(read(raw.sock), state=CLOSE, probes=1, last_ack_recv=silent)
     monkeypatch.setattr(deadpath, "read", lambda _: info)
     assert path.died() is dead
+
+
+def test_looks_that_are_far_apart_count_from_anew(
+    pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the machine stood still: the last acknowledgement is old, and so is the question."""
+    raw, _ = pair
+    asked = evolve(read(raw.sock), probes=1, last_ack_recv=1000)
+    silent = evolve(asked, last_ack_recv=500_000)
+    looks = iter([asked, silent, silent])
+    monkeypatch.setattr(deadpath, "read", lambda _: next(looks))
+    monkeypatch.setattr(deadpath, "outq", lambda _: 1)
+    path = PathWatch(raw, 10)
+    assert [path.look(now) for now in (0, 500, 501)] == [False, False, False]

@@ -6,7 +6,12 @@ import re
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
-from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+)
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -14,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, factory, framing
+from nbclient.deadpath import PathWatch
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
 from nbclient.errors import (
@@ -1068,6 +1074,212 @@ class WatchTests(LinkTestCase):
         token.resume()
         link.stop()
         self.assertQuiet()
+
+
+class StandstillTests(LinkTestCase):
+    """This process stood still: no deadline passes whose data lies in this host's kernel."""
+
+    MUCH = b"".join(b"%d\n" % n for n in range(50_000))  # several reads of 64 KiB
+
+    def stand(self, seconds: float, peer: Peer, data: bytes = b"") -> None:
+        """The time passes, data arrives, and nothing is called or read."""
+        self.reactor.rightNow += seconds
+        if data:
+            peer.send(data)
+
+    def test_silence_is_judged_by_what_had_arrived(self) -> None:
+        link, peer = self.ready(silenceTimeout=5)
+        self.stand(20, peer, self.MUCH)
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(len(link.frames), 50_000)
+        self.reactor.advance(4)
+        self.assertIs(link.state, State.READY)
+        self.reactor.advance(1)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, SilenceTimeout)
+
+    def test_a_peer_that_was_silent_is_dropped(self) -> None:
+        link, peer = self.ready(silenceTimeout=5)
+        self.stand(20, peer)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, SilenceTimeout)
+
+    def test_a_frame_whose_end_is_many_reads_away_was_finished(self) -> None:
+        link, peer = self.ready(frameTimeout=5)
+        peer.send(b"x")
+        self.reactor.turn()
+        self.stand(20, peer, b"x" * 500_000 + b"\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(list(map(len, link.frames)), [500_001])
+
+    def test_an_answer_behind_much_else_is_in_time(self) -> None:
+        reply = Reply(re.compile(rb"^ok"), timeout=5)
+        link, peer = self.ready(delivery="reply", reply=reply)
+        link.send([b"a"])
+        self.reactor.turn()
+        self.stand(20, peer, self.MUCH + b"ok\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+    def test_so_is_one_that_is_not_a_reads_work_away_on_a_quiet_clock(self) -> None:
+        """The timer is in time; what it judges by lies behind what one turn reads."""
+        reply = Reply(re.compile(rb"^ok"), timeout=5)
+        link, peer = self.ready(delivery="reply", reply=reply)
+        link.send([b"a"])
+        self.reactor.turn()
+        self.stand(5, peer, self.MUCH + b"ok\n")
+        self.reactor.turn()
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+    def test_an_opening_goes_on_with_what_had_arrived(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                while await self.nextFrame() != b"welcome":
+                    pass
+
+        self.protocol = Login
+        link = self.link(openingTimeout=5)
+        peer = self.attempt.accept()
+        self.stand(20, peer, self.MUCH + b"welcome\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+
+    def test_the_peers_end_is_its_end_and_no_timeout(self) -> None:
+        link, peer = self.ready(silenceTimeout=5)
+        self.stand(20, peer, self.MUCH)
+        peer.close()
+        self.reactor.turn()
+        self.assertEqual(len(link.frames), 50_000 + 1)  # and the loss
+        self.assertIs(link.lastReason.type, ConnectionDone)
+
+    def test_nothing_is_read_that_the_application_holds_back(self) -> None:
+        class Full(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                self.token = self.pauseReading()
+
+        self.protocol = Full
+        link, peer = self.ready(silenceTimeout=5)
+        self.stand(20, peer, self.MUCH)
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(len(link.frames), 1)
+        self.assertTrue(peer.transport.kernel.queue)
+
+    def test_what_could_not_be_answered_yet_gets_its_time_once_more(self) -> None:
+        """A poll, a request, a login that left only behind the standstill."""
+        said = [True, True, False]
+        self.patch(Lines, "spokeWithin", lambda _, seconds: said[0])
+
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        for options, protocol, reason in (
+            ({"silenceTimeout": 5}, Lines, SilenceTimeout),
+            ({"delivery": "reply", "reply": Reply(timeout=5)}, Lines, ReplyTimeout),
+            ({"openingTimeout": 5}, Login, OpeningFailed),
+        ):
+            self.protocol = protocol
+            link = self.link(**options)
+            peer = self.attempt.accept()
+            link.send([b"a"])
+            self.reactor.turn()
+            self.stand(20, peer)
+            self.reactor.turn()
+            self.assertIsNone(link.lastReason)
+            self.reactor.advance(4)
+            self.assertIsNone(link.lastReason)
+            self.stand(20, peer)  # always late: once is enough
+            self.reactor.turn()
+            self.assertIs(link.lastReason.type, reason)
+
+    def test_a_connection_closed_by_what_had_arrived_is_not_judged(self) -> None:
+        class Closing(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.factory.stop()  # type: ignore[union-attr]
+
+        self.protocol = Closing
+        for options in ({"silenceTimeout": 5}, {"delivery": "reply", "reply": Reply(timeout=5)}):
+            link, peer = self.ready(**options)
+            link.send([b"a"])
+            self.reactor.turn()
+            self.reactor.rightNow += 5
+            peer.transport.kernel.queue += b"bye\n"  # noticed by nobody yet
+            self.reactor.turn()
+            self.assertIs(link.state, State.STOPPED)
+            self.assertIs(link.lastReason.type, ConnectionDone)
+
+    def test_nor_is_one_that_what_had_arrived_has_ended(self) -> None:
+        class Over(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.forsake()
+
+        self.protocol = Over
+        link, peer = self.ready(silenceTimeout=5)
+        self.reactor.rightNow += 5
+        peer.transport.kernel.queue += b"bye\n"  # noticed by nobody yet
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, ConnectionAborted)
+
+    def test_a_stop_that_waits_for_answers_takes_those_that_had_arrived(self) -> None:
+        link, peer = self.ready(delivery="reply", closeTimeout=4)
+        link.send([b"a"])
+        self.reactor.turn()
+        link.stop()
+        self.stand(20, peer, b"ok\n")
+        self.reactor.turn()
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+    def test_an_abort_by_a_deadline_delivers_what_had_arrived(self) -> None:
+        """The opening's; of the dead path, see below."""
+
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await Deferred()
+
+        self.protocol = Login
+        link = self.link(openingTimeout=5)
+        peer = self.attempt.accept()
+        self.reactor.advance(5 - SOON)
+        self.reactor.rightNow += SOON
+        peer.transport.kernel.queue += b"one\ntwo\n"  # noticed by nobody yet
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, OpeningFailed)
+        self.assertEqual(link.frames, [b"one", b"two", "lost"])
+
+    def test_a_dead_path_does_so_too(self) -> None:
+        link, peer = self.ready()
+        link._path = dead = PathWatch(None, 20)
+        self.patch(PathWatch, "look", lambda *_: True)
+        peer.transport.kernel.queue += b"one\ntwo\n"
+        link._lookAtPath(None)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, DeadPath)
+        self.assertEqual(link.frames, [b"one", b"two", "lost"])
+        self.assertEqual(dead.limit, 20)
+
+    def test_frames_that_wait_for_the_application_outlive_a_timeout(self) -> None:
+        class Slow(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                return done if len(link.frames) == 1 else None
+
+        self.protocol = Slow
+        done: Deferred[None] = Deferred()
+        link, peer = self.ready(delivery="reply", reply=Reply(re.compile(b"ok"), timeout=5))
+        peer.send(b"one\ntwo\n")
+        self.reactor.turn()
+        link._unanswered()
+        self.assertIs(link.state, State.DROPPING)
+        done.callback(None)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, ReplyTimeout)
+        self.assertEqual(link.frames, [b"one", b"two", "lost"])
 
 
 class Silent:

@@ -97,8 +97,8 @@ class RequestsTestCase(SynchronousTestCase):
         return peer.received.splitlines()
 
     def timers(self) -> list[str]:
-        """Those of requests."""
-        return [call for call in self.reactor.pending() if "requests" in call]
+        """Those of requests: a connection without a link has no others."""
+        return [call for call in self.reactor.pending() if "Timers" in call]
 
     def results(self, *answers: Deferred[bytes]) -> list[bytes]:
         return [self.successResultOf(answer) for answer in answers]
@@ -452,6 +452,56 @@ class TimeoutTests(RequestsTestCase):
         self.reactor.advance(10)
         self.assertEqual(self.timers(), [])
         self.assertTrue(peer.connected)
+
+    def test_after_a_standstill_an_answer_that_had_arrived_is_in_time(self) -> None:
+        """However much of what is no answer lies before it."""
+        protocol = Keyed()
+        peer = self.connect(protocol)
+        answer = protocol.request(b"a:?")
+        self.reactor.turn()
+        self.reactor.rightNow += 60
+        peer.send(b"news\n" * 50_000 + b"a:1\n")
+        self.reactor.turn()
+        self.assertEqual(self.results(answer), [b"a:1"])
+        self.assertEqual(len(protocol.frames), 50_000)
+        self.assertEqual(self.timers(), [])
+
+    def test_a_request_that_left_behind_a_standstill_gets_its_time_once_more(self) -> None:
+        self.patch(Asking, "spokeWithin", lambda _, seconds: True)
+        protocol = Asking()
+        self.connect(protocol)
+        answer = protocol.request(b"q")
+        self.reactor.rightNow += 60
+        self.reactor.turn()
+        self.reactor.advance(9)
+        self.assertNoResult(answer)
+        self.reactor.rightNow += 60
+        self.reactor.turn()
+        self.failureResultOf(answer, RequestTimeout)
+
+    def test_frames_that_wait_for_the_application_outlive_a_timeout(self) -> None:
+        class Slow(Asking):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                return done if len(self.frames) == 1 else None
+
+        done: Deferred[None] = Deferred()
+        protocol = Slow()
+        peer = self.connect(protocol)
+        self.feed(peer, b"one\n")
+        peer.send(b"two\n")
+        token = protocol.pauseReading()  # else it would pass for the answer
+        self.reactor.turn()
+        answers = [protocol.request(b"q")]
+        self.reactor.advance(1)
+        answers.append(protocol.request(b"q"))
+        self.reactor.advance(9)
+        self.failureResultOf(answers[0], RequestTimeout)
+        self.failureResultOf(answers[1], ConnectionClosed)
+        done.callback(None)
+        token.resume()
+        self.reactor.turn()
+        self.assertEqual(protocol.events, [b"one", b"two", ("lost", ConnectionAborted)])
 
     def test_without_a_limit_there_is_no_timer(self) -> None:
         class Patient(Asking):

@@ -214,6 +214,14 @@ class PollTests(TalkTestCase):
         self.reactor.turn()
         self.assertEqual(peer.received, b"?\n" * 4)
 
+    def test_after_a_standstill_an_answer_that_had_arrived_counts(self) -> None:
+        link, peer = self.ready(poll=Poll(b"?", every=10, timeout=5))
+        self.reactor.turn()
+        self.reactor.rightNow += 60
+        self.feed(peer, b"here\n")
+        self.assertEqual(peer.received, b"?\n?\n")
+        self.assertEqual(link._talker._polling.unanswered, 0)
+
     def test_the_first_poll_without_an_answer_is_told_at_once_and_so_is_the_next_answer(
         self,
     ) -> None:

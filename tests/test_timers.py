@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.timers import DEAD, Timers, timers_of
+from nbclient.timers import DEAD, LATE, Timers, timers_of
 
 
 class TimersTests(SynchronousTestCase):
@@ -169,3 +169,62 @@ class SharingTests(SynchronousTestCase):
         gc.collect()
         self.assertEqual(timers_of(clock)._number, 0)
         self.assertEqual(number, 7)
+
+
+class LateTests(SynchronousTestCase):
+    """A timer that is late shows a standstill: what came meanwhile is read before it is called."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.timers = Timers(self.clock)
+        self.called: list[Any] = []
+
+    def stand(self, seconds: float) -> None:
+        """The time passes, and nothing is called."""
+        self.clock.rightNow += seconds
+
+    def test_it_is_called_a_turn_later(self) -> None:
+        self.timers.after(1, self.called.append, "timeout")
+        self.stand(5)
+        self.clock.callLater(0, self.called.append, "read")
+        self.clock.advance(0)
+        self.assertEqual(self.called, ["read", "timeout"])
+
+    def test_not_where_what_was_read_has_cancelled_it(self) -> None:
+        timer = self.timers.after(1, self.called.append, "timeout")
+        self.stand(5)
+        self.clock.callLater(0, self.timers.cancel, timer)
+        self.clock.advance(0)
+        self.assertEqual(self.called, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_gets_one_turn_even_where_that_takes_long(self) -> None:
+        """Else a process that is always late would call none."""
+        self.timers.after(1, self.called.append, "timeout")
+        self.stand(5)
+        self.clock.callLater(0, self.stand, 5)
+        self.clock.advance(0)
+        self.assertEqual(self.called, ["timeout"])
+
+    def test_a_little_late_is_in_time(self) -> None:
+        self.timers.after(1, self.called.append, "timeout")
+        self.stand(1 + LATE / 2)
+        self.clock.callLater(0, self.called.append, "read")
+        self.clock.advance(0)
+        self.assertEqual(self.called, ["timeout", "read"])
+
+    def test_those_in_time_do_not_wait_for_it(self) -> None:
+        self.timers.after(1, self.called.append, "late")
+        self.timers.after(5, self.called.append, "in time")
+        self.stand(5)
+        self.clock.advance(0)
+        self.assertEqual(self.called, ["in time", "late"])
+
+    def test_it_can_say_how_late_it_was(self) -> None:
+        lates: list[float] = []
+        for delay in (1, 3, 5):
+            self.timers.after(delay, lambda _: lates.append(self.timers.late), None)
+        self.stand(5)
+        self.clock.advance(0)
+        self.assertEqual(lates, [0, 4, 2])
+        self.assertEqual(self.timers.late, 0)

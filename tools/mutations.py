@@ -799,7 +799,7 @@ MUTATIONS = (
     Mutation(
         "timeout-in-turn-drops",
         "nbclient/requests.py",
-        "            self._failed(late)\n",
+        "            self._timedOut(late)\n",
         "            self._failRequests()\n",
         (
             f"{REQUESTS}TimeoutTests::test_in_turn_a_timeout_drops_the_connection",
@@ -921,6 +921,67 @@ MUTATIONS = (
         "                (watch.hold if held else watch.release)(self._now())\n",
         "                pass\n",
         (f"{FACTORY}WatchTests::test_silence_stands_still_while_we_do_not_read",),
+    ),
+    # A standstill of this process is not the peer's.
+    Mutation(
+        "late-timers-wait-for-a-read",
+        "nbclient/timers.py",
+        "            if not late and now - timer[0] > LATE:\n",
+        "            if False:\n",
+        (
+            "tests/test_timers.py::LateTests::test_it_is_called_a_turn_later",
+            "tests/test_timers.py::LateTests::test_not_where_what_was_read_has_cancelled_it",
+            "tests/test_talker.py::PollTests::"
+            "test_after_a_standstill_an_answer_that_had_arrived_counts",
+        ),
+    ),
+    Mutation(
+        "late-timers-say-how-late",
+        "nbclient/timers.py",
+        "            self.late = sum(late)\n",
+        "            pass\n",
+        ("tests/test_timers.py::LateTests::test_it_can_say_how_late_it_was",),
+    ),
+    Mutation(
+        "read-before-a-deadline-is-judged",
+        "nbclient/protocol.py",
+        "            self._drain(self._raw, CATCH_UP_LIMIT)\n",
+        "            pass\n",
+        (
+            f"{FACTORY}StandstillTests::test_a_frame_whose_end_is_many_reads_away_was_finished",
+            "tests/wire/test_standstill.py::"
+            "test_what_reached_this_host_meanwhile_comes_out_and_the_link_stays[frame]",
+            f"{FACTORY}StandstillTests::test_an_answer_behind_much_else_is_in_time",
+            f"{FACTORY}StandstillTests::test_an_opening_goes_on_with_what_had_arrived",
+            f"{REQUESTS}TimeoutTests::"
+            "test_after_a_standstill_an_answer_that_had_arrived_is_in_time",
+        ),
+    ),
+    Mutation(
+        "said-behind-a-standstill",
+        "nbclient/tcpinfo.py",
+        "        return read(sock).last_data_sent <= seconds * 1000\n",
+        "        return False\n",
+        (
+            "tests/wire/test_standstill.py::BlockingTests::"
+            "test_a_request_before_a_callback_that_blocks_is_answered_behind_it",
+        ),
+    ),
+    Mutation(
+        "an-abort-by-a-deadline-drains",
+        "nbclient/factory.py",
+        "what reached this host comes first.\n        self.connection.abandonTransport()\n",
+        "what reached this host comes first.\n        self.connection.abortConnection()\n",
+        (
+            f"{FACTORY}StandstillTests::test_a_dead_path_does_so_too",
+        ),
+    ),
+    Mutation(
+        "looks-at-the-path-far-apart",
+        "nbclient/deadpath.py",
+        "        if self._path is None or now - self._looked > self.limit * UNSEEN:\n",
+        "        if self._path is None:\n",
+        ("tests/test_deadpath.py::test_looks_that_are_far_apart_count_from_anew",),
     ),
     Mutation(
         "watch-held",

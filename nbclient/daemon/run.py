@@ -9,7 +9,6 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,6 +30,7 @@ from nbclient.daemon.values import shown
 from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
 from nbclient.reasons import explain
 from nbclient.states import State
+from nbclient.timers import Timer, timers_of
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)
 
@@ -79,7 +79,7 @@ class Job:
         self._spool = JobSpool(reactor, plan.spool, log)
         self._demo: DemoFeed | None = None
         self._progress: Progress | None = None
-        self._timers: list[IDelayedCall] = []
+        self._timers: list[Timer] = []
         self._began = 0.0
         self._over: Deferred[Outcome] = Deferred()
         self._verdict: Outcome | None = None
@@ -208,7 +208,8 @@ class Job:
             self._hasten()
 
     def _later(self, delay: float, call: Callable[..., object], *arguments: object) -> None:
-        self._timers.append(self._reactor.callLater(delay, call, *arguments))
+        timer = timers_of(self._reactor).after(delay, lambda given: call(*given), arguments)
+        self._timers.append(timer)
 
     # -- what leads to the end ---------------------------------------------------------
 
@@ -337,8 +338,7 @@ class Job:
         self._finishing = True  # what is abandoned below may call back
         timers, self._timers = self._timers, []
         for timer in timers:
-            if timer.active():
-                timer.cancel()
+            timers_of(self._reactor).cancel(timer)
         self._outputs.abandon()
         if self.link.bad_frames is not None:
             self.link.bad_frames.close()

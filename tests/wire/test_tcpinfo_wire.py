@@ -93,6 +93,17 @@ def until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.001)
 
 
+def test_it_is_known_how_lately_something_left(connection: Connection) -> None:
+    ours = connection.ours
+    ours.sendall(b"x")
+    assert tcpinfo.sent_within(ours, 60)
+    time.sleep(0.1)
+    assert not tcpinfo.sent_within(ours, 0.05)
+    closed = socket.socket()
+    closed.close()
+    assert not tcpinfo.sent_within(closed, 60)
+
+
 def test_the_self_test_passes_here() -> None:
     tcpinfo.supported.cache_clear()
     assert tcpinfo.supported().reason == ""
