@@ -972,9 +972,7 @@ MUTATIONS = (
         "nbclient/factory.py",
         "what reached this host comes first.\n        self.connection.abandonTransport()\n",
         "what reached this host comes first.\n        self.connection.abortConnection()\n",
-        (
-            f"{FACTORY}StandstillTests::test_a_dead_path_does_so_too",
-        ),
+        (f"{FACTORY}StandstillTests::test_a_dead_path_does_so_too",),
     ),
     Mutation(
         "looks-at-the-path-far-apart",
