@@ -48,6 +48,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient.arguments import CLOCK, check, check_endpoint, check_timeout, is_clock
 from nbclient.errors import LocalError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.states import State
@@ -73,13 +74,18 @@ def alternatives(
         None: never give up a connection for that.
     :param clock: `IReactorTime`; default the global reactor.
     :param names: what logs call them; default what they call themselves.
-    :raises SpecError: no endpoint, a `failback` that is not above 0, or not as
-        many names as endpoints.
+    :raises SpecError: no endpoint, or not as many names as endpoints.
+    :raises ArgumentError: an argument of the wrong type; a `failback` that is not above 0.
     """
+    several = isinstance(endpoints, Sequence) and not isinstance(endpoints, str | bytes)
+    check("endpoints", endpoints, several, "a list of endpoints")
     if not endpoints:
         raise SpecError("alternatives need at least one endpoint")
-    if failback is not None and not failback > 0:
-        raise SpecError(f"failback must be above 0: {failback:g}")
+    for each in endpoints:
+        check_endpoint("endpoints", each)
+    if failback is not None:
+        check_timeout("failback", failback)
+    check("clock", clock, clock is None or is_clock(clock), CLOCK)
     if names is None:
         names = [str(getattr(each, "name", None) or repr(each)) for each in endpoints]
     if len(names) != len(endpoints):

@@ -7,22 +7,11 @@ Exponential growth with full jitter: each delay is drawn from the whole of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
-from attrs import Attribute, field, frozen
-from attrs.validators import and_, ge, gt
+from attrs import field, frozen
 
-
-def _finite(_: object, attribute: Attribute[Any], value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"'{attribute.name}' must be a finite number: {value}")
-
-
-def _count(_: object, attribute: Attribute[Any], value: object) -> None:
-    if value is not None and not (isinstance(value, int) and value >= 0):
-        raise ValueError(f"'{attribute.name}' must be a whole number from 0, or None: {value!r}")
+from nbclient.arguments import number, whole
 
 
 @frozen
@@ -36,14 +25,14 @@ class Backoff:
     :ivar stable_after: how long a link must have been ready before its
         failures are forgotten, seconds. Neither a TCP connection nor a first
         frame is proof: a full server greets with an error and closes.
-    :raises ValueError: for a figure that makes no sense.
+    :raises ArgumentError: for a figure that makes no sense.
     """
 
-    initial: float = field(default=0.5, validator=and_(gt(0), _finite))
-    maximum: float = field(default=60.0, validator=and_(gt(0), _finite))
-    factor: float = field(default=2.0, validator=and_(ge(1), _finite))
-    retries: int | None = field(default=None, validator=_count)
-    stable_after: float = field(default=10.0, validator=and_(ge(0), _finite))
+    initial: float = field(default=0.5, validator=number(above=0))
+    maximum: float = field(default=60.0, validator=number(above=0))
+    factor: float = field(default=2.0, validator=number(least=1, unit=""))
+    retries: int | None = field(default=None, validator=whole(0, optional=True))
+    stable_after: float = field(default=10.0, validator=number(least=0))
 
     def cap(self, failures: int) -> float:
         """The longest wait after `failures` failures in a row (at least 1), seconds."""

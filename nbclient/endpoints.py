@@ -39,6 +39,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nbclient import resolver as _resolver
+from nbclient.arguments import check, check_text, check_timeout, check_whole, is_clock
 from nbclient.errors import LinkError, SpecError
 from nbclient.resolver import Address, Resolver
 from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
@@ -98,12 +99,14 @@ def tcp(
     :param resolver: looks names up; default the one this process shares.
     :raises SpecError: an argument is out of its domain, or two contradict each other.
     """
+    check_text("host", host)
     _check_port(port, lowest=1)
     if not host:
         raise SpecError("the host is empty")
-    return _TCPEndpoint(
-        reactor, host, port, timeout, bind, _choose_family(host, bind, family), resolver
-    )
+    chosen = _choose_family(host, bind, family)
+    check_timeout("timeout", timeout)
+    _check_reactor(reactor, "connectTCP")
+    return _TCPEndpoint(reactor, host, port, timeout, bind, chosen, resolver)
 
 
 def unix(reactor: Any, path: str, *, timeout: float = CONNECT_TIMEOUT) -> IStreamClientEndpoint:
@@ -112,10 +115,13 @@ def unix(reactor: Any, path: str, *, timeout: float = CONNECT_TIMEOUT) -> IStrea
     :param timeout: seconds.
     :raises SpecError: the path is empty, or longer than the system takes.
     """
+    check_text("path", path)
     if not path:
         raise SpecError("the path of the UNIX socket is empty")
     if len(os.fsencode(path)) > LONGEST_SOCKET:
         raise SpecError(f"the path of the UNIX socket is longer than {LONGEST_SOCKET} bytes")
+    check_timeout("timeout", timeout)
+    _check_reactor(reactor, "connectUNIX")
     return UNIXClientEndpoint(reactor, path, timeout=timeout)
 
 
@@ -128,6 +134,7 @@ def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
     :raises SpecError: the string is not understood, or asks for `ssl:`, which
         accepts any certificate; use `tls:`.
     """
+    check_text("text", text)
     if text.lower().startswith("ssl:"):
         raise _refuse_ssl(text)
     _check_string(text)
@@ -165,9 +172,15 @@ def parse_port(text: str, *, lowest: int = 1) -> int:
 
 
 def _check_port(port: int, *, lowest: int) -> int:
+    check_whole("port", port)
     if not lowest <= port <= 65535:
         raise SpecError(f"port {port} is out of range ({lowest} to 65535)")
     return port
+
+
+def _check_reactor(reactor: object, way: str) -> None:
+    fits = is_clock(reactor) and callable(getattr(reactor, way, None))
+    check("reactor", reactor, fits, f"a reactor, which has {way}")
 
 
 def _unbracket(host: str, text: str) -> str:
@@ -189,6 +202,9 @@ def _choose_family(host: str, bind: tuple[str, int] | None, family: str | None) 
         raise SpecError(f"family {family!r} is neither '4' nor '6'")
     said = {f"family {family}": int(_FAMILIES[family]), f"host {host}": _family_of(host)}
     if bind is not None:
+        pair = isinstance(bind, tuple) and len(bind) == 2
+        check("bind", bind, pair, 'a pair of address and port, ("192.0.2.1", 0), or None')
+        check_text("bind", bind[0])
         _check_port(bind[1], lowest=0)
         said[f"bind {bind[0]}"] = _family_of(bind[0])
         if bind[0] and not said[f"bind {bind[0]}"]:

@@ -43,7 +43,22 @@ class LinkError(NBClientError):
 
 
 class SpecError(LocalError, ValueError):
-    """A SPEC text (of a framing, an input, an output, an endpoint) is not understood."""
+    """What was asked for (of a framing, an input, an output, an endpoint) is not understood."""
+
+
+class ArgumentError(SpecError):
+    """An argument of the wrong type, or out of its range: nothing was begun.
+
+    :ivar argument: its name.
+    """
+
+    SHOWN = 80
+
+    def __init__(self, argument: str, got: object, takes: str) -> None:
+        shown = " ".join(repr(got).split())  # a repr may have lines
+        shown = shown if len(shown) <= self.SHOWN else f"{shown[: self.SHOWN - 1]}…"
+        super().__init__(f"{argument} takes {takes}, not {shown}")
+        self.argument = argument
 
 
 class FrameError(LocalError, ValueError):

@@ -17,9 +17,11 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from weakref import ref
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress, IConnector, IReactorTime
 from twisted.internet.protocol import ClientFactory, connectionDone
@@ -27,6 +29,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.acknowledging import Acknowledging
+from nbclient.arguments import CLOCK, check, check_endpoint, is_called, is_clock
 from nbclient.backoff import Backoff
 from nbclient.deadpath import PathWatch
 from nbclient.delivery.outbox import Outbox, OutboxStats
@@ -51,10 +54,11 @@ from nbclient.errors import (
     SilenceTimeout,
 )
 from nbclient.framing import Framing
-from nbclient.liveness import INSTANT, SHORTEST, Watch
+from nbclient.link_options import OUTBOX_BYTES, LinkOptions, shared
+from nbclient.liveness import INSTANT, Watch
 from nbclient.observing import LinkObserver
 from nbclient.protocol import FrameProtocol
-from nbclient.pump import RULES, Pump, Rules
+from nbclient.pump import Pump, Rules
 from nbclient.reasons import explain
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor
@@ -63,18 +67,6 @@ from nbclient.talker import Talker
 from nbclient.talking import Answer, Heartbeat, Poll, first_answer
 from nbclient.tcpinfo import Settling
 from nbclient.timers import Timer, Timers, timers_of
-
-OUTBOX_BYTES = 64 * 1024 * 1024
-"""Default bound of the outbox, bytes."""
-
-BACKOFF = Backoff()
-"""The default, shared by all links."""
-
-LEVELS = ("auto", "written", "tcp", "reply")
-"""Levels of delivery, see docs/delivery.md."""
-
-WHEN_DOWN = ("queue", "refuse")
-"""What becomes of frames while the link is not ready."""
 
 NOBODY: list[Any] = []
 """Waits for a link; shared and never changed: for most links nobody does."""
@@ -131,6 +123,15 @@ class LinkStats:
     outbox: OutboxStats
 
 
+def _option(name: str) -> Any:
+    """An attribute of a link that stands in its `LinkOptions`; it may be set, and is checked."""
+
+    def change(link: ReconnectingFactory, value: Any) -> None:
+        link.options = shared(evolve(link.options, **{name: value}))
+
+    return property(attrgetter(f"options.{name}"), change)
+
+
 class ReconnectingFactory(_ClientFactory, LinkObserver):
     """A link that stays up: builds connections, redials politely, keeps what is to be sent.
 
@@ -180,9 +181,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     :param wall: the time of day, seconds since the epoch: for the ages of frames
         that a spool kept from before.
     :param random: the source of jitter, a float in ``[0, 1)``.
+    :raises ArgumentError: an argument of the wrong type, or out of its range.
+    :raises LocalError: arguments that make no sense together.
 
     :cvar verbose: log each change of state, too, at level debug. Whether or not anybody
         listens, that is a quarter of the CPU time of a failed attempt.
+    :ivar options: the arguments, but `clock`, `name` and `spool`: a `LinkOptions`, shared
+        by links that are alike. Those that are attributes of the link, too, may be set
+        there, and are checked as the constructor checks them.
     :ivar connection: the protocol of the connection now up, or None.
     :ivar lastReason: why the last attempt or connection ended, or None.
     """
@@ -209,17 +215,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         "_machine",
         "_now",
         "_observers",
-        "_outboxBytes",
         "_partial",
         "_path",
         "_pathTimer",
         "_pumpMade",
-        "_random",
         "_readies",
         "_readySince",
         "_readyWaiters",
         "_replying",
-        "_sendGap",
+        "_service",
         "_silence",
         "_since",
         "_skipped",
@@ -229,32 +233,33 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         "_timer",
         "_timers",
         "_verdict",
-        "_wall",
         "_watchTimer",
-        "answers",
-        "backoff",
-        "closeTimeout",
-        "connectTimeout",
         "connection",
-        "deadAfter",
-        "delivery",
-        "frameTimeout",
-        "framing",
-        "heartbeat",
         "lastReason",
         "name",
-        "openingTimeout",
-        "poll",
-        "reply",
-        "rules",
-        "silenceTimeout",
-        "whenDown",
-        "wiretap",
+        "options",
     )
 
     noisy = False
     verbose = False
     log = Logger(namespace="nbclient")
+
+    backoff: Backoff = _option("backoff")
+    framing: Framing | None = _option("framing")
+    connectTimeout: float = _option("connectTimeout")
+    openingTimeout: float = _option("openingTimeout")
+    closeTimeout: float = _option("closeTimeout")
+    silenceTimeout: float | None = _option("silenceTimeout")
+    frameTimeout: float | None = _option("frameTimeout")
+    deadAfter: float | None = _option("deadAfter")
+    answers: tuple[Answer, ...] = _option("answers")
+    heartbeat: Heartbeat | None = _option("heartbeat")
+    poll: Poll | None = _option("poll")
+    delivery: str = _option("delivery")
+    reply: Reply | None = _option("reply")
+    whenDown: str = _option("whenDown")
+    wiretap: Callable[[Literal["in", "out"], bytes], None] | None = _option("wiretap")
+    rules: Rules = _option("rules")
 
     def __init__(
         self,
@@ -288,39 +293,39 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     ) -> None:
         self.connection: Any = None
         self.lastReason: Failure | None = None
-        self.backoff = BACKOFF if backoff is None else backoff
-        self.framing = framing
-        self.connectTimeout = connectTimeout
-        self.openingTimeout = openingTimeout
-        self.closeTimeout = closeTimeout
-        self.silenceTimeout = silenceTimeout
-        self.frameTimeout = frameTimeout
+        self.options = shared(
+            LinkOptions(
+                backoff=backoff,
+                framing=framing,
+                connectTimeout=connectTimeout,
+                openingTimeout=openingTimeout,
+                closeTimeout=closeTimeout,
+                silenceTimeout=silenceTimeout,
+                frameTimeout=frameTimeout,
+                deadAfter=deadAfter,
+                answers=answers,
+                heartbeat=heartbeat,
+                poll=poll,
+                sendGap=sendGap,
+                outboxBytes=outboxBytes,
+                delivery=delivery,
+                reply=reply,
+                onReject=onReject,
+                maxAttempts=maxAttempts,
+                maxAge=maxAge,
+                whenFull=whenFull,
+                whenDown=whenDown,
+                wiretap=wiretap,
+                wall=wall,
+                random=random,
+            )
+        )
+        check("name", name, name is None or isinstance(name, str), "a text, or None")
+        check("clock", clock, clock is None or is_clock(clock), CLOCK)
         self.name = name or ""
-        self.wiretap = wiretap
-        if delivery not in LEVELS:
-            raise LocalError(f"delivery is one of {', '.join(LEVELS)}, not {delivery!r}")
-        self.delivery = delivery
-        if reply is not None and delivery != "reply":
-            raise LocalError(f"reply is of no use at delivery {delivery!r}")
-        self.reply = Reply() if reply is None and delivery == "reply" else reply
-        if whenDown not in WHEN_DOWN:
-            raise LocalError(f"whenDown is one of {', '.join(WHEN_DOWN)}, not {whenDown!r}")
-        self.whenDown = whenDown
-        rules = Rules(whenFull, maxAge, maxAttempts, onReject)
-        self.rules = RULES if rules == RULES else rules
-        if deadAfter is not None and deadAfter < SHORTEST:
-            raise LocalError(f"deadAfter is at least {SHORTEST:g} s, not {deadAfter:g}")
-        self.deadAfter = deadAfter
-        self.answers = tuple(answers)
-        self.heartbeat = heartbeat
-        self.poll = poll
-        self._random = random
         self._clock: Any = clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
-        self._sendGap = sendGap
-        self._outboxBytes = outboxBytes
-        self._wall = wall
         self._pumpMade = None if spool is None else self._makePump(spool)
         self._spooled = spool is not None
         self._machine = _LinkMachine(self)
@@ -350,12 +355,20 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._endWaiters: list[Deferred[GaveUp | None]] = NOBODY
         self._observers: tuple[Observer, ...] = ()
         self._verdict: GaveUp | None = None
+        self._service: ref[Any] | None = None
 
     # -- what applications call ------------------------------------------------
 
     @classmethod
     def forProtocol(cls, protocol: Any, *args: Any, **kwargs: Any) -> Self:
-        """A link whose connections are made by `protocol`, a class or a callable."""
+        """A link whose connections are made by `protocol`, a class or a callable.
+
+        :raises ArgumentError: it is neither, or a class of another kind.
+        """
+        fits = is_called(protocol)
+        if isinstance(protocol, type):
+            fits = issubclass(protocol, FrameProtocol)
+        check("protocol", protocol, fits, "a subclass of FrameProtocol, or what makes one")
         return cast(Self, super().forProtocol(protocol, *args, **kwargs))
 
     @property
@@ -386,15 +399,28 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._pumpMade = self._makePump(spool)
         self._spooled = True
 
+    def belongTo(self, service: object) -> None:
+        """Have a service, which starts and stops this link; `LinkService` calls this.
+
+        :raises LocalError: another has it, and is still there.
+        """
+        other = None if self._service is None else self._service()
+        if other is not None and other is not service:
+            raise LocalError(f"{self._label()} has a LinkService already: one factory is one link")
+        self._service = ref(service)
+
     def start(self, endpoint: Any, clock: IReactorTime | None = None) -> None:
         """Dial an endpoint, and stay connected. `LinkService` calls this.
 
         :param endpoint: an `IStreamClientEndpoint`; its names are resolved
             anew at each attempt.
         :param clock: for the timers, unless one was given to the constructor.
+        :raises ArgumentError: `endpoint` cannot be dialled, `clock` is none.
         :raises LocalError: this link is running already; its spool is closed, or
             another link's by now.
         """
+        check_endpoint("endpoint", endpoint)
+        check("clock", clock, clock is None or is_clock(clock), CLOCK)
         if self._running:
             raise self._runningAlready()
         if self._clock is None:
@@ -748,7 +774,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         """Another attempt came to nothing, or a connection ended: the wait begins now."""
         self._losses += self.connection is not None and self.connection.up
         self._attempts += 1
-        self._dueAt = self._now() + self.backoff.delay(self._attempts, self._random)
+        self._dueAt = self._now() + self.backoff.delay(self._attempts, self.options.random)
 
     def _close(self) -> None:
         # After the peer's FIN what it sent is still delivered (`finish` was
@@ -849,7 +875,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         return pump
 
     def _makePump(self, spool: Spool | None) -> Pump:
-        return Pump(self._outboxBytes, self._sendGap, self.rules, spool, self._now, self._wall)
+        options = self.options
+        return Pump(
+            options.outboxBytes, options.sendGap, options.rules, spool, self._now, options.wall
+        )
 
     def _attach(self, pump: Pump) -> None:
         tracked = None if self._acks is None else self._expectAcks

@@ -49,6 +49,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient.arguments import check_endpoint, check_text, check_whole
 from nbclient.endpoints import BindFailed
 from nbclient.errors import LinkError, LocalError, SpecError
 from nbclient.reasons import explain
@@ -121,6 +122,7 @@ def via_socks5(
     :raises LocalError: `socksio` is not installed.
     """
     _need("socksio", "SOCKS5")
+    check_endpoint("proxy", proxy)
     target = _target(host, port)
     return _ProxyEndpoint(
         "socks5",
@@ -152,6 +154,7 @@ def via_http_connect(
     :raises LocalError: `h11` is not installed.
     """
     _need("h11", "HTTP CONNECT")
+    check_endpoint("proxy", proxy)
     target = _target(host, port)
     return _ProxyEndpoint(
         "http",
@@ -199,6 +202,8 @@ def _need(module: str, what: str) -> Any:
 
 def _target(host: str, port: int) -> str:
     """The host as it goes to the proxy."""
+    check_text("host", host)
+    check_whole("port", port)
     if not 1 <= port <= 65535:
         raise SpecError(f"port {port} is out of range (1 to 65535)")
     try:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
-from attrs.validators import ge, gt, in_, optional
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient import arguments
 from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
 from nbclient.errors import FrameError
@@ -55,10 +55,10 @@ class Rules:
         sends the frame again after the back-off; ``set-aside`` sends it no more.
     """
 
-    when_full: str = field(default="wait", validator=in_(WHEN_FULL))
-    max_age: float | None = field(default=None, validator=optional(gt(0)))
-    max_attempts: int | None = field(default=None, validator=optional(ge(1)))
-    on_reject: str = field(default="stop", validator=in_(ON_REJECT))
+    when_full: str = field(default="wait", validator=arguments.one_of(WHEN_FULL))
+    max_age: float | None = field(default=None, validator=arguments.number(above=0, optional=True))
+    max_attempts: int | None = field(default=None, validator=arguments.whole(1, optional=True))
+    on_reject: str = field(default="stop", validator=arguments.one_of(ON_REJECT))
 
 
 RULES = Rules()

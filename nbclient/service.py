@@ -10,6 +10,14 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from nbclient.arguments import (
+    CLOCK,
+    check,
+    check_endpoint,
+    is_called,
+    is_clock,
+    is_number,
+)
 from nbclient.factory import ReconnectingFactory
 from nbclient.states import State
 
@@ -23,6 +31,8 @@ class LinkService(Service):
     :param spread: the first attempt comes after a random part of so many
         seconds, so that many links do not all start at once.
     :param random: the source of that part, a float in ``[0, 1)``.
+    :raises ArgumentError: an argument of another kind; the two first are swapped.
+    :raises LocalError: the factory has a service already: one factory is one link.
     """
 
     def __init__(
@@ -33,6 +43,12 @@ class LinkService(Service):
         spread: float = 0.0,
         random: Callable[[], float] = _random.random,
     ) -> None:
+        _check_factory(factory)
+        check_endpoint("endpoint", endpoint)
+        check("clock", clock, clock is None or is_clock(clock), CLOCK)
+        check("spread", spread, is_number(spread) and spread >= 0, "a number of seconds from 0")
+        check("random", random, is_called(random), "a function that gives a float in [0, 1)")
+        factory.belongTo(self)
         self.endpoint = endpoint
         self.factory = factory
         self._clock: Any = clock
@@ -80,3 +96,12 @@ class LinkService(Service):
             first.cancel()
         self._ending = True
         return self.factory.stop()
+
+
+def _check_factory(factory: object) -> None:
+    takes = "a ReconnectingFactory"
+    if callable(getattr(factory, "connect", None)):
+        takes += ", and the endpoint comes before it"
+    elif callable(getattr(factory, "buildProtocol", None)):
+        takes += " (Twisted's ClientService is for others)"
+    check("factory", factory, isinstance(factory, ReconnectingFactory), takes)

@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 
 from attrs import define, field, frozen
-from attrs.validators import gt
+
+from nbclient import arguments
 
 LOOK = 4096
 """How much of a frame a pattern gets to see, bytes, so that a long frame cannot
@@ -31,8 +32,8 @@ class Answer:
         the pattern's groups matched, as in `re.Match.expand`.
     """
 
-    pattern: re.Pattern[bytes]
-    template: bytes
+    pattern: re.Pattern[bytes] = field(validator=arguments.pattern())
+    template: bytes = field(validator=arguments.frame())
 
     def to(self, frame: bytes) -> bytes | None:
         """The answer to `frame`, or None where it is none of ours."""
@@ -57,8 +58,8 @@ class Heartbeat:
     :ivar every: after so many seconds without anything sent.
     """
 
-    frame: bytes
-    every: float = field(validator=gt(0))
+    frame: bytes = field(validator=arguments.frame())
+    every: float = field(validator=arguments.number(above=0))
 
     def due(self, last_sent: float) -> float:
         """When to send, if nothing else is sent before."""
@@ -74,9 +75,9 @@ class Poll:
     :ivar timeout: how long the next one waits for an answer to the last, seconds.
     """
 
-    frame: bytes
-    every: float = field(validator=gt(0))
-    timeout: float = field(default=LEAST_PATIENCE, validator=gt(0))
+    frame: bytes = field(validator=arguments.frame())
+    every: float = field(validator=arguments.number(above=0))
+    timeout: float = field(default=LEAST_PATIENCE, validator=arguments.number(above=0))
 
 
 @define

@@ -20,7 +20,6 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient import arguments
 from nbclient.errors import LinkError, LocalError, SpecError
 from nbclient.resolver import ascii_name
 
@@ -71,8 +71,8 @@ class StreamBroken(LinkError):
     """What arrived once TLS was up was not what TLS allows: garbage, or changed on the way."""
 
 
-def _as_tuple(pins: str | Iterable[str]) -> tuple[str, ...]:
-    return (pins,) if isinstance(pins, str) else tuple(pins)
+def _as_tuple(pins: Any) -> Any:
+    return (pins,) if isinstance(pins, str) else arguments.as_tuple(pins)
 
 
 @attrs.frozen(kw_only=True)
@@ -91,12 +91,14 @@ class TLSSettings:
         any, are then all that is checked, and without any nothing is.
     """
 
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    name: str | None = None
-    pins: tuple[str, ...] = attrs.field(default=(), converter=_as_tuple)
-    insecure: bool = False
+    ca: str | None = attrs.field(default=None, validator=arguments.path())
+    cert: str | None = attrs.field(default=None, validator=arguments.path())
+    key: str | None = attrs.field(default=None, validator=arguments.path())
+    name: str | None = attrs.field(default=None, validator=arguments.text(optional=True))
+    pins: tuple[str, ...] = attrs.field(
+        default=(), converter=_as_tuple, validator=arguments.all_of(str, "a list of texts")
+    )
+    insecure: bool = attrs.field(default=False, validator=arguments.flag())
 
     def check(self) -> None:
         """Read all files and find what is wrong with them, or with the texts.
@@ -140,6 +142,10 @@ def tls(
     :param host: the name to find in the certificate, unless `settings.name`.
     :param clock: `IReactorTime` for the transport; default the global reactor.
     """
+    arguments.check_endpoint("endpoint", endpoint)
+    arguments.check_text("host", host)
+    fits = settings is None or isinstance(settings, TLSSettings)
+    arguments.check("settings", settings, fits, "TLSSettings(...), or None")
     return _TLSEndpoint(endpoint, host, settings or TLSSettings(), clock)
 
 

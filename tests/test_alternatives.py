@@ -399,8 +399,16 @@ class LinkTests(SynchronousTestCase):
     def test_they_are_called_what_they_call_themselves(self) -> None:
         self.assertEqual(self.peers.name, "fake:1")
         self.assertEqual(repr(self.peers), "<alternatives fake:1>")
-        nameless: Any = alternatives([object()])  # type: ignore[list-item]
-        self.assertIn("<object object", nameless.name)
+
+        class Nameless:
+            def connect(self, factory: Any) -> None:
+                """Of an endpoint this is all that is needed to be one."""
+
+            def __repr__(self) -> str:
+                return "<nameless>"
+
+        nameless: Any = alternatives([Nameless()])  # type: ignore[list-item]
+        self.assertEqual(nameless.name, "<nameless>")
 
     def test_what_makes_no_sense_is_refused(self) -> None:
         fake: Any = self.fake

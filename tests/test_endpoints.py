@@ -43,6 +43,7 @@ from nbclient.endpoints import (
 )
 from nbclient.errors import SpecError
 from nbclient.resolver import Resolver
+from nbclient.testing import FakeReactor
 
 V4 = IPv4Address("TCP", "192.0.2.1", 80)
 V4_TOO = IPv4Address("TCP", "192.0.2.2", 80)
@@ -426,6 +427,6 @@ def test_tls_is_offered_here_too() -> None:
 
 
 def test_a_path_longer_than_the_system_takes_is_refused() -> None:
-    endpoints.unix(None, "/" + "s" * (endpoints.LONGEST_SOCKET - 1))
+    endpoints.unix(FakeReactor(), "/" + "s" * (endpoints.LONGEST_SOCKET - 1))
     with pytest.raises(SpecError, match="longer than"):
         endpoints.unix(None, "/" + "s" * endpoints.LONGEST_SOCKET)

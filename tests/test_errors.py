@@ -14,6 +14,7 @@ import pytest
 import nbclient
 from nbclient import errors
 from nbclient.errors import (
+    ArgumentError,
     BadFrame,
     CallbackFailed,
     ConnectionClosed,
@@ -43,7 +44,14 @@ from nbclient.errors import (
 )
 
 WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
-    LocalError: {SpecError, FrameError, OutboxFull, RequestsFull, DeliveryUnavailable},
+    LocalError: {
+        ArgumentError,
+        SpecError,
+        FrameError,
+        OutboxFull,
+        RequestsFull,
+        DeliveryUnavailable,
+    },
     PeerError: {
         FrameTooLong,
         BadFrame,
@@ -87,6 +95,7 @@ ONE_OF_EACH = [
     ),
     (FrameRejected(b"x" * 100), f"the peer rejected a frame: b'{'x' * 80}'"),
     (Rejected(FrameRejected(b"NAK")), "the peer rejected a frame: b'NAK'"),
+    (ArgumentError("backoff", 5, "a Backoff"), "backoff takes a Backoff, not 5"),
     (RequestsFull(64), "requests that wait to be sent are bounded at 64 bytes"),
 ]
 
@@ -109,7 +118,7 @@ def test_all_of_them_can_be_caught_at_once_but_no_stranger_with_them() -> None:
     assert NBClientError.__bases__ == (Exception,)
 
 
-@pytest.mark.parametrize("kind", [SpecError, FrameError])
+@pytest.mark.parametrize("kind", [ArgumentError, SpecError, FrameError])
 def test_what_is_wrong_with_a_value_is_a_value_error_too(kind: type[Exception]) -> None:
     assert issubclass(kind, ValueError)
 
@@ -145,6 +154,7 @@ def test_a_bad_frame_shows_what_came_instead_but_no_more_than_fits_a_line() -> N
 
 # What the constructors take that do not take a text.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "ArgumentError": ("backoff", 5, "a Backoff"),
     "FrameTooLong": (100, 250),
     "BadFrame": ("a digit", b"x\n"),
     "FrameTimeout": (2.5,),

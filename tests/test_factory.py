@@ -381,7 +381,7 @@ class BuildingTests(LinkTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_another_kind_of_protocol_is_refused_in_words(self) -> None:
-        self.protocol = Protocol
+        self.protocol = lambda: Protocol()
         link = self.link()
         self.attempt.accept()
         self.reactor.turn()
@@ -1309,7 +1309,7 @@ class Silent:
 class DeliveryTests(LinkTestCase):
     def test_a_dead_path_cannot_be_told_in_less_than_the_kernel_needs(self) -> None:
         error = self.assertRaises(LocalError, ReconnectingFactory, deadAfter=1)
-        self.assertIn("deadAfter is at least 2 s, not 1", str(error))
+        self.assertIn("deadAfter takes a number of seconds, at least 2, or None, not 1", str(error))
 
     def test_what_is_written_is_looked_after_until_it_is_answered(self) -> None:
         looks = iter([False, None, False, True])

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import cast
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, optional
 
+from nbclient import arguments
 from nbclient.errors import FrameError, PatternTimeout
 from nbclient.talking import LOOK
 
@@ -23,6 +22,9 @@ class Says(Enum):
     NOTHING = "nothing"
     TAKEN = "taken"
     REJECTED = "rejected"
+
+
+_PATTERN = arguments.pattern(optional=True)
 
 
 @frozen
@@ -40,11 +42,15 @@ class Reply:
         dropped, and what was not answered is sent again. None: for ever.
     """
 
-    match: re.Pattern[bytes] | None = None
-    reject: re.Pattern[bytes] | None = None
-    key: re.Pattern[bytes] | None = None
-    window: int = field(default=1, validator=ge(1))
-    timeout: float | None = field(default=cast("float | None", 30.0), validator=optional(gt(0)))
+    match: re.Pattern[bytes] | None = field(
+        default=None, validator=arguments.pattern(optional=True)
+    )
+    reject: re.Pattern[bytes] | None = field(
+        default=None, validator=arguments.pattern(optional=True)
+    )
+    key: re.Pattern[bytes] | None = field(default=None, validator=_PATTERN)
+    window: int = field(default=1, validator=arguments.whole(1))
+    timeout: float | None = field(default=30.0, validator=arguments.number(above=0, optional=True))
 
     def says(self, frame: bytes) -> Says:
         """Whether `frame` is an answer, and what it says."""

@@ -14,8 +14,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
-from nbclient.errors import PeerError, SpecError
+from attrs import fields
+
+from nbclient.arguments import check, is_whole
+from nbclient.errors import ArgumentError, PeerError, SpecError
 
 MAX_FRAME = 1024 * 1024
 """Default bound of one frame, bytes: a security limit, see `Framing.max_frame`."""
@@ -90,6 +94,17 @@ class Decoder(ABC):
             self.rejected(bytes(data[:SHOWN_REJECTED]), error)
 
 
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (is_whole, "a whole number"),
+    "bytes": (lambda value: isinstance(value, bytes), "bytes, b'...'"),
+    "str": (lambda value: isinstance(value, str), "a text"),
+    "bool": (lambda value: isinstance(value, bool), "True or False"),
+}
+"""Of fields of these types, what their arguments have to be."""
+
+_ANYTHING: tuple[Callable[[Any], bool], str] = (lambda _: True, "anything")
+
+
 class Framing(ABC):
     """How frames are told apart in a byte stream.
 
@@ -101,6 +116,17 @@ class Framing(ABC):
         none allocates on the strength of a declared length. `encode` refuses
         longer frames too, since a peer of the same limit would.
     """
+
+    def __attrs_pre_init__(self, *given: Any, **named: Any) -> None:
+        """Refuse an argument of another type than its field says, before anything is made of it.
+
+        :raises ArgumentError: as said, with the argument's name.
+        """
+        own = {each.alias: each for each in fields(cast(Any, type(self))) if each.init}
+        for name, value in {**dict(zip(own, given, strict=False)), **named}.items():
+            kind = own[name].type  # a text, or the class
+            fits, takes = _KINDS.get(str(getattr(kind, "__name__", kind)), _ANYTHING)
+            check(f"{type(self).__name__}: {name}", value, fits(value), takes)
 
     max_frame: int
     line_like: bool = False
@@ -143,6 +169,21 @@ class Framing(ABC):
         :raises FrameError: as `encode`.
         """
         self.encode(frames)
+
+
+def check_framing(name: str, value: object) -> None:
+    """Refuse what is no framing; say what to write where it is nearly one.
+
+    :raises ArgumentError: as said.
+    """
+    if isinstance(value, Framing):
+        return
+    takes = "a Framing such as framing.lines()"
+    if isinstance(value, str):
+        takes += "; of a text framing.named(...) makes one"
+    elif callable(value):
+        takes += ", which what it got makes when it is called: put () behind it"
+    raise ArgumentError(name, value, takes)
 
 
 def check_limit(max_frame: int) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
+from nbclient.arguments import check_text
 from nbclient.errors import SpecError
 from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.framing.between import between, mllp, stx_etx
@@ -49,6 +50,7 @@ def named(spec: str, max_frame: int = MAX_FRAME, on_bad_frame: str = "close") ->
     :raises SpecError: in one line, if the text is not understood or what it
         asks for cannot be had.
     """
+    check_text("spec", spec)
     kind, mark, rest = _KIND.fullmatch(spec).groups()  # type: ignore[union-attr]
     if kind in _KINDS:
         if on_bad_frame != "close" and kind not in _SKIPPING:
