@@ -7,12 +7,26 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; Ctrl-C while it is still being loaded ends it without a word."""
+    """Run the command line; Ctrl-C while it is still being loaded ends it without a word.
+
+    A signal that ended it in good order is not a status but ends the process: the
+    shell's ``$?`` is the same, and systemd takes it for success.
+
+    :return: the exit status.
+    :raises SystemExit: status 2, one line on stderr: wrong usage, or another
+        distribution has put files into our folder.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from nbclient.daemon import shell
+    from nbclient.tap import refuse_clash
 
-    return shell.main()
+    refuse_clash()
+    from nbclient.daemon import shell, signals
+
+    status = shell.main()
+    if status > signals.BY_SIGNAL:
+        signals.die_by(status - signals.BY_SIGNAL)
+    return status
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from nbclient.delivery.spool_place import DATABASE, Lock, SpoolError, folder_nam
 from nbclient.delivery.spool_store import AsideFrame, ChangingStore, SpooledFrame, Store
 from nbclient.errors import FrameError, LocalError, SpecError
 from nbclient.framing.base import MAX_FRAME
+from nbclient.tap import refuse_clash
 from nbclient.terminal import escape, hexdump, visible
 
 DONE, FAILED, USAGE = range(3)
@@ -418,6 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: without the program's name; None: those of this process.
     :return: the exit status: 0 done, 1 not done, or not all, 2 usage.
     """
+    refuse_clash()
     out = Output(sys.stdout.buffer, sys.stdout.encoding)
     try:
         failed: Sequence[Exception] = run(arguments, out)

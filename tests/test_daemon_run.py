@@ -17,9 +17,10 @@ from nbclient import ReconnectingFactory
 from nbclient.daemon import progress, run, spools
 from nbclient.daemon.cursors import BatchCursor
 from nbclient.daemon.options import SHELL, TWISTD, Settings
+from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
-from nbclient.daemon.run import GRACE, Job, Outcome
+from nbclient.daemon.run import AT_ONCE, GRACE, Job, Outcome
 from nbclient.daemon.sending import PATIENCE
 from nbclient.delivery.spool import Spool
 from nbclient.delivery.spool_place import SpoolError
@@ -492,6 +493,54 @@ class JobTests(JobCase):
         self.type(b"a\n")
         job.interrupt(signal.SIGINT)
         self.assertEqual(self.outcome(), Outcome(1, "1 frame not delivered"))
+
+    def test_a_signal_says_what_its_end_waits_for(self) -> None:
+        job = self.start("--close-timeout", "2", "--delivery", "reply")
+        self.connect()
+        self.patch(Outputs, "waiting", 2)
+        self.type(b"x\n")
+        self.reactor.turn()
+        job.interrupt(signal.SIGTERM)
+        self.assertNotIn("not stored", self.log.lines[-1])
+        self.reactor.advance(AT_ONCE)
+        self.assertEqual(
+            self.log.lines[-1],
+            "h:1: ends within 2.75 s, 1 frame not delivered yet and 2 frames not stored yet;"
+            " another signal ends it at once",
+        )
+        job.abandon()
+
+    def test_of_a_connection_that_does_not_close_no_more_is_known(self) -> None:
+        job = self.start("--close-timeout", "2")
+        self.connect().stall()
+        self.type(b"x\n")
+        job.interrupt(signal.SIGTERM)
+        self.turn()
+        self.reactor.advance(AT_ONCE)
+        self.assertIn("ends within 2.75 s, not all is closed yet;", self.log.lines[-1])
+        job.abandon()
+
+    def test_an_end_that_is_over_at_once_says_nothing(self) -> None:
+        job = self.start()
+        self.connect()
+        lines = len(self.log.lines)
+        job.interrupt(signal.SIGTERM)
+        self.assertEqual(self.status(), 143)
+        self.assertFalse([line for line in self.log.lines[lines:] if "another signal" in line])
+
+    def end_of_input(self) -> str:
+        """The level at which it is said that the link stays."""
+        self.start()
+        self.finish_input()
+        said = [event for event in self.log.events if "end of input" in event["log_format"]]
+        return str(said[0]["log_level"].name)
+
+    def test_the_end_of_what_is_typed_says_that_the_link_stays(self) -> None:
+        self.patch(run.os, "isatty", lambda descriptor: descriptor == self.stdin)
+        self.assertEqual(self.end_of_input(), "info")
+
+    def test_the_end_of_a_pipe_is_nothing_to_speak_of(self) -> None:
+        self.assertEqual(self.end_of_input(), "debug")
 
     def test_a_signal_after_the_end_began_does_not_hide_why(self) -> None:
         job = self.start("--retries", "0")

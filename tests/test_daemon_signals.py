@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
 
-from nbclient.daemon.signals import Handler, Signals
+from nbclient.daemon.signals import Handler, Signals, die_by
 
 
 class Turn(Clock):
@@ -93,3 +94,16 @@ def test_an_ending_signal_that_comes_twice_at_once_is_one() -> None:
     assert receive(signal.SIGTERM) == ["term"]
     assert receive(signal.SIGUSR1, signal.SIGUSR1) == ["usr1", "usr1"]  # each is a file renamed
     signals.restore()
+
+
+def test_to_die_by_a_signal_is_not_to_handle_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int, object]] = []
+
+    def kill(process: int, number: int) -> None:
+        sent.append((process, number, signal.getsignal(number)))
+
+    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(sys, "stdout", None)  # closed from the start
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    die_by(signal.SIGTERM)
+    assert sent == [(os.getpid(), signal.SIGTERM, signal.SIG_DFL)]

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import framing
 from nbclient.daemon import streams
 from nbclient.daemon.formats import Framed
+from nbclient.daemon.outputs import NoOutput, Outputs
 from nbclient.daemon.streams import Full, StreamOutput, os_reason
 from nbclient.daemon.writers import Writer
 from tests.conformance.daemon import HandRunner, KeptLog
@@ -199,6 +200,17 @@ class StreamOutputTests(SynchronousTestCase):
         self.runner.steps()
         self.assertEqual(self.disk.data, b"a\n")
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_not_written_yet_is_known(self) -> None:
+        self.disk.errors = [errno.ENOSPC]
+        output = self.output()
+        output.write([b"a"])
+        self.runner.step()
+        output.write([b"b", b"c"])
+        self.assertEqual((output.waiting, Outputs([output, output]).waiting), (3, 6))
+        output.abandon()
+        self.assertEqual((output.waiting, output.lost), (0, 3))
+        self.assertEqual(NoOutput().waiting, 0)
 
     def test_a_frame_that_cannot_be_carried_is_left_out_and_the_output_goes_on(self) -> None:
         output = self.output()

@@ -1,23 +1,59 @@
-"""``python -m nbclient`` is `nbclient.daemon.shell.main` and nothing else."""
+"""``python -m nbclient`` is `nbclient.daemon.shell.main`, and what has to be seen to around it."""
 
 from __future__ import annotations
 
 import runpy
 import signal
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from nbclient.daemon import shell
+from nbclient import spool
+from nbclient.daemon import shell, signals
+
+
+def loaded_main() -> Callable[[], int]:
+    """The function, without the module among those that were imported: ``-m`` warns of that."""
+    main: Callable[[], int] = runpy.run_module("nbclient.__main__", run_name="loaded")["main"]
+    return main
 
 
 def test_its_status_is_the_processs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "main", lambda: 3)
-    kept = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as caught:
         runpy.run_module("nbclient", run_name="__main__")
-    signal.signal(signal.SIGINT, kept)
     assert caught.value.code == 3
+
+
+def test_a_signal_that_ended_it_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    monkeypatch.setattr(signals, "die_by", numbers.append)
+    monkeypatch.setattr(shell, "main", lambda: 128 + signal.SIGTERM)
+    assert loaded_main()() == 143  # where the kernel let it live
+    assert numbers == [signal.SIGTERM]
+
+
+def test_it_refuses_to_share_its_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {"nbclient": ["nbclient", "twisted-nbclient"]}
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: found)
+    monkeypatch.setitem(sys.modules, "nbclient.daemon.shell", None)  # must not be looked for
+    for start in (loaded_main(), spool.main):
+        with pytest.raises(SystemExit) as caught:
+            start()
+        assert caught.value.code == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith("nbclient: nbclient and twisted-nbclient are installed in one")
+
+
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    kept = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, kept)
 
 
 @pytest.mark.parametrize(
@@ -31,13 +67,10 @@ def test_an_interrupt_while_loading_is_no_traceback(
     before: object, after: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[object] = []
-    monkeypatch.setattr(shell, "main", lambda: found.append(signal.getsignal(signal.SIGINT)))
-    kept = signal.signal(signal.SIGINT, before)  # type: ignore[arg-type]
-    try:
-        with pytest.raises(SystemExit):
-            runpy.run_module("nbclient", run_name="__main__")
-    finally:
-        signal.signal(signal.SIGINT, kept)
+    monkeypatch.setattr(shell, "main", lambda: found.append(signal.getsignal(signal.SIGINT)) or 0)
+    signal.signal(signal.SIGINT, before)  # type: ignore[arg-type]
+    with pytest.raises(SystemExit):
+        runpy.run_module("nbclient", run_name="__main__")
     assert found == [after]
 
 

@@ -1620,6 +1620,34 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "dies-by-its-signal",
+        "nbclient/__main__.py",
+        "        signals.die_by(status - signals.BY_SIGNAL)\n",
+        "        pass\n",
+        (
+            "tests/test_main.py::test_a_signal_that_ended_it_ends_the_process",
+            "tests/wire/test_commandline.py::test_a_signal_ends_it_as_one_that_nothing_handles",
+        ),
+    ),
+    Mutation(
+        "a-slow-end-says-what-for",
+        "nbclient/daemon/run.py",
+        "            self._later(AT_ONCE, self._tell_what_waits)\n",
+        "            pass\n",
+        (
+            "tests/test_daemon_run.py::JobTests::test_a_signal_says_what_its_end_waits_for",
+            "tests/wire/test_commandline.py::"
+            "test_the_second_signal_ends_at_once_what_the_first_could_not",
+        ),
+    ),
+    Mutation(
+        "no-folder-shared-with-jupyter",
+        "nbclient/__main__.py",
+        "    refuse_clash()\n",
+        "",
+        ("tests/test_main.py::test_it_refuses_to_share_its_folder",),
+    ),
+    Mutation(
         "monotonic-clock-of-the-shell",
         "nbclient/daemon/shell.py",
         "    use_monotonic_clock(reactor)\n",

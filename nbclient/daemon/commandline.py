@@ -272,7 +272,8 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 
 ## How it ends
 
-- The end of the input ends nothing without `--once` or `--drain`.
+- The end of the input ends nothing without `--once` or `--drain`; after Ctrl-D on a terminal a line
+  says so.
 - `--once` sends the input, closes our side of the connection (which TLS cannot), and takes what
   comes back until the peer closes, or neither sends nor closes for `--wait`. With `--input none`
   it stays until the peer closes.
@@ -290,6 +291,11 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 
 On a terminal `nbclient` takes SIGHUP for the end of the terminal, and ends. A signal that was
 ignored at the start, as SIGHUP is under `nohup`, stays ignored.
+
+An end that is not over in a moment says what is not delivered or stored yet, and how long it may
+take. In the end the program dies of the signal, as one that handles none does: a shell gives
+128 and its number, and systemd counts the stop of a service as a success. Where something was not
+delivered the status is 1 instead.
 """
 
 

@@ -33,6 +33,11 @@ class Output(ABC):
     name = "none"
     lost = 0
 
+    @property
+    def waiting(self) -> int:
+        """Frames that were given to it and are not at their place yet."""
+        return 0
+
     @abstractmethod
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """Take frames; the Deferred, if any, fires when there is room again."""
@@ -203,6 +208,11 @@ class Outputs(Output):
     def lost(self) -> int:  # type: ignore[override]
         """Frames that some output did not get to its place."""
         return sum(output.lost for output in self.outputs)
+
+    @property
+    def waiting(self) -> int:
+        """See `Output.waiting`."""
+        return sum(output.waiting for output in self.outputs)
 
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """See `Output.write`."""

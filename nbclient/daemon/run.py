@@ -24,6 +24,7 @@ from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress
 from nbclient.daemon.report import report
 from nbclient.daemon.sending import Sending
+from nbclient.daemon.signals import BY_SIGNAL
 from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.values import shown
@@ -36,6 +37,9 @@ FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)
 
 GRACE = 1.0
 """Seconds beyond --close-timeout: an aborted connection may take so long to say so."""
+
+AT_ONCE = 0.25
+"""Seconds after a signal until it is said what its end waits for; most ends are over by then."""
 
 LOOKS = 4
 """How often during --wait it is looked whether the peer still sends."""
@@ -221,7 +225,10 @@ class Job:
         elif self._settings.drain:
             self._when(link.whenDrained(), lambda _: self._end(Outcome(FINISHED)))
         else:
-            self._log.debug("{link}: the input has ended, the link stays", link=link.name)
+            stdin = self._around.stdin
+            typed = self._plan.source.kind == "-" and stdin is not None and os.isatty(stdin)
+            log = self._log.info if typed else self._log.debug
+            log("{link}: end of input; the link stays up, Ctrl-C ends it", link=link.name)
 
     def _half_close(self, _: None) -> None:
         """--once: all is sent; the peer may have something to say yet."""
@@ -268,8 +275,23 @@ class Job:
             return
         self._signal = number
         if self._verdict is None or self._verdict.status == FINISHED:
-            self._verdict = Outcome(128 + number)
+            self._verdict = Outcome(BY_SIGNAL + number)
         self.stop()
+        if not self._over.called:
+            self._later(AT_ONCE, self._tell_what_waits)
+
+    def _tell_what_waits(self) -> None:
+        """An end that takes its time says what for."""
+        link = self.link
+        unsent = link.outbox.in_flight if self._spool.wanted else link.stats().outbox.waiting
+        if link.state is not State.CLOSING:
+            unsent = 0  # no connection is waited for
+        self._log.warn(
+            "{link}: ends within {most:g} s, {what}; another signal ends it at once",
+            link=link.name,
+            most=self._settings.close_timeout + GRACE - AT_ONCE,
+            what=" and ".join(_what_waits(unsent, self._outputs.waiting)),
+        )
 
     def stop(self) -> Deferred[None]:
         """End in good order, within --close-timeout and `GRACE`.
@@ -420,6 +442,12 @@ class Job:
 
 def _frames(number: int) -> str:
     return f"{number} frame{'' if number == 1 else 's'}"
+
+
+def _what_waits(unsent: int, unwritten: int) -> list[str]:
+    words = [f"{_frames(unsent)} not delivered yet"] if unsent else []
+    words += [f"{_frames(unwritten)} not stored yet"] if unwritten else []
+    return words or ["not all is closed yet"]
 
 
 def _waits(number: int) -> str:

@@ -20,17 +20,17 @@ from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.plan import make_plan, surroundings
 from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import FINISHED, Job, Outcome
-from nbclient.daemon.signals import Signals
+from nbclient.daemon.signals import BY_SIGNAL, Signals
 from nbclient.errors import LocalError
 
-INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED = BY_SIGNAL + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and say how it went.
 
     :param arguments: without the program's name; None: those of this process.
-    :return: the exit status.
+    :return: the exit status; more than `BY_SIGNAL` is that and the signal that ended it.
     :raises SystemExit: status 2, after one line on stderr; 0 after --help.
     """
     try:

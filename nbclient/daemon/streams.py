@@ -81,6 +81,11 @@ class StreamOutput(ShapedOutput):
         self._patience: IDelayedCall | None = None  # with somebody who waits for room
         self._stuck = False  # it was said that it takes nothing
 
+    @property
+    def waiting(self) -> int:
+        """See `Output.waiting`."""
+        return 0 if self._over else len(self._queue) + self._writer.left
+
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """See `Output.write`."""
         images = self.images(frames)

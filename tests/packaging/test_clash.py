@@ -39,10 +39,15 @@ def test_one_folder_shared_with_jupyter_is_refused_whichever_came_last(
     assert (environment.python_says("import nbclient; print(nbclient.__version__)") == JUPYTER) == (
         last == "jupyter"
     )
-    done = environment.twistd("nbclient", "--host", "localhost", "--port", "9", status=2)
-    assert done.stdout == ""
-    assert done.stderr.startswith("nbclient: nbclient and twisted-nbclient are installed in one")
-    assert done.stderr.count("\n") == 1
+    by_module = "import runpy; runpy.run_module('{}', run_name='__main__', alter_sys=True)"
+    for done in (
+        environment.twistd("nbclient", "--host", "localhost", "--port", "9", status=2),
+        environment.run_python(by_module.format("nbclient"), "localhost", "9", status=2),
+        environment.run_python(by_module.format("nbclient.spool"), "list", "spool", status=2),
+    ):
+        assert done.stdout == ""
+        assert done.stderr.startswith("nbclient: nbclient and twisted-nbclient are installed in")
+        assert done.stderr.count("\n") == 1
 
 
 def test_beside_an_editable_install_the_readme_names_the_error_one_sees(

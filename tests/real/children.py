@@ -117,8 +117,9 @@ class Child:
         self.process.send_signal(signal.SIGINT)
 
     def wait(self, timeout: float = PATIENCE) -> int:
-        """Its exit status."""
-        return self.process.wait(timeout)
+        """Its exit status, as a shell tells it: of a signal, 128 and its number."""
+        status = self.process.wait(timeout)
+        return status if status >= 0 else 128 - status
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

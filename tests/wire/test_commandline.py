@@ -136,7 +136,7 @@ class Program:
         self.process.send_signal(number)
 
     def end(self, timeout: float = SOON) -> int:
-        """Wait for the end: the status."""
+        """Wait for the end: the status; of a signal that it died of, minus its number."""
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None and not pipe.closed:
                 os.set_blocking(pipe.fileno(), True)
@@ -283,12 +283,33 @@ def test_it_comes_back_when_the_server_does(serve: Serve, run: Run) -> None:
     program = run("127.0.0.1", server.port, "--retry-initial", "0.05", "--input", "none")
     program.wait_for(b"three\n")
     program.kill(signal.SIGTERM)
-    assert program.end() == 128 + signal.SIGTERM
+    assert program.end() == -signal.SIGTERM
     assert program.out == b"one\ntwo\nthree\n"
     lost = (
         rb"127\.0\.0\.1:\d+: the peer closed the connection; next attempt (?:at once|in 0\.\d s)\n"
     )
     assert len(re.findall(lost, program.err)) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_as_one_that_nothing_handles(serve: Serve, run: Run, number: int) -> None:
+    """Else systemd takes a service that was stopped for one that failed."""
+    program = run("127.0.0.1", serve(say(b"hello")).port)
+    program.wait_for(b"hello\n")
+    program.kill(number)
+    assert program.end() == -number
+
+
+def test_ctrl_d_says_that_the_link_stays(serve: Serve, run: Run) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as typed, os.fdopen(theirs, "rb") as stdin:
+        program = run("127.0.0.1", serve(echo).port, stdin=stdin)
+        typed.write(b"hello\n")
+        program.wait_for(b"hello\n")
+        typed.write(b"\x04")
+        program.wait_for(b"end of input; the link stays up, Ctrl-C ends it\n", "stderr")
+        program.kill(signal.SIGINT)
+        assert program.end() == -signal.SIGINT
 
 
 def test_the_end_of_stdin_leaves_the_link_up(serve: Serve, run: Run) -> None:
@@ -300,7 +321,7 @@ def test_the_end_of_stdin_leaves_the_link_up(serve: Serve, run: Run) -> None:
     program.process.stdin = None
     program.wait_for(b"still here\n")
     program.kill(signal.SIGINT)
-    assert program.end() == 128 + signal.SIGINT
+    assert program.end() == -signal.SIGINT
 
 
 @pytest.mark.parametrize(
@@ -340,6 +361,7 @@ def test_the_second_signal_ends_at_once_what_the_first_could_not(serve: Serve, r
     program.wait_for(b"READY", "stderr")
     time.sleep(0.5)  # until the pipe is full, and the output's queue
     program.kill(signal.SIGTERM)
+    program.wait_for(b"not stored yet; another signal ends it at once\n", "stderr")
     with pytest.raises(subprocess.TimeoutExpired):
         program.process.wait(0.5)
     program.kill(signal.SIGTERM)
@@ -398,7 +420,7 @@ def test_files_are_reopened_between_two_frames(serve: Serve, run: Run, tmp_path:
     more.set()
     until(lambda: target.exists() and target.read_bytes() == b"two\n")
     program.kill(signal.SIGTERM)
-    assert program.end() == 143
+    assert program.end() == -signal.SIGTERM
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -463,7 +485,7 @@ def test_the_opening_script_logs_in_and_no_secret_is_logged(
     )
     program.wait_for(b"in\n")
     program.kill(signal.SIGTERM)
-    assert program.end() == 143
+    assert program.end() == -signal.SIGTERM
     assert heard == [b"PASS hunter2\n", b"NICK a\n", b"JOIN b\n"]
     assert b"hunter2" not in program.err
     assert program.out == b"hello\nwelcome 001\nin\n"
@@ -542,7 +564,7 @@ def test_ones_own_protocol_is_found_in_the_current_folder(
     program = run("127.0.0.1", port, "--protocol", "mine:Loud", cwd=tmp_path)
     program.wait_for(b"HELLO\n")
     program.kill(signal.SIGTERM)
-    assert program.end() == 143
+    assert program.end() == -signal.SIGTERM
 
 
 def test_a_callback_that_raises_is_one_line_unless_asked_for(
@@ -649,7 +671,7 @@ def test_the_demo_shows_frames_answers_a_loss_and_the_return(demo: Program) -> N
     assert demo.err.count(b"demo: ready") >= 2
     assert demo.err.startswith(b"nbclient: demo: a server in this process")
     demo.kill(signal.SIGINT)
-    assert demo.end() == 128 + signal.SIGINT
+    assert demo.end() == -signal.SIGINT
     assert demo.out.count(b"welcome to the demo feed") >= 2
 
 
