@@ -106,8 +106,10 @@ class EndsTests(SynchronousTestCase):
         batch.write_bytes(b"old\n")
         with batch.open("rb") as file:
             cursor = BatchCursor(str(batch))
+            cursor.look(file.fileno())
             stored = cursor.mark(file.read(), 0)
-        batch.write_bytes(b"old\nnew\n")
+        with batch.open("ab") as file:
+            file.write(b"new\n")
         source, _ = self.open("--input", "@/in", "--output", "none", "--spool", "@/spool")
         assert source is not None
         source.start()
@@ -131,7 +133,7 @@ class EndsTests(SynchronousTestCase):
         path = self.folder / "in"
         path.write_bytes(b"old\nmissed\n")
         with path.open("rb") as file:
-            stored = TailPlace.of(file.fileno(), 4).text
+            stored = TailPlace.of(file.fileno(), 4, 4, b"old\n").text
         source, _ = self.open("--input", "tail:@/in", "--output", "none", "--spool", "@/spool")
         assert source is not None
         source.start()

@@ -105,6 +105,16 @@ class CursorTests(InputCase):
         self.runner.steps()
         self.assertEqual(len(self.resumed), 1)
 
+    def test_within_a_frame_that_is_passed_over_the_place_is_before_it(self) -> None:
+        """Its rest would become a frame of the next run."""
+        self.chunks = [b"a\n" + b"x" * 20, b"xx\nb\n"]
+        lines = framing.lines(max_frame=10, on_bad_frame="skip")
+        intake = Intake("x", lines, lines.check, self.send, self.log)
+        Input(intake, self.read, self.runner, cursor=Place()).start()
+        self.runner.steps()
+        self.assertEqual(self.noted, [([b"a"], ("file:x", "2")), ([b"b"], ("file:x", "27"))])
+        self.assertEqual(intake.refused, 1, "counted once")
+
     def test_where_that_cannot_be_read_it_ends(self) -> None:
         async def fails(_: object) -> None:
             raise OSError(5, "Input/output error")
@@ -113,6 +123,107 @@ class CursorTests(InputCase):
         source = self.input()
         self.successResultOf(source.ended)
         self.assertIn("cannot be read", self.log.lines[0])
+        self.assertTrue(source.failed)
+
+    def test_what_fails_there_is_told_and_is_no_end(self) -> None:
+        """A crafted cursor once had the file pass for read, and the job for done."""
+
+        async def fails(_: object) -> None:
+            raise OverflowError("a fault of ours")
+
+        self.resume = fails  # type: ignore[method-assign]
+        source = self.input()
+        self.successResultOf(source.ended)
+        self.assertEqual((source.failed, source.exhausted), (True, False))
+        self.assertEqual(self.log.lines, ["input x has failed"])
+
+
+OVERLONG = [
+    ("lines", "skip", [b"", b"\r\n", b"zz\r\r\n"]),
+    ("crlf", "skip", [b"", b"\r", b"\n"]),
+    ("delimiter:aba", "skip", [b"", b"ab", b"a"]),
+    ("between:<<,>>", "skip", [b"noise", b"<", b"<<"]),
+    ("between:<,>>,trailer=2", "skip", [b"", b"noise"]),
+    ("stx-etx,checksum=xor-hex", "skip", [b"", b"\x02bad\x0300"]),
+    ("mllp", "skip", [b"\r\n", b"\x0bhalf"]),
+    ("slip", "skip", [b"\xc0", b"\xdb"]),
+    ("nmea", "skip", [b"", b"$half", b"noise\r\n"]),
+    ("length:2", "close", [b""]),
+    ("netstring", "close", [b""]),
+    ("octet-counted", "close", [b""]),
+    ("varint", "close", [b""]),
+    ("digits:4", "close", [b""]),
+    ("json", "close", [b" \n"]),
+    ("fixed:5", "close", [b""]),
+]
+
+
+def wire(spec: str, between: bytes) -> bytes:
+    """A stream with frames over the limit of 12 bytes, for one that takes 60."""
+    larger = framing.named(spec, max_frame=60)
+    frames = {
+        "json": [b"12", b'{"a": 1}', b"true", b'["' + b"x" * 30 + b'"]', b"7"],
+        "fixed:5": [b"12345", b"67890"],
+    }.get(spec, [b"$one", b"$two", b"$" + b"y" * 40, b"$" + b"z" * 20, b"$three", b"$four"])
+    images = larger.encode(frames)
+    return between.join([*images, *images])
+
+
+class Run:
+    """A run over a stream, from this byte on; what is read is one piece after another.
+
+    :ivar frames: those that were offered; `place`: the byte of the stream behind them.
+    """
+
+    def __init__(self, own: Framing, start: int) -> None:
+        self.frames: list[bytes] = []
+        self.place = self._start = start
+        intake = Intake("x", own, lambda frames: None, self._send, KeptLog())
+        self._stream = intake.stream(Behind())
+
+    async def _send(self, frames: Sequence[bytes], cursor: tuple[str, str] | None) -> None:
+        assert cursor is not None
+        self.frames += frames
+        self.place = self._start + int(cursor[1])
+
+    def read(self, piece: bytes) -> Run:
+        assert Deferred.fromCoroutine(self._stream.feed(piece)).called
+        return self
+
+    def end(self) -> list[bytes]:
+        """All that it gave."""
+        Deferred.fromCoroutine(self._stream.end())
+        return self.frames
+
+
+class Behind(Cursor):
+    """Says how far the frames reach, and keeps nothing."""
+
+    name = "file:x"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def mark(self, data: bytes, held: int) -> str:
+        self.seen += len(data)
+        return str(self.seen - held)
+
+
+@pytest.mark.parametrize(
+    ("spec", "bad", "between"),
+    [(spec, bad, noise) for spec, bad, noises in OVERLONG for noise in noises],
+)
+def test_a_stop_at_any_byte_changes_none_of_the_frames(spec: str, bad: str, between: bytes) -> None:
+    """Also within a frame that is passed over: its rest must not become one."""
+    own = framing.named(spec, max_frame=12, on_bad_frame=bad)
+    data = wire(spec, between)
+    whole = Run(own, 0).read(data).end()
+    assert len(whole) >= 2
+    bytewise = Run(own, 0)
+    for stop in range(len(data) + 1):
+        for before in (bytewise.read(data[max(0, stop - 1) : stop]), Run(own, 0).read(data[:stop])):
+            behind = Run(own, before.place).read(data[before.place :]).end()
+            assert before.frames + behind == whole, stop
 
 
 class InputTests(InputCase):
@@ -206,6 +317,29 @@ class InputTests(InputCase):
         self.successResultOf(source.ended)
         self.assertEqual(self.log.lines, ["input stdin cannot be read (input/output error)"])
 
+    def test_a_fault_of_ours_ends_it_is_told_and_is_no_end(self) -> None:
+        self.chunks = [b"a\n", b"b\n"]
+        self.answer = fail(ZeroDivisionError("a fault of ours"))
+        source = self.input()
+        self.runner.steps()
+        self.successResultOf(source.ended)
+        self.assertEqual((source.failed, source.exhausted), (True, False))
+        self.assertEqual(self.log.lines, ["input stdin has failed"])
+        self.assertTrue(self.runner.stopped)
+
+    def test_a_frame_that_a_framing_cannot_take_is_left_out_whatever_it_raises(self) -> None:
+        def check(frames: Sequence[bytes]) -> None:
+            if b"b" in frames:
+                raise KeyError("b")
+
+        self.chunks = [b"a\nb\nc\n"]
+        intake = Intake("x", framing.lines(), check, self.send, self.log)
+        source = Input(intake, self.read, self.runner)
+        source.start()
+        self.runner.steps()
+        self.assertEqual((self.sent, source.refused, source.failed), ([b"a", b"c"], 1, False))
+        self.assertIn("has a frame that cannot be sent (KeyError", self.log.lines[0])
+
     def test_a_link_that_takes_no_more_ends_the_input(self) -> None:
         self.chunks = [b"a\n", b"b\n"]
         self.answer = fail(LinkStopped("the link is stopped"))
@@ -278,6 +412,12 @@ class EndlessTests(InputCase):
             self.log.lines, ["input stdin has frames over the limit, they are left out"]
         )
 
+    def test_one_passed_over_at_the_very_end_leaves_no_empty_frame(self) -> None:
+        self.chunks = [b"a\n" + b"x" * 20 + b"\r", b"", b"b\n"]
+        source = self.input()
+        self.steps(3)
+        self.assertEqual((self.sent, source.refused), ([b"a", b"b"], 1))
+
     def test_where_none_can_be_passed_over_it_goes_on_with_the_next_stretch(self) -> None:
         self.chunks = [b"\0\1a\0\x63", b"bc", b"", b"\0\1d"]
         source = self.input(framing.length(2, max_frame=10))
@@ -342,6 +482,20 @@ class TakerTests(InputCase):
         self.assertEqual(intake.refused, 1)
         taker.finish()
         self.assertEqual(intake.refused, 1)
+
+    def test_after_a_fault_of_ours_nothing_more_is_taken_and_it_is_told(self) -> None:
+        self.answer = fail(ZeroDivisionError("a fault of ours"))
+        self.taker.take(b"a\n")
+        self.taker.take(b"b\n")
+        self.taker.finish()
+        self.assertEqual((self.sent, self.enough, self.intake.broken), ([b"a"], [1], True))
+        self.assertEqual(self.log.lines, ["input x has failed"])
+
+    def test_one_at_the_very_end_is_told_too(self) -> None:
+        self.answer = fail(ZeroDivisionError("a fault of ours"))
+        self.taker.take(b"tail")
+        self.taker.finish()
+        self.assertEqual((self.enough, self.intake.broken), ([], True))
 
     def test_after_a_fault_nothing_more_is_taken(self) -> None:
         self.taker.take(b"a\n" + b"x" * 20)

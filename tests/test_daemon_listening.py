@@ -416,7 +416,7 @@ class ListenInputTests(DoorCase):
         one.dataReceived(b"e\n")
         two.connectionLost()
         self.assertEqual(self.sent, [b"two", b"one", b"tail"])
-        self.assertEqual(source.refused, 0)
+        self.assertEqual((source.refused, source.failed), (0, False))
         self.assertNoResult(source.ended)
 
     def test_who_has_said_all_may_still_read(self) -> None:

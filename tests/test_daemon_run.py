@@ -770,11 +770,14 @@ class SpoolTests(JobCase):
         path = self.folder / "input"
         path.write_bytes(b"one\n")
         with path.open("rb") as file:
-            stored = BatchCursor(str(path)).mark(file.read(), 0)
+            cursor = BatchCursor(str(path))
+            cursor.look(file.fileno())
+            stored = cursor.mark(file.read(), 0)
         before = self.spool()
         before.append([b"one"], lambda _: None, (f"file:{path}", stored))
         before.close()
-        path.write_bytes(b"one\ntwo\n")
+        with path.open("ab") as file:
+            file.write(b"two\n")
         drawn: list[bytes] = []
         self.screen = Screen(drawn.append)
         self.patch(progress, "_is_terminal", lambda descriptor: True)
@@ -795,6 +798,46 @@ class SpoolTests(JobCase):
         self.assertEqual(self.status(), 0)
         self.assertTrue(any(b"100%" in text for text in drawn))
         self.assertTrue(job.link.stats().outbox.conserved())
+
+    def test_a_damaged_cursor_costs_no_frame(self) -> None:
+        """It once ended --drain with status 0 and the file unread."""
+        path = self.folder / "input"
+        path.write_bytes(b"one\ntwo\n")
+        before = self.spool()
+        stored = '{"offset": -4, "sha256": ""}'
+        before.append([b"zero"], lambda _: None, (f"file:{path}", stored))
+        before.close()
+        self.began("--input", f"file:{path}", "--delivery", "written", "--drain")
+        for _ in range(8):
+            self.runners[f"input {path}"].steps()
+            self.held.step()
+            self.reactor.turn()
+        peer = self.connect()
+        for _ in range(8):
+            self.held.step()
+            self.reactor.turn()
+        self.assertEqual(peer.received, b"zero\none\ntwo\n")
+        self.assertEqual(self.status(), 0)
+        self.assertTrue(
+            any("its cursor in the spool is damaged" in line for line in self.log.lines)
+        )
+
+    def test_a_file_that_fails_is_not_done(self) -> None:
+        path = self.folder / "input"
+        path.write_bytes(b"one\n")
+
+        def fails(*_: object) -> None:
+            raise OverflowError("a fault of ours")
+
+        self.patch(BatchCursor, "resume", fails)
+        self.began("--input", f"file:{path}", "--drain")
+        self.runners[f"input {path}"].steps()
+        self.reactor.turn()
+        outcome = self.outcome()
+        self.assertEqual(
+            (outcome.status, outcome.message), (1, "the input was not read to its end")
+        )
+        self.assertTrue(any("has failed" in line for line in self.log.lines))
 
     def test_what_the_end_left_behind_a_files_cursor_is_no_loss(self) -> None:
         path = self.folder / "input"

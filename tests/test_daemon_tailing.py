@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from nbclient.daemon.cursors import TailPlace
-from nbclient.daemon.tailing import INTERVAL, Tail, TailCursor
+from nbclient.daemon.tailing import INTERVAL, LINGER, Tail, TailCursor
 from tests.conformance.daemon import KeptLog
 
 
@@ -117,6 +117,62 @@ def test_a_file_that_was_cut_short_is_read_from_its_start(path: Path) -> None:
     assert followed.read(lambda: path.write_bytes(b"short\n")) == [b"", b"short\n"]
 
 
+def test_one_cut_short_that_has_grown_again_is_read_from_its_start(path: Path) -> None:
+    """Between two looks: by its size alone it would pass for one that grew."""
+    path.write_bytes(b"a long line\n")
+    followed = Followed(path)
+    assert followed.read(lambda: path.write_bytes(b"short\nand more\n")) == [
+        b"",
+        b"short\nand more\n",
+    ]
+    assert followed.log.lines == [
+        f"input {path}: it was written anew between two looks, beginning at its start"
+    ]
+
+
+def test_one_that_was_cut_short_and_is_as_long_again_is_noticed_too(path: Path) -> None:
+    path.write_bytes(b"one\n")
+    assert Followed(path).read(lambda: path.write_bytes(b"two\n")) == [b"", b"two\n"]
+
+
+def test_what_a_long_read_ends_with_is_known_again(path: Path) -> None:
+    path.write_bytes(b"")
+    followed = Followed(path)
+    lines = b"".join(b"%d\n" % number for number in range(1000))
+    got = followed.read(lambda: append(path, lines), lambda: append(path, b"x\n"))
+    assert got == [lines, b"x\n"]
+
+
+def test_a_file_that_lost_its_name_is_read_on_while_the_new_one_is_empty(path: Path) -> None:
+    """Until the program has opened the new one, it writes to the old one."""
+    path.write_bytes(b"")
+    followed = Followed(path)
+
+    def rotate_empty() -> None:
+        append(path, b"one\n")
+        path.rename(path.with_suffix(".1"))
+        path.write_bytes(b"")
+
+    got = followed.read(
+        rotate_empty,
+        lambda: append(path.with_suffix(".1"), b"late\n"),
+        lambda: append(path, b"two\n"),
+    )
+    assert got == [b"one\n", b"late\n", b"", b"two\n"]
+
+
+def test_not_for_ever(path: Path) -> None:
+    path.write_bytes(b"one\n")
+    followed = Followed(path)
+    path.rename(path.with_suffix(".1"))
+    path.write_bytes(b"")
+    waited: list[int] = []
+    followed.waits = [lambda: waited.append(1)] * LINGER
+    assert followed.tail.read() == b""
+    assert len(waited) == LINGER - 1
+    assert followed.read() == [], "the new one is followed now, and empty"
+
+
 def test_a_file_may_be_missing_for_a_while(path: Path) -> None:
     followed = Followed(path)
     got = followed.read(lambda: None, lambda: path.write_bytes(b"a\n"))
@@ -168,7 +224,7 @@ def test_a_new_run_goes_on_where_the_last_one_stopped(path: Path) -> None:
     first = Followed(path)
     first.read(lambda: append(path, b"one\ntwo\nthr"))
     first.tail.begin()  # reading has closed it
-    first.tail._position = 11
+    first.tail._go_to(11)
     place = stored(path, first, held=3)
     append(path, b"ee\nfour\n")
     assert resumed(path, place).read() == [b"three\nfour\n"]
@@ -191,6 +247,62 @@ def test_without_the_file_that_was_read_the_one_there_is_read_from_its_start(pat
     followed = resumed(path, place)
     assert "is gone" in followed.log.lines[0]
     assert followed.read() == [b"another\n"]
+
+
+def test_what_came_after_a_file_that_is_gone_is_read_from_its_start(path: Path) -> None:
+    """Stopped for longer than rotated files are kept: what there is of them is not lost."""
+    rotate(path, b"one\n", 100)
+    place = stored(path, Followed(path))
+    path.unlink()
+    path.with_name("log.3").write_bytes(b"before all that\n")
+    os.utime(path.with_name("log.3"), (50, 50))
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    followed = resumed(path, place)
+    assert "beginning at the start of what came after it" in followed.log.lines[0]
+    assert followed.read() == [b"two\n", b"", b"three\n"]
+
+
+def test_a_new_file_that_begins_as_the_old_one_did_is_read_from_its_start(path: Path) -> None:
+    """Though it has the old one's inode: the head of a CSV file is the same each day."""
+    head = b"column," * 100 + b"\n"
+    path.write_bytes(head + b"monday\n")
+    place = stored(path, Followed(path))
+    path.write_bytes(head + b"tuesday\n" * 2)
+    followed = resumed(path, place)
+    assert "was written anew" in followed.log.lines[0]
+    assert followed.read() == [head + b"tuesday\n" * 2]
+
+
+def test_a_place_of_the_version_before_is_gone_on_from(path: Path) -> None:
+    path.write_bytes(b"one\n")
+    place = stored(path, Followed(path))
+    assert place is not None
+    before = evolve(place, near=None, near_size=0, written=None)
+    append(path, b"two\n")
+    assert resumed(path, before).read() == [b"two\n"]
+    path.write_bytes(b"x\n")
+    followed = resumed(path, before)
+    assert "is gone" in followed.log.lines[0]
+    assert followed.read() == [b"x\n"]
+
+
+def test_a_damaged_cursor_is_named_and_all_that_is_there_is_read(path: Path) -> None:
+    path.write_bytes(b"old\n")
+    followed = Followed(path)
+    cursor = TailCursor(str(path), followed.tail)
+    cursor.resume('{"offset": -3}', followed.log)
+    assert followed.read() == [b"old\n"]
+    assert followed.log.lines == [
+        f"input tail:{path}: read from its start: its cursor in the spool is damaged"
+        f" (its offset is no number from 0 to {2**63 - 1})"
+    ]
+
+
+def test_a_damaged_cursor_of_a_file_that_is_not_there_yet(path: Path) -> None:
+    followed = Followed(path)
+    TailCursor(str(path), followed.tail).resume("nonsense", followed.log)
+    assert followed.read(lambda: path.write_bytes(b"a\n")) == [b"a\n"]
 
 
 def test_without_a_place_it_begins_as_if_for_the_first_time(path: Path) -> None:
@@ -220,7 +332,7 @@ def test_there_is_no_place_in_a_file_that_never_was(path: Path) -> None:
 
 def rotate(path: Path, data: bytes, written: int) -> None:
     """Every file moves up by one, and a new one begins."""
-    for number in (3, 2, 1):
+    for number in (5, 4, 3, 2, 1):
         older = Path(f"{path}.{number}")
         if older.exists():
             older.rename(f"{path}.{number + 1}")
@@ -247,6 +359,25 @@ def test_files_that_came_and_were_renamed_between_two_looks_are_read_in_their_or
     assert followed.read() == [b"", b"two\n", b"", b"three\n", b"", b"four\n"]
 
 
+def test_files_of_one_tick_of_the_clock_are_all_read(path: Path) -> None:
+    """And an empty one among them is no file to begin with again and again."""
+    followed = behind(path)
+    for data in (b"", b"two\n", b"", b"three\n", b"four\n"):
+        rotate(path, data, 100)
+    assert [data for data in followed.read() if data] == [b"two\n", b"three\n", b"four\n"]
+
+
+def test_of_one_tick_too_those_with_a_date(path: Path) -> None:
+    followed = behind(path)
+    for day in (1, 2):
+        path.rename(path.with_name(f"log-2026010{day}"))
+        path.write_bytes(b"day %d\n" % day)
+        os.utime(path, (100, 100))
+    path.rename(path.with_name("log-20260103"))
+    path.write_bytes(b"day 3\n")
+    assert [data for data in followed.read() if data] == [b"day 1\n", b"day 2\n", b"day 3\n"]
+
+
 def test_only_what_had_the_name_is_read(path: Path) -> None:
     followed = behind(path)
     for name in ("log.1.gz", "log.bak", "log2", "logs-1", "other.1"):
@@ -265,7 +396,7 @@ def test_a_link_to_the_file_is_not_read_twice(path: Path) -> None:
     assert followed.read() == [b"", b"two\n"]
 
 
-def test_a_file_that_was_read_and_is_written_to_afterwards_is_not_read_again(path: Path) -> None:
+def test_of_a_file_that_was_read_only_what_was_written_to_it_afterwards_is(path: Path) -> None:
     followed = behind(path)
     rotate(path, b"two\n", 200)
 
@@ -273,7 +404,7 @@ def test_a_file_that_was_read_and_is_written_to_afterwards_is_not_read_again(pat
         append(Path(f"{path}.1"), b"late\n")
         rotate(path, b"three\n", 300)
 
-    assert followed.read(late) == [b"", b"two\n", b"", b"three\n"]
+    assert followed.read(late) == [b"", b"two\n", b"", b"late\n", b"", b"three\n"]
 
 
 def test_one_with_its_inode_is_another(path: Path) -> None:
@@ -282,7 +413,8 @@ def test_one_with_its_inode_is_another(path: Path) -> None:
     rotate(path, b"two\n", 200)
     rotate(path, b"three\n", 300)
     with Path(f"{path}.1").open("rb") as file:
-        there, empty = TailPlace.of(file.fileno(), 1), TailPlace.of(file.fileno(), 0)
+        there = TailPlace.of(file.fileno(), 1, 1, b"t")
+        empty = TailPlace.of(file.fileno(), 0, 0, b"")
     followed.tail._ends += [evolve(there, head="of another"), empty]
     assert followed.read() == [b"", b"two\n", b"", b"three\n"]
 

@@ -197,17 +197,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # -- the mutations ----------------------------------------------------------------------
 
 BACKOFF = "tests/test_backoff.py::"
+CURSORS = "tests/test_daemon_cursors.py::"
 ENDPOINTS = "tests/test_endpoints.py::"
 DEFAULTS = "tests/test_daemon_default_outputs.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
 HANDSHAKE = "tests/test_handshake.py::"
+INPUTS = "tests/test_daemon_inputs.py::"
 PROTOCOL = "tests/test_protocol.py::"
 PUMP = "tests/test_pump.py::"
 SIMULATION = "tests/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
 REQUESTS = "tests/test_requests.py::"
+TAILING = "tests/test_daemon_tailing.py::"
 TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
 WIRE = "tests/wire/test_regressions_wire.py::"
 
@@ -1427,6 +1430,106 @@ MUTATIONS = (
             "test_files_that_came_and_were_renamed_between_two_looks_are_read_in_their_order",
             "tests/test_daemon_tailing.py::test_only_what_had_the_name_is_read",
         ),
+    ),
+    Mutation(
+        "a-batch-is-known-by-what-it-is",
+        "nbclient/daemon/cursors.py",
+        "        same = place.identity is None or place.identity.is_of(descriptor)\n",
+        "        same = True\n",
+        (
+            f"{CURSORS}test_a_new_file_like_the_one_that_was_sent_is_sent",
+            f"{CURSORS}test_nor_is_of_one_that_begins_like_it_only_the_rest",
+            f"{CURSORS}test_nor_of_one_with_the_same_inode",
+            "tests/wire/test_daemon_spool_wire.py::test_a_batch_like_that_of_yesterday_is_sent",
+        ),
+    ),
+    Mutation(
+        "what-may-be-new-is-sent",
+        "nbclient/daemon/cursors.py",
+        "        if (self._size, self._written) != (place.size, place.written):\n",
+        "        if False:\n",
+        (
+            f"{CURSORS}test_what_cannot_be_told_apart_is_sent_once_more_and_that_is_said[all]",
+            f"{CURSORS}test_what_cannot_be_told_apart_is_sent_once_more_and_that_is_said[half]",
+            "tests/wire/test_daemon_spool_wire.py::test_a_batch_like_that_of_yesterday_is_sent",
+        ),
+    ),
+    Mutation(
+        "a-file-made-anew-is-another",
+        "nbclient/daemon/identity.py",
+        "        if self.born is not None and other.born is not None:\n",
+        "        if False:\n",
+        (
+            f"{CURSORS}test_a_file_is_known_by_its_inode_and_birth_else_by_inode_and_device"
+            "[known2-now2-False]",
+            f"{CURSORS}test_nor_of_one_with_the_same_inode",
+        ),
+    ),
+    Mutation(
+        "a-growing-file-is-known-by-what-was-read-last",
+        "nbclient/daemon/cursors.py",
+        "        return self.near is None or _digest(near) == self.near\n",
+        "        return True\n",
+        (
+            f"{CURSORS}test_a_file_that_begins_like_it_is_another",
+            f"{TAILING}test_a_new_file_that_begins_as_the_old_one_did_is_read_from_its_start",
+        ),
+    ),
+    Mutation(
+        "a-damaged-cursor-is-named",
+        "nbclient/daemon/cursors.py",
+        "        if type(value) is int and least <= value <= most:\n",
+        "        if isinstance(value, int):\n",
+        (
+            f"{TAILING}test_a_damaged_cursor_is_named_and_all_that_is_there_is_read",
+            "tests/test_daemon_run.py::SpoolTests::test_a_damaged_cursor_costs_no_frame",
+        ),
+    ),
+    Mutation(
+        "an-input-that-fails-is-not-done",
+        "nbclient/daemon/inputs.py",
+        "Deferred.fromCoroutine(self._run()).addErrback(self._intake.broke)",
+        "Deferred.fromCoroutine(self._run()).addErrback(lambda _: None)",
+        (
+            f"{INPUTS}CursorTests::test_what_fails_there_is_told_and_is_no_end",
+            f"{INPUTS}InputTests::test_a_fault_of_ours_ends_it_is_told_and_is_no_end",
+            "tests/test_daemon_run.py::SpoolTests::test_a_file_that_fails_is_not_done",
+        ),
+    ),
+    Mutation(
+        "no-place-within-what-is-passed-over",
+        "nbclient/daemon/inputs.py",
+        "            self._behind = self._begin_behind(data)\n",
+        "            self._behind = len(self._decoder.eof())\n",
+        (
+            f"{INPUTS}CursorTests::test_within_a_frame_that_is_passed_over_the_place_is_before_it",
+            f"{INPUTS}test_a_stop_at_any_byte_changes_none_of_the_frames[lines-skip-]",
+            f"{INPUTS}test_a_stop_at_any_byte_changes_none_of_the_frames[crlf-skip-]",
+        ),
+    ),
+    Mutation(
+        "a-file-written-anew-is-noticed",
+        "nbclient/daemon/tailing.py",
+        "        if here.st_size < self._position or self._rewritten(file):\n",
+        "        if here.st_size < self._position:\n",
+        (
+            f"{TAILING}test_one_cut_short_that_has_grown_again_is_read_from_its_start",
+            f"{TAILING}test_one_that_was_cut_short_and_is_as_long_again_is_noticed_too",
+        ),
+    ),
+    Mutation(
+        "the-old-file-is-read-while-the-new-one-is-empty",
+        "nbclient/daemon/tailing.py",
+        "        if not named.st_size and self._looks < LINGER:\n",
+        "        if False:\n",
+        (f"{TAILING}test_a_file_that_lost_its_name_is_read_on_while_the_new_one_is_empty",),
+    ),
+    Mutation(
+        "what-came-after-a-file-that-is-gone-is-read",
+        "nbclient/daemon/tailing.py",
+        "            self._ended, self._written = place, place.written\n",
+        "            pass\n",
+        (f"{TAILING}test_what_came_after_a_file_that_is_gone_is_read_from_its_start",),
     ),
     Mutation(
         "books-are-looked-at",

@@ -164,6 +164,11 @@ class Coprocess(ShapedOutput, Source):
         """See `Source.refused`."""
         return self.intake.refused
 
+    @property
+    def failed(self) -> bool:
+        """See `Source.failed`."""
+        return self.intake.broken
+
     # -- the program's life
 
     def start(self) -> None:

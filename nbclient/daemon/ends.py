@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from nbclient import resolver
 from nbclient.daemon import inputs, listening
 from nbclient.daemon.coprocess import BACKOFF, Coprocess
-from nbclient.daemon.cursors import BatchCursor, Cursor, TailPlace
+from nbclient.daemon.cursors import BatchCursor, Cursor
 from nbclient.daemon.fifo import FifoReader, FifoWriter, make_fifo
 from nbclient.daemon.formats import Format
 from nbclient.daemon.inputs import Input, Intake, Resume, Source
@@ -121,25 +121,28 @@ class Ends:
         if self._around.screen is not None:
             self.progress = self._progress(name, descriptor, self._around.screen)
             intake.taken = None if self.progress is None else self.progress.taken
-        cursor = BatchCursor(place.path) if self._spool.wanted and place.kind == "file" else None
-        resume = None if cursor is None else partial(self._resume, cursor, descriptor)
-        return Input(
-            intake, lambda: inputs.read_chunk(descriptor), runner, cursor=cursor, resume=resume
-        )
+        if place.kind != "file" or not self._spool.wanted:
+            return Input(intake, lambda: inputs.read_chunk(descriptor), runner)
+        cursor = BatchCursor(place.path)
+
+        def read() -> bytes:
+            data = inputs.read_chunk(descriptor)
+            cursor.look(descriptor)
+            return data
+
+        resume = partial(self._resume, cursor, descriptor)
+        return Input(intake, read, runner, cursor=cursor, resume=resume)
 
     async def _resume(self, cursor: BatchCursor, descriptor: int, runner: Runner) -> None:
         """Pass over what was sent before."""
         await self._spool.opened()
         stored = self._spool.cursor(cursor.name)
-        passed = await runner.run(lambda: cursor.resume(descriptor, stored))
-        if passed and self.progress is not None:
-            self.progress.passed(passed)
-        if passed:
-            self._log.info(
-                "input {name}: the first {passed} bytes were taken before, going on behind them",
-                name=cursor.name,
-                passed=passed,
-            )
+        found = await runner.run(lambda: cursor.resume(descriptor, stored))
+        if found.passed and self.progress is not None:
+            self.progress.passed(found.passed)
+        if found.says:
+            tell = self._log.warn if found.warns else self._log.info
+            tell("input {name}: {says}", name=cursor.name, says=found.says)
 
     def _progress(self, name: str, descriptor: int, screen: Screen) -> Progress | None:
         standard = any(place == Place("-") for place, _ in self._plan.targets)
@@ -186,8 +189,8 @@ class Ends:
 
         async def resume(runner: Runner) -> None:
             await self._spool.opened()
-            stored = TailPlace.parse(self._spool.cursor(cursor.name))
-            await runner.run(lambda: tail.resume(stored))
+            stored = self._spool.cursor(cursor.name)
+            await runner.run(lambda: cursor.resume(stored, self._log))
 
         return self._endless(place, tail.read, tail.stop, cursor, resume)
 

@@ -16,12 +16,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from nbclient.daemon.cursors import Cursor
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.worker import Runner
 from nbclient.errors import FrameError, LocalError, NBClientError
 from nbclient.framing.base import Framing
+from nbclient.reasons import explain
 from nbclient.terminal import printable
 
 CHUNK = 256 * 1024
@@ -79,6 +81,11 @@ class Source(ABC):
     def refused(self) -> int:
         """See above."""
 
+    @property
+    @abstractmethod
+    def failed(self) -> bool:
+        """True if not all of it was read: it cannot be read, or by a fault of ours."""
+
     @abstractmethod
     def start(self) -> None:
         """Begin to read."""
@@ -102,9 +109,12 @@ class Intake:
 
     :ivar refused: see `Source.refused`.
     :ivar stopped: nothing is wanted any more.
+    :ivar broken: something of ours failed, and not all that was read was offered.
     :ivar taken: told how many frames go to the link, and how many bytes of the
         input they and what was left out before them were.
     """
+
+    broken = False
 
     def __init__(
         self,
@@ -159,18 +169,24 @@ class Intake:
         """The frames that the link's framing can carry; the others are counted."""
         try:
             self._check(frames)
-        except FrameError:
+        except Exception:  # a framing of a user's own may raise what it likes
             return [frame for frame in frames if self._can_carry(frame)]
         return frames
 
     def _can_carry(self, frame: bytes) -> bool:
         try:
             self._check([frame])
-        except FrameError as error:
+        except Exception as error:
+            why = str(error) if isinstance(error, FrameError) else explain(Failure())
             shown = printable(frame, SHOWN)
-            self.refuse("frame", f"has a frame that cannot be sent ({error}): {shown}")
+            self.refuse("frame", f"has a frame that cannot be sent ({why}): {shown}")
             return False
         return True
+
+    def broke(self, failure: Failure) -> None:
+        """A fault of ours: nobody else would hear of it."""
+        self.broken = True
+        self._log.failure("input {name} has failed", failure, name=self._name)
 
     def refuse(self, cause: str, what: str, count: int = 1) -> None:
         """Count frames that cannot be sent."""
@@ -224,6 +240,7 @@ class Stream:
         self._cursor = cursor
         self._decoder = intake.framing.decoder()
         self._skipped = 0
+        self._behind = 0  # bytes behind the last frame: of one not whole, or passed over
 
     async def feed(self, data: bytes) -> bool:
         """Whether more can be taken."""
@@ -232,17 +249,45 @@ class Stream:
         decoder, intake = self._decoder, self._intake
         before = 0 if intake.taken is None else len(decoder.eof())
         frames = decoder.feed(data)
-        if decoder.skipped > self._skipped:
+        skipping = decoder.skipped > self._skipped
+        if skipping:
             count, self._skipped = decoder.skipped - self._skipped, decoder.skipped
             intake.refuse("skipped", "has frames over the limit, they are left out", count)
         size = 0 if intake.taken is None else before + len(data) - len(decoder.eof())
-        place = None if self._cursor is None else self._place(data, len(decoder.eof()))
+        place = None
+        if self._cursor is not None:
+            place = self._place(data, self._after(frames, data, skipping))
         if frames and not await intake.offer(frames, size, place):
             return False
         if decoder.fault is not None:
             self.faulty = True
             intake.refuse("fault", f"has a fault: {decoder.fault}")
         return not self.faulty
+
+    def _after(self, frames: list[bytes], data: bytes, skipping: bool) -> int:
+        """How many of the bytes that were read are behind the last frame.
+
+        A run that goes on there is in no frame that is passed over: it meets its
+        beginning again, and passes over it, too.
+
+        :param skipping: whether the decoder has passed over something in this chunk.
+        """
+        if not frames:
+            self._behind += len(data)
+        elif not skipping:
+            self._behind = len(self._decoder.eof())
+        else:
+            self._behind = self._begin_behind(data)
+        return self._behind
+
+    def _begin_behind(self, data: bytes) -> int:
+        """What is behind the last frame, some of it passed over: to a new decoder, for the
+        old one is spent once it has said what that is."""
+        rest = self._decoder.unread(data, [])
+        self._decoder = self._intake.framing.decoder()
+        self._decoder.feed(rest)
+        self._skipped = self._decoder.skipped
+        return len(rest)
 
     async def end(self) -> None:
         """A last line may lack its end; a last frame of any other framing may not."""
@@ -253,6 +298,10 @@ class Stream:
         elif tail:
             what = f"ends inside a frame, {len(tail)} bytes of it are not sent"
             self._intake.refuse("tail", what)
+
+    def broke(self, failure: Failure) -> None:
+        """See `Intake.broke`."""
+        self._intake.broke(failure)
 
     def _place(self, data: bytes, held: int) -> tuple[str, str] | None:
         """The cursor behind the frames that were whole, for an input that has one."""
@@ -295,15 +344,21 @@ class Input(Source):
         self._interrupt = interrupt
         self._cursor = cursor
         self._resume = resume
+        self._unreadable = False
 
     @property
     def refused(self) -> int:
         """See `Source.refused`."""
         return self._intake.refused
 
+    @property
+    def failed(self) -> bool:
+        """See `Source.failed`."""
+        return self._unreadable or self._intake.broken
+
     def start(self) -> None:
         """See `Source.start`."""
-        Deferred.fromCoroutine(self._run()).addBoth(self._end)
+        Deferred.fromCoroutine(self._run()).addErrback(self._intake.broke).addCallback(self._end)
 
     def stop(self) -> None:
         """See `Source.stop`."""
@@ -321,6 +376,7 @@ class Input(Source):
                     await resume(self._runner)
                 data = await self._runner.run(self._read)
             except OSError as error:
+                self._unreadable = True
                 self._intake.complain("unreadable", f"cannot be read ({os_reason(error)})")
                 return
             if data:  # after the stop, too: then it is counted
@@ -335,7 +391,7 @@ class Input(Source):
                     return
                 stream = self._intake.stream(self._cursor)
 
-    def _end(self, result: object) -> None:
+    def _end(self, _: None) -> None:
         self._runner.stop()
         self.ended.callback(None)
 
@@ -370,7 +426,7 @@ class Taker:
         if self._busy:
             return
         self._busy = True
-        Deferred.fromCoroutine(self._take()).addCallback(self._taken)
+        Deferred.fromCoroutine(self._take()).addErrback(self._broke).addCallback(self._taken)
         if self._busy and not self._finished:
             self._held = True
             self._transport.pauseProducing()
@@ -383,6 +439,13 @@ class Taker:
         if self._finished and not self._done:
             self._done = True
             await self._stream.end()
+
+    def _broke(self, failure: Failure) -> None:
+        """Whoever is at the other end learns of it; what it sends is not read any more."""
+        self._stream.broke(failure)
+        if not self._done:
+            self._done = True
+            self._enough()
 
     def _taken(self, _: None) -> None:
         self._busy = False

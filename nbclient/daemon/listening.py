@@ -370,6 +370,11 @@ class ListenInput(Source):
         """See `Source.refused`."""
         return self._intake.refused
 
+    @property
+    def failed(self) -> bool:
+        """See `Source.failed`."""
+        return self._intake.broken
+
     def start(self) -> None:
         """See `Source.start`."""
         self._door.arrivals.append(self._arrived)

@@ -384,10 +384,17 @@ class Job:
         """Whether there is an input that was not read to an end."""
         return not (self._input is None or self._input.exhausted)
 
+    @property
+    def _failed_input(self) -> bool:
+        """True if there is an input of which not all was read, for it failed."""
+        return self._input is not None and self._input.failed
+
     def _cut_short(self) -> bool:
-        """Whether the input has an end that somebody waited for, and it was not reached."""
+        """Whether the input has failed, or has an end that was waited for and not reached."""
         if not self._unread:
             return False
+        if self._failed_input:
+            return True
         kind, stdin = self._plan.source.kind, self._around.stdin
         ends = self._settings.once or self._settings.drain
         piped = kind == "-" and ends and stdin is not None and not os.isatty(stdin)
@@ -403,7 +410,7 @@ class Job:
             words.append(
                 f"{_frames(waiting)} {_waits(waiting)} in the spool {self._spool.directory}"
             )
-        if self._plan.source.kind == "file" and self._unread:
+        if self._plan.source.kind == "file" and self._unread and not self._failed_input:
             words.append("the input was not read to its end, where the next run goes on")
         return words
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from nbclient.daemon.cursors import Cursor, TailPlace
+from nbclient.daemon.cursors import NEAR, Cursor, DamagedCursor, TailPlace
 from nbclient.daemon.inputs import CHUNK
 from nbclient.daemon.streams import os_reason
 
@@ -22,7 +22,11 @@ INTERVAL = 0.25
 ROTATED = re.compile(r"[._-]\d[\d._:T-]*")
 """What a file's name gets behind it when another takes its place, unless it is compressed."""
 
-REMEMBERED = 100
+LINGER = 40
+"""So many looks a file is read on after another has its name, while that is empty: until a
+program has opened the new one, it writes to the old one."""
+
+REMEMBERED = 1000
 """So many files that were read to their end are known again, and not read again."""
 
 
@@ -58,6 +62,8 @@ class Tail:
         self._wait = wait
         self._file: int | None = None
         self._position = 0
+        self._near = b""  # the last bytes read before it
+        self._looks = 0  # at the end of a file that has lost its name
         self._missed = False  # it was told that there is no file
         self._stopped = False
         self._ended: TailPlace | None = None  # the end of the file before this one
@@ -75,27 +81,38 @@ class Tail:
             self._missing("no such file")
         else:
             if not self._from_start:
-                self._position = self._last_begun()
+                self._go_to(self._last_begun())
 
     def resume(self, place: TailPlace | None) -> None:
         """Go on at this place, wherever its file is now; None: where `begin` would. Blocks.
 
-        A file that is gone, or was cut short, is told: what nobody had read of
-        it is lost, and the file that has the name now is read from its start.
+        A file that is gone, or was written anew, is told: what was not read of it is lost.
+        Those that came after it are read from their start.
+
+        :raises OSError: the file cannot be read.
         """
         if place is None:
             return
         found = place.find(self._path)
-        if found is None:
-            self._log.warn(
-                "input {path}: the file that was read before is gone, and what was appended to it"
-                " since; beginning at the start of the one that is there",
-                path=self._path,
-            )
-            self._position = 0
+        if found is not None:
+            self._close()
+            self._file = found
+            self._go_to(place.offset)
             return
-        self._close()
-        self._file, self._position = found, place.offset
+        self._log.warn(
+            "input {path}: the file that was read before is gone, or was written anew, and what"
+            " was appended to it since; beginning at the start of what came after it",
+            path=self._path,
+        )
+        if place.written is None:
+            self._go_to(0)
+        else:
+            self._close()
+            self._ended, self._written = place, place.written
+
+    def begin_anew(self) -> None:
+        """Begin at the start of the file that is there."""
+        self._go_to(0)
 
     def place(self, held: int) -> TailPlace | None:
         """Where reading stands, `held` bytes before the last that was read.
@@ -104,7 +121,10 @@ class Tail:
         """
         if self._file is None:
             return self._ended
-        return TailPlace.of(self._file, self._position - held)
+        return self._here(self._file, held)
+
+    def _here(self, file: int, held: int = 0) -> TailPlace:
+        return TailPlace.of(file, self._position - held, self._position, self._near)
 
     def stop(self) -> None:
         """Have `read` end, from any thread."""
@@ -119,13 +139,33 @@ class Tail:
             if self._file is None:
                 self._look()
             if self._file is not None:
-                data = os.pread(self._file, CHUNK, self._position)
-                self._position += len(data)
+                data = self._more(self._file)
                 if data or self._over(self._file):
                     return data
             self._wait(INTERVAL)
         self._close()
         return b""
+
+    def _more(self, file: int) -> bytes:
+        """What follows in the file, if it is still the one that was read: one that was cut
+        short and has grown again since the last look holds other bytes before the place."""
+        near = self._near
+        data = os.pread(file, len(near) + CHUNK, self._position - len(near))
+        if near and not data.startswith(near):
+            return b""
+        data = data[len(near) :]
+        if data:
+            self._looks = 0
+            self._position += len(data)
+            self._near = data[-NEAR:] if len(data) >= NEAR else (near + data)[-NEAR:]
+        return data
+
+    def _go_to(self, position: int) -> None:
+        """Read on there."""
+        self._position = position
+        size = min(NEAR, position)
+        file = self._file
+        self._near = b"" if file is None else os.pread(file, size, position - size)
 
     def _close(self) -> None:
         file, self._file = self._file, None
@@ -138,7 +178,7 @@ class Tail:
             os.close(descriptor)
             raise OSError(None, "not a regular file")
         self._file = descriptor
-        self._position = 0
+        self._go_to(0)
 
     def _last_begun(self) -> int:
         """Where the last frame begins that was not finished, at the end of the file."""
@@ -182,18 +222,23 @@ class Tail:
                 os.close(current)
 
     def _rotated(self) -> list[tuple[str, tuple[int, int]]]:
-        """The files that had the name, and were written to after the one that ended."""
+        """The files that had the name, and were written to after the one that ended, or
+        are known: these may have grown since. Clocks are coarse: "after" is "not before"."""
         path = Path(self._path).absolute()
+        known = {(place.identity.device, place.identity.inode) for place in self._ends}
         found = []
         for other in path.parent.iterdir():
             if other.name.startswith(path.name) and ROTATED.fullmatch(other.name[len(path.name) :]):
                 here = other.stat()
-                if stat.S_ISREG(here.st_mode) and here.st_mtime_ns > self._written:
-                    found.append((here.st_mtime_ns, str(other), _identity(here)))
-        return [(name, identity) for _, name, identity in sorted(found)]
+                late = here.st_mtime_ns >= self._written or _identity(here) in known
+                if stat.S_ISREG(here.st_mode) and late:
+                    age = _age(other.name[len(path.name) :])
+                    found.append((here.st_mtime_ns, age, str(other), _identity(here)))
+        return [(name, identity) for _, _, name, identity in sorted(found)]
 
     def _opens(self, path: str, identity: tuple[int, int]) -> bool:
-        """Open this file, unless it was read before or cannot be."""
+        """Open this file, where it was not read before; not if there is no such place, or it
+        cannot be read."""
         try:
             self._open(path)
         except PermissionError as error:
@@ -208,10 +253,11 @@ class Tail:
         assert file is not None
         if _identity(os.fstat(file)) != identity:
             raise OSError("renamed")
-        # What is still written to a file that has ended is not worth all of it again.
-        if any(place.offset and place.is_in(file) for place in self._ends):
+        read = [place.seen for place in self._ends if place.is_in(file)]
+        if read and max(read) == os.fstat(file).st_size:
             self._close()
             return False
+        self._go_to(max(read, default=0))
         return True
 
     def _missing(self, why: str) -> None:
@@ -220,10 +266,10 @@ class Tail:
             self._log.warn("input {path}: {why}, waiting for it", path=self._path, why=why)
 
     def _over(self, file: int) -> bool:
-        """At the end of the file: whether there is another, or it was cut short."""
+        """At the end of the file: whether there is another, or it was written anew."""
         here = os.fstat(file)
-        if here.st_size < self._position:
-            self._position = 0
+        if here.st_size < self._position or self._rewritten(file):
+            self._go_to(0)
             return True
         try:
             named = os.stat(self._path)
@@ -234,18 +280,40 @@ class Tail:
         if _identity(named) == _identity(here):
             self._missed = False
             return False
+        self._looks += 1
+        if not named.st_size and self._looks < LINGER:
+            return False
         # What was written between the last read and the rename:
         here = os.fstat(file)
         if here.st_size > self._position:
             return False
-        self._ended, self._written = TailPlace.of(file, self._position), here.st_mtime_ns
+        self._ended, self._written = self._here(file), here.st_mtime_ns
         self._ends.append(self._ended)
+        self._looks = 0
         self._close()
+        return True
+
+    def _rewritten(self, file: int) -> bool:
+        """Whether what is before the place is no longer what was read."""
+        near = self._near
+        if os.pread(file, len(near), self._position - len(near)) == near:
+            return False
+        self._log.warn(
+            "input {path}: it was written anew between two looks, beginning at its start",
+            path=self._path,
+        )
         return True
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def _age(suffix: str) -> int:
+    """What sorts the files of one tick of the clock: the higher a number, the older; a date is
+    as old as it says."""
+    number = suffix[1:]
+    return -int(number) if number.isdigit() and len(number) < len("20260101") else 0
 
 
 class TailCursor(Cursor):
@@ -259,6 +327,24 @@ class TailCursor(Cursor):
         folder, name = os.path.split(os.path.abspath(path))
         self.name = f"tail:{os.path.join(os.path.realpath(folder), name)}"
         self._tail = tail
+
+    def resume(self, stored: str | None, log: Logger) -> None:
+        """Go on where `stored` says. Blocks.
+
+        :param log: told if it makes no sense.
+        :raises OSError: the file cannot be read.
+        """
+        try:
+            place = TailPlace.parse(stored)
+        except DamagedCursor as damage:
+            log.warn(
+                "input {name}: read from its start: its cursor in the spool is damaged ({why})",
+                name=self.name,
+                why=str(damage),
+            )
+            self._tail.begin_anew()
+        else:
+            self._tail.resume(place)
 
     def mark(self, data: bytes, held: int) -> str:
         """See `Cursor.mark`."""

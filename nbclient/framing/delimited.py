@@ -192,7 +192,8 @@ class DelimitedDecoder(Decoder):
         return frames
 
     def eof(self) -> bytes:
-        return bytes(self._carry) + self._held
+        # While passing, what is held may be the beginning of an end: it is passed over, too.
+        return b"" if self._passing else bytes(self._carry) + self._held
 
     def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
         pieces = (self._lead + data).split(self._delimiter)

@@ -113,6 +113,44 @@ def test_a_batch_is_sent_once_however_often_it_is_run(tmp_path: Path, batch: lis
     sink.stop()
 
 
+def test_a_batch_like_that_of_yesterday_is_sent(tmp_path: Path, batch: list[bytes]) -> None:
+    """Whatever becomes of the old one: moved away, deleted, written over."""
+    sink = Sink()
+    file = tmp_path / "batch"
+    words = (
+        *PYTHON,
+        "127.0.0.1",
+        sink.port,
+        "--drain",
+        "--input",
+        "file:./batch",
+        "--spool",
+        "kept",
+    )
+
+    def night(*more: bytes) -> bytes:
+        before = len(sink.lines)
+        done = run(*words, "-q", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        expected = [*batch, *more]
+        eventually(lambda: len(sink.lines) >= before + len(expected))
+        assert sink.lines[before:] == expected
+        return done.stderr
+
+    contents = file.read_bytes()
+    assert night() == b""
+    file.rename(tmp_path / "sent")
+    file.write_bytes(contents)
+    assert night() == b""
+    file.unlink()
+    file.write_bytes(contents + b"more\n")
+    assert night(b"more") == b""
+    file.write_bytes(contents)
+    file.write_bytes(contents + b"more\n")
+    assert b"all of it is sent, perhaps once more" in night(b"more")
+    sink.stop()
+
+
 def test_a_batch_to_a_server_that_dies_ends_with_all_of_it_acknowledged(
     tmp_path: Path, batch: list[bytes]
 ) -> None:
