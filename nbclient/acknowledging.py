@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbclient.delivery.ledger import CipherMap, Ledger
-from nbclient.errors import DeliveryUnavailable
+from nbclient.errors import DeliveryNotNow, DeliveryUnavailable
 from nbclient.tcpinfo import Probe, Settling, supported, tcp_socket
 
 _KNOWN = ("twisted.protocols.policies", "twisted.protocols.tls", "nbclient.")
@@ -23,14 +23,14 @@ class Acknowledging:
     :param transport: as given to the protocol, before anything is written.
     :param secure: it speaks TLS, at some layer.
     :raises DeliveryUnavailable: the level is not to be had on this connection,
-        and why.
+        and why; `DeliveryNotNow`: descriptors or memory are short.
     """
 
     __slots__ = ("_map", "_raw", "_secure", "ledger", "probe")
 
     def __init__(self, transport: Any, secure: bool) -> None:
         support = supported()
-        if not support:
+        if not (support or support.passing):
             raise DeliveryUnavailable(support.reason)
         self.ledger = Ledger()
         self._secure: Any = None
@@ -43,6 +43,8 @@ class Acknowledging:
         handle = tcp_socket(self._raw)
         if handle is None:
             raise DeliveryUnavailable("the connection is not TCP")
+        if support.passing:
+            raise DeliveryNotNow(support.reason)
         try:
             self.probe = Probe(handle)
         except OSError as error:

@@ -35,7 +35,8 @@ class PathWatch:
         if handle is None:
             return
         keepalive(handle, limit)
-        if supported():
+        support = supported()
+        if support or support.passing:  # what is short now has nothing to do with this kernel
             self._sock = handle
 
     @property

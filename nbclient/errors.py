@@ -245,6 +245,10 @@ class DeliveryUnavailable(LocalError):
         self.why = why
 
 
+class DeliveryNotNow(DeliveryUnavailable):
+    """The level of delivery could not be tried for want of a resource: it may be had later."""
+
+
 class OutboxFull(LocalError):
     """More was offered than the outbox and its waiting room hold.
 

@@ -40,6 +40,7 @@ from nbclient.errors import (
     ConnectionClosed,
     ConnectTimeout,
     DeadPath,
+    DeliveryNotNow,
     DeliveryUnavailable,
     FrameRejected,
     FrameTimeout,
@@ -901,7 +902,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         return "written" if self._acks is None else "tcp"
 
     def _withoutAcknowledgements(self, connection: Any, error: DeliveryUnavailable) -> None:
-        if self.delivery == "tcp":  # asked for by name: never less without a word
+        if self.delivery == "tcp" or isinstance(error, DeliveryNotNow):
+            # Asked for by name: never less without a word. Or it may be had at the next attempt,
+            # and this connection would do without it for months.
             connection.discard()
             self.connectionFailed(connection, Failure(error))
         else:

@@ -11,6 +11,7 @@ which only ever grows; what an older kernel does not know is None here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 import sys
@@ -360,13 +361,20 @@ class Support:
     """Whether the kernel can be asked; true or false as such.
 
     :ivar reason: why not, in one line; empty where it can.
+    :ivar passing: only that a resource was short, descriptors say: nothing is known of the
+        kernel, and it is tried again when next asked.
     """
 
     reason: str
+    passing: bool = False
 
     def __bool__(self) -> bool:
         return not self.reason
 
+
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_NOT_NOW = _SHORT | {errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENETUNREACH, errno.ENETDOWN}
+"""Errors that say nothing of the kernel: what is short may come back, and loopback come up."""
 
 TRIAL = 1234
 """Bytes sent by the self-test."""
@@ -375,19 +383,41 @@ PATIENCE = 1.0
 """Seconds that the self-test may take; it takes milliseconds."""
 
 
-@cache
 def supported() -> Support:
     """Whether this kernel counts what a peer acknowledged, and counts right.
 
     Tried once, on a connection over loopback: emulations of Linux lack the
-    counter, or make it up. Never raises.
+    counter, or make it up. Only what is so for good is kept. Never raises.
     """
     if sys.platform != "linux":
         return Support(f"only Linux tells what a peer acknowledged; this is {sys.platform}")
     try:
+        return _tried()
+    except OSError as error:  # not kept: the next one who asks may learn more
+        return Support(_not_asked(error), error.errno in _SHORT)
+
+
+@cache
+def _tried() -> Support:
+    """What the self-test found.
+
+    :raises OSError: it could not be made now.
+    """
+    try:
         return Support(_trial())
     except (OSError, struct.error) as error:
-        return Support(f"the kernel could not be asked what a peer acknowledged: {error}")
+        if isinstance(error, OSError) and error.errno in _NOT_NOW:
+            raise
+        return Support(_not_asked(error))
+
+
+def forget_support() -> None:
+    """Try anew when next asked; for tests."""
+    _tried.cache_clear()
+
+
+def _not_asked(error: Exception) -> str:
+    return f"the kernel could not be asked what a peer acknowledged: {error}"
 
 
 def _trial() -> str:
@@ -401,13 +431,15 @@ def _trial() -> str:
         ours.sendall(bytes(TRIAL))
         wanted = TRIAL + 1  # the SYN
         until = time.monotonic() + PATIENCE
+        late = False
         while (shown := _look(ours)) != (wanted, 0):
-            if time.monotonic() > until:
+            if late:  # and looked once more: this process may have stood still
                 return (
                     f"this kernel's counter of acknowledged bytes is wrong: it shows {shown[0]} "
                     f"and {shown[1]} waiting where it should show {wanted} and 0"
                 )
             time.sleep(0.001)
+            late = time.monotonic() > until
     return ""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nbclient import acknowledging
 from nbclient.acknowledging import Acknowledging
-from nbclient.errors import DeliveryUnavailable
+from nbclient.errors import DeliveryNotNow, DeliveryUnavailable
 from nbclient.tcpinfo import Support
 
 
@@ -17,6 +17,20 @@ def test_a_kernel_that_does_not_tell_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(acknowledging, "supported", lambda: Support("this is no Linux"))
     with pytest.raises(DeliveryUnavailable, match="level tcp is not to be had: this is no Linux"):
         Acknowledging(None, False)
+
+
+def test_what_is_short_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says nothing of what is no TCP anyway."""
+    monkeypatch.setattr(acknowledging, "supported", lambda: Support("too many files", True))
+    with pytest.raises(DeliveryUnavailable, match="not TCP"):
+        Acknowledging(object(), False)
+
+    class Bottom:
+        def getHandle(self) -> socket.socket:
+            return sock
+
+    with socket.socket() as sock, pytest.raises(DeliveryNotNow, match="too many files"):
+        Acknowledging(Bottom(), False)
 
 
 def test_a_transport_without_a_socket_is_no_tcp() -> None:

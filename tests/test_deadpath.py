@@ -77,6 +77,14 @@ def test_where_the_kernel_cannot_be_asked_keepalive_has_to_do(
     assert raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
+def test_what_was_only_short_then_does_not_leave_it_to_keepalive(
+    pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadpath, "supported", lambda: Support("no descriptor", True))
+    raw, _ = pair
+    assert PathWatch(raw, 10).interval is not None
+
+
 @pytest.mark.parametrize(("silent", "dead"), [(9000, True), (900, False)])
 def test_a_reset_by_a_peer_that_was_probed_and_answered_is_no_dead_path(
     silent: int, dead: bool, pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ from nbclient.errors import (
     ConnectionClosed,
     ConnectTimeout,
     DeadPath,
+    DeliveryNotNow,
     DeliveryUnavailable,
     FrameError,
     FrameRejected,
@@ -50,6 +51,7 @@ WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
         FrameError,
         OutboxFull,
         RequestsFull,
+        DeliveryNotNow,
         DeliveryUnavailable,
     },
     PeerError: {
@@ -167,6 +169,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "ConnectTimeout": (10.0,),
     "GaveUp": (3, "connection refused"),
     "Rejected": (FrameRejected(b"NAK"),),
+    "DeliveryNotNow": ("no descriptor",),
     "DeliveryUnavailable": ("no Linux",),
     "OutboxFull": (64, 100),
     "RequestsFull": (64,),

@@ -26,6 +26,7 @@ from nbclient.errors import (
     CallbackFailed,
     ConnectTimeout,
     DeadPath,
+    DeliveryNotNow,
     DeliveryUnavailable,
     FrameError,
     FrameRejected,
@@ -1419,6 +1420,25 @@ class DeliveryTests(LinkTestCase):
     def test_before_a_connection_frames_are_checked_against_the_links_framing(self) -> None:
         link = self.link(framing=framing.netstring())
         self.successResultOf(link.send([b"two\nlines"]))
+
+    def test_what_is_only_short_now_is_waited_for_and_nothing_less_is_taken(self) -> None:
+        """Else one moment without a descriptor would cost the level for months."""
+        for level in ("auto", "tcp"):
+            short = [DeliveryNotNow("too many open files")]
+
+            def acknowledging(transport: Any, secure: bool, short: Any = short) -> Any:
+                if short:
+                    raise short.pop()
+                return Silent(transport, secure)
+
+            self.patch(factory, "Acknowledging", acknowledging)
+            link, _ = self.link(delivery=level), self.attempt.accept()
+            self.reactor.turn()
+            self.assertIs(link.state, State.WAITING)
+            self.assertIn("too many open files", explain(link.lastReason))
+            self.reactor.advance(1)
+            self.attempt.accept()
+            self.assertEqual(link.stats().delivery, "tcp")
 
     def test_asked_for_and_not_to_be_had_is_a_failed_attempt_never_less(self) -> None:
         link = self.link(delivery="tcp")

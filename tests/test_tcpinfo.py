@@ -411,9 +411,9 @@ def trial(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], None]]:
         monkeypatch.setattr(tcpinfo, "_trial", trial)
 
     on(monkeypatch, "linux")
-    tcpinfo.supported.cache_clear()
+    tcpinfo.forget_support()
     yield replace
-    tcpinfo.supported.cache_clear()
+    tcpinfo.forget_support()
 
 
 def test_where_the_counter_is_right_it_can_be_had(trial: Callable[[Any], None]) -> None:
@@ -453,6 +453,35 @@ def test_it_is_tried_once(trial: Callable[[Any], None]) -> None:
     assert tcpinfo.supported()
     trial("never asked")
     assert tcpinfo.supported()
+
+
+@pytest.mark.parametrize(
+    ("number", "passing"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOMEM, True),
+        (errno.ENOBUFS, True),
+        (errno.EADDRNOTAVAIL, False),  # loopback may come up
+        (errno.ENETUNREACH, False),
+    ],
+)
+def test_what_passes_is_not_kept(trial: Callable[[Any], None], number: int, passing: bool) -> None:
+    trial(OSError(number, "not now"))
+    support = tcpinfo.supported()
+    assert (bool(support), support.passing) == (False, passing)
+    trial("")
+    assert tcpinfo.supported()
+
+
+@pytest.mark.parametrize(
+    "found", [OSError(errno.ENOPROTOOPT, "unknown"), TimeoutError("late"), "the counter is wrong"]
+)
+def test_what_is_so_for_good_is_kept(trial: Callable[[Any], None], found: object) -> None:
+    trial(found)
+    assert not tcpinfo.supported()
+    trial("")
+    assert not tcpinfo.supported()
 
 
 class Transport:

@@ -1215,6 +1215,30 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-passing-fault-is-not-kept",
+        "nbclient/tcpinfo.py",
+        "        if isinstance(error, OSError) and error.errno in _NOT_NOW:\n",
+        "        if False:\n",
+        ("tests/test_tcpinfo.py::test_what_passes_is_not_kept",),
+    ),
+    Mutation(
+        "no-less-for-a-passing-fault",
+        "nbclient/factory.py",
+        '        if self.delivery == "tcp" or isinstance(error, DeliveryNotNow):\n',
+        '        if self.delivery == "tcp":\n',
+        (
+            f"{FACTORY}DeliveryTests::"
+            "test_what_is_only_short_now_is_waited_for_and_nothing_less_is_taken",
+        ),
+    ),
+    Mutation(
+        "the-path-is-watched-for-all-that",
+        "nbclient/deadpath.py",
+        "        if support or support.passing:",
+        "        if support:",
+        ("tests/test_deadpath.py::test_what_was_only_short_then_does_not_leave_it_to_keepalive",),
+    ),
+    Mutation(
         "late-on-the-old-connection",
         "nbclient/tcpinfo.py",
         "                self._probe.discard()\n",

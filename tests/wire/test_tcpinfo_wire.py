@@ -105,18 +105,18 @@ def test_it_is_known_how_lately_something_left(connection: Connection) -> None:
 
 
 def test_the_self_test_passes_here() -> None:
-    tcpinfo.supported.cache_clear()
+    tcpinfo.forget_support()
     assert tcpinfo.supported().reason == ""
 
 
 def test_the_self_test_finds_a_counter_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcpinfo, "_look", lambda sock: (1, 0))
     monkeypatch.setattr(tcpinfo, "PATIENCE", 0.05)
-    tcpinfo.supported.cache_clear()
+    tcpinfo.forget_support()
     try:
         assert "it shows 1 and 0 waiting where it should show 1235" in tcpinfo.supported().reason
     finally:
-        tcpinfo.supported.cache_clear()
+        tcpinfo.forget_support()
 
 
 def test_idle_the_side_that_connected_shows_its_syn(connection: Connection) -> None:
