@@ -453,11 +453,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._machine.handle(Event.RECONNECT)
 
     def whenReady(self) -> Deferred[Any]:
-        """The connection, once it is ready.
+        """The connection, once it is ready: never one that is on its way out.
 
         :return: fails with `LinkStopped` or `GaveUp`; may be cancelled.
         """
-        if self.state is State.READY:
+        if self._usable:
             return succeed(self.connection)
         if self.state is State.STOPPED:
             return fail(self._stopReason())
@@ -649,8 +649,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def peerClosed(self, connection: Any) -> None:
         if connection is self.connection:
             self._blame(connectionDone)
-        connection.finish()
-        self._report(connection, Event.CLOSE)
+        self._endWith(connection)
 
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
         self._report(connection, Event.ABORT, reason)
@@ -677,6 +676,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             if reason is not None:
                 self._blame(reason)
             self._machine.handle(event)
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        self._machine.afterwards(call)
 
     def readingHeld(self, connection: Any, held: bool) -> None:
         if connection is not self.connection:
@@ -735,8 +737,19 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._readies += 1
         self._readySince = self._since
         self.log.info("{link}: ready", link=self._label())
+        self._machine.afterwards(self._welcome)
+
+    def _welcome(self) -> None:
+        """Outside of the transition: what the application does acts at once, an end too."""
+        if not self._usable:
+            return
         self.connection.announce()
-        self._machine.afterwards(self._tellReady)
+        if self._usable:
+            self._work()
+            self._tellReady()
+
+    def _work(self) -> None:
+        """Do what is done on a connection that is ready."""
         if self.heartbeat is not None or self.poll is not None:
             self._talker = Talker(
                 self.connection, self.heartbeat, self.poll, self._clock, self._now, self._label()
@@ -778,9 +791,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._dueAt = self._now() + self.backoff.delay(self._attempts, self.options.random)
 
     def _close(self) -> None:
-        # After the peer's FIN what it sent is still delivered (`finish` was
-        # called); any other close is ours, and after ours comes no frame.
-        if self.connection is not None and not self.connection.finishing:
+        # What was received is still delivered after the peer's FIN (it is `finishing`)
+        # or a loss; any other close is ours, and after ours comes no frame.
+        ours = self.connection is not None and not self.connection.losing
+        if ours and not self.connection.finishing:
             if self._machine.stopping and self._answersOwed:
                 # What was sent would be sent twice, where only its answer is on its way.
                 limit = self.closeTimeout / 2  # the rest is for the close
@@ -1015,7 +1029,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _tellReady(self) -> None:
         # Whoever is told may end it; the others then wait for the next one.
-        while self._readyWaiters and self.state is State.READY:
+        while self._readyWaiters and self._usable:
             self._readyWaiters.pop(0).callback(self.connection)
         if not self._readyWaiters:
             self._readyWaiters = NOBODY
@@ -1179,8 +1193,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _dropLate(self, why: Exception) -> None:
         """A deadline has passed: what reached this host is delivered, then comes the close."""
         self._blame(Failure(why))
-        self.connection.finish()
-        self._machine.handle(Event.CLOSE)
+        self._endWith(self.connection)
+
+    def _endWith(self, connection: Any) -> None:
+        """What it received is delivered, then it closes; the link knows before its waiters."""
+        connection.finishing = True
+        self._report(connection, Event.CLOSE)
+        connection.finish()
 
     def _drop(self, why: Exception) -> None:
         self._blame(Failure(why))
@@ -1192,7 +1211,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         framing = self._framing()
         if framing is None:
             raise LocalError(f"{self._label()} has no framing: it cannot send frames")
-        if self.whenDown == "refuse" and self.state is not State.READY:
+        if self.whenDown == "refuse" and not self._usable:
             raise LinkDown(f"{self._label()} is not connected: nothing is kept for later")
         framing.check(frames)
         if self.reply is not None:
@@ -1206,6 +1225,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         return getattr(self.protocol, "framing", None)
 
     # -- small things ----------------------------------------------------------------------
+
+    @property
+    def _usable(self) -> bool:
+        """Whether there is a connection that is ready and goes on."""
+        return self.state is State.READY and not self.connection.ending
 
     @property
     def _running(self) -> bool:

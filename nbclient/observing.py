@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.python.failure import Failure
@@ -51,6 +52,13 @@ class LinkObserver:
 
     def connectionSettled(self, connection: Any) -> None:
         """The application has been told everything, the loss included."""
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call `call` once what was reported has had its effect: at once, but for a link at work.
+
+        Where a connection ends, its waiters learn of it so: never before the link does.
+        """
+        call()
 
     def readingHeld(self, connection: Any, held: bool) -> None:
         """This side stopped reading (True) or reads again (False)."""

@@ -107,7 +107,6 @@ class FrameProtocol(FrameReceiver):
     _peerClosed = False
     _writeClosed = False
     _closed = False  # the transport was told to close
-    _losing = False  # the transport is on its way out
     _open = True  # none of these: it takes more
 
     # -- what applications override ------------------------------------------
@@ -138,8 +137,10 @@ class FrameProtocol(FrameReceiver):
         """Send one frame on this connection only; it is never sent again.
 
         :raises FrameError: the framing cannot carry it; nothing was written.
-        :raises ConnectionClosed: this side has closed. Where the peer has, or the
-            connection is lost, the frame goes nowhere.
+        :raises ConnectionClosed: this side has closed, or the connection is lost. Of a
+            callback that lets it pass, that is no fault: the frames that arrived before
+            the loss are delivered all the same. Where only the peer has closed, the
+            frame is sent: it may still read.
         """
         if not self._open or self.wrote is not None or self.wiretap is not None:
             self.sendFrames((frame,))  # what is rare is looked at there
@@ -173,14 +174,12 @@ class FrameProtocol(FrameReceiver):
 
     def writeFrames(self, frames: Sequence[bytes], outbox: bool = False) -> None:
         """The one way out: both lanes, this one and the link's `outbox`, end here."""
-        if self._writeClosed or (self._closed and self._gone is None):
+        if self._writeClosed or self._closed:
             raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
+        if self.losing:
+            raise ConnectionClosed("the connection is lost: nothing more can be sent")
         framing = self.framing
         data = framing.image(frames[0]) if len(frames) == 1 else framing.joined(frames)
-        if self._gone is not None:
-            # The application still works on what arrived before the loss, and
-            # may answer it; that answer is as lost as one written just before.
-            return
         self.framesOut += len(frames)
         if self.ledger is None:
             pass
@@ -207,6 +206,14 @@ class FrameProtocol(FrameReceiver):
                 transport.write(data)
         if self.wrote is not None:
             self.wrote()
+
+    @property
+    def ending(self) -> bool:
+        """Whether one of the two sides has ended it: nothing is to be begun on it any more.
+
+        So while it is on its way out already, and after our own half-close.
+        """
+        return self._closed or self._writeClosed or self._isOver
 
     @property
     def socketTransport(self) -> Any:
@@ -237,11 +244,13 @@ class FrameProtocol(FrameReceiver):
         """Close once everything written has left; no further frame is delivered."""
         self._stopListening()
         self._close()
+        self._nothingComes()
 
     def abortConnection(self) -> None:
         """Close at once; what was not sent is lost, no further frame is delivered."""
         self._stopListening()
         self.abandonTransport()
+        self._nothingComes()
 
     def finish(self) -> None:
         """Deliver what was received, send what was written, then close."""
@@ -280,12 +289,14 @@ class FrameProtocol(FrameReceiver):
     def discard(self) -> None:
         """Deliver nothing more of what was received; settle now if the transport is gone."""
         self._stopListening()
+        self._nothingComes()
         self._run()
 
     def forsake(self) -> None:
         """Take the connection for lost although the transport never said so."""
         self._stopListening()
         self._connectionGone(Failure(ConnectionAborted()))
+        self._nothingComes()
 
     # -- what the link calls -----------------------------------------------------
 
@@ -415,8 +426,9 @@ class FrameProtocol(FrameReceiver):
         raw.unregisterProducer()
         raw.loseConnection(*args)
         if self.up and not self._closed:
+            self.finishing = True
+            self._link.connectionClosing(self)  # before anybody is told
             self.finish()
-            self._link.connectionClosing(self)
 
     def writeConnectionLost(self) -> None:
         """Our half-close is done."""
@@ -444,7 +456,7 @@ class FrameProtocol(FrameReceiver):
             return
         del raw.connectionLost
         raw.__dict__.pop("loseConnection", None)
-        self._losing = True
+        self.losing = True
         self._open = self.writable = False
         try:
             if not self._deaf:
@@ -458,7 +470,7 @@ class FrameProtocol(FrameReceiver):
         receive = raw.protocol.dataReceived
         # After startTLS the handle is that of TLS; the socket is still there.
         handle = getattr(raw, "socket", None) or raw.getHandle()
-        while left > 0 and not (self._deaf or (self.readingHeld and not self._losing)):
+        while left > 0 and not (self._deaf or (self.readingHeld and not self.losing)):
             try:
                 data = handle.recv(DRAIN_CHUNK)
             except OSError:  # empty, or the error that ended the connection
@@ -466,13 +478,15 @@ class FrameProtocol(FrameReceiver):
             if not data:
                 return
             left -= len(data)
+            if self.losing:  # before the application finds that it cannot answer this
+                self._link.connectionClosing(self)
             receive(data)
 
     def _connectionGone(self, reason: Failure) -> None:
         if self._gone is not None:
             return
         self._gone = reason
-        self._losing = True
+        self.losing = True
         self._open = self.writable = False
         self.connected = 0
         self._cork = None
@@ -491,7 +505,7 @@ class FrameProtocol(FrameReceiver):
 
     def _seeWritable(self) -> None:
         # What is written during a read is only corked, which would bound nothing.
-        self._open = not (self._full or self._closed or self._writeClosed or self._losing)
+        self._open = not (self._full or self._closed or self._writeClosed or self.losing)
         self.writable = self._open and not self._busy
 
     def _unhookTransport(self) -> None:
@@ -511,6 +525,8 @@ class FrameProtocol(FrameReceiver):
             (self._transport().pauseProducing if hold else self._transport().resumeProducing)()
 
     def _sendAnswer(self, frame: bytes) -> None:
+        if self.losing:  # an answer to what arrived before the loss: as lost as one sent then
+            return
         try:
             self.sendFrame(frame)
         except (FrameError, ConnectionClosed) as error:
@@ -541,7 +557,7 @@ class FrameProtocol(FrameReceiver):
     # -- closing -----------------------------------------------------------------
 
     def _close(self) -> None:
-        if self._closed or self._gone is not None:
+        if self._closed or self.losing:
             return
         self._uncork()
         self._closed = True
@@ -561,7 +577,7 @@ class FrameProtocol(FrameReceiver):
             return
         data = cork[0] if len(cork) == 1 else b"".join(cork)
         transport: Any = self.transport
-        if transport is self._raw and not self._losing:
+        if transport is self._raw and not self.losing:
             data = _unsent(transport, data)
         if data:
             transport.write(data)

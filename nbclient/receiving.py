@@ -55,6 +55,7 @@ class FrameReceiver(Protocol):
     :ivar readingHeld: somebody holds a `PauseToken`.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
+    :ivar losing: the transport is on its way out: nothing more can be sent.
     :ivar settled: the application has been told everything, the loss included.
     """
 
@@ -67,6 +68,7 @@ class FrameReceiver(Protocol):
     writable = True
     readingHeld = False
     finishing = False
+    losing = False
     settled = False
 
     log: ClassVar[Logger] = Logger(namespace="nbclient")
@@ -245,7 +247,7 @@ class FrameReceiver(Protocol):
         try:
             self._handChunk(data)
         except Exception:
-            self._callbackFailed(Failure())
+            self._raised(Failure())
         finally:
             self._busy = False
         if self._pauses:  # else it is not held: nothing comes in while it is
@@ -274,7 +276,7 @@ class FrameReceiver(Protocol):
         try:
             self._deliver()
         except Exception:
-            self._callbackFailed(Failure())
+            self._raised(Failure())
         finally:
             self._busy = False
         if self._pauses or self.readingHeld:
@@ -466,7 +468,7 @@ class FrameReceiver(Protocol):
     @property
     def _isOver(self) -> bool:
         """Whether nothing more comes: one of the two sides has ended the connection."""
-        return self._deaf or self.finishing or self._gone is not None
+        return self._deaf or self.finishing or self.losing or self._gone is not None
 
     def _updateHold(self) -> None:
         """Make the transport follow; what is pending goes first, so after `_run`."""
@@ -525,8 +527,14 @@ class FrameReceiver(Protocol):
         if self._awaiting and not self._undelivered:
             self._failWaiters()
 
+    def _nothingComes(self) -> None:
+        """This side has closed, and the link knows: what that took away fails now."""
+
     def _stopListening(self) -> None:
-        """From our close on, no frame: drop what is pending, and end the loop."""
+        """From our close on, no frame: drop what is pending, and end the loop.
+
+        Nobody is told of it here: the link comes first, then `_nothingComes`.
+        """
         self._deaf = True
         self._halt()
         self._rest = self._batch = NOTHING
@@ -536,6 +544,10 @@ class FrameReceiver(Protocol):
         self._looked = False
 
     def _failWaiters(self) -> None:
+        if self._takers or self._lookers:
+            self._link.afterwards(self._tellWaiters)
+
+    def _tellWaiters(self) -> None:
         closed = Failure(ConnectionClosed("the connection ended"))
         # One after the other: the callback of one may cancel another.
         while self._takers:
@@ -548,6 +560,30 @@ class FrameReceiver(Protocol):
     def _failed(self, reason: Failure) -> None:
         self._stopListening()
         self._link.connectionFailed(self, reason)
+        self._nothingComes()
+
+    def _raised(self, reason: Failure) -> None:
+        """A callback has raised, while what was received is handed over.
+
+        One that could not use what the end took away is not at fault: what else
+        was received is the application's all the same.
+        """
+        while self._endedIt(reason):
+            self._halt()
+            try:
+                self._deliver()
+            except Exception:
+                reason = Failure()
+            else:
+                return
+        self._callbackFailed(reason)
+
+    def _endedIt(self, reason: Failure) -> bool:
+        """Whether the connection's end, and no fault, is what ended a callback."""
+        if not (self._isOver and reason.check(ConnectionClosed)):
+            return False
+        self.log.debug("{link}: a callback ended with the connection", link=self._name())
+        return True
 
     def _callbackFailed(self, reason: Failure) -> None:
         if reason.check(PatternTimeout):  # no fault of the application's
@@ -558,18 +594,14 @@ class FrameReceiver(Protocol):
 
     def _resultFailed(self, reason: Failure) -> None:
         """A callback's Deferred failed."""
-        if self._isOver and reason.check(ConnectionClosed):
-            # It waited for something that the end took away: no fault, and no
-            # reason to keep from the application what else arrived before.
-            self.log.debug("{link}: a callback ended with the connection", link=self._name())
-        else:
+        if not self._endedIt(reason):
             self._callbackFailed(reason)
 
     def _guarded(self, callback: Callable[..., object], *args: object) -> None:
         try:
             callback(*args)
         except Exception:
-            self._callbackFailed(Failure())
+            self._resultFailed(Failure())
 
     def _tap(self, direction: Literal["in", "out"], data: bytes) -> None:
         """Show the wiretap what passes; one that raises is not asked again."""

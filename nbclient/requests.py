@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.outstanding import Outstanding, Request
-from nbclient.errors import ConnectionClosed, RequestsFull, RequestTimeout
+from nbclient.errors import ConnectionClosed, PeerError, RequestsFull, RequestTimeout
 from nbclient.protocol import FrameProtocol
 from nbclient.timers import Timer, Timers, timers_of
 
@@ -112,7 +112,7 @@ class RequestProtocol(FrameProtocol):
             `ConnectionClosed`. Cancelling withdraws a request that waits; the
             answer to one that has left is awaited and thrown away.
         """
-        if not self.connected or self._writeClosed or self._isOver:
+        if not self.connected or self.ending:
             return fail(ConnectionClosed("there is no connection: nobody would answer"))
         answered: Deferred[bytes] = Deferred(self._withdraw)
         try:
@@ -228,14 +228,14 @@ class RequestProtocol(FrameProtocol):
             return
         outstanding: Any = self._outstanding
         late = Failure(RequestTimeout(outstanding.timeout))
-        for request in outstanding.expired(self._now()):
+        overdue = outstanding.expired(self._now())
+        if outstanding.broken and not self._isOver:
+            self._timedOut(late)  # the link first: it must not offer this connection again
+        for request in overdue:
             if not request.item.called:
                 request.item.errback(late)
-        if outstanding.broken and self._isOver:
+        if outstanding.broken:
             self._failRequests()
-        elif outstanding.broken:
-            self._timedOut(late)
-            return
         self._askWaiting()
         self._watchRequests()
         if self._awaiting:
@@ -243,11 +243,9 @@ class RequestProtocol(FrameProtocol):
 
     def _timedOut(self, late: Failure) -> None:
         """In turn: nobody can say whose the next answer is. What arrived is delivered."""
-        if self._pending:
-            self._failRequests()
-            self._link.connectionFailed(self, late)
-        else:
-            self._failed(late)
+        if not self._pending:
+            self._stopListening()
+        self._link.connectionFailed(self, late)
 
     # -- the end -----------------------------------------------------------------
 
@@ -259,10 +257,9 @@ class RequestProtocol(FrameProtocol):
         queue, self._queue = self._queue, None
         self._queueBytes = 0
         lost = [] if outstanding is None else [each.item for each in outstanding.lost()]
-        closed = Failure(ConnectionClosed("the connection ended before the answer came"))
-        for answered in [*lost, *(queue or ())]:
-            if not answered.called:  # the callback of one may cancel another
-                answered.errback(closed)
+        over = [*lost, *(queue or ())]
+        if over:
+            self._link.afterwards(lambda: _tellLost(over))
 
     def _failWaiters(self) -> None:
         super()._failWaiters()
@@ -277,6 +274,8 @@ class RequestProtocol(FrameProtocol):
     def _stopListening(self) -> None:
         super()._stopListening()
         self._kept = None
+
+    def _nothingComes(self) -> None:
         self._failRequests()
 
     # -- answers among what arrives ----------------------------------------------
@@ -340,7 +339,7 @@ class RequestProtocol(FrameProtocol):
         """Match the answers in the next of what was received; keep every other frame."""
         if self._next >= len(self._batch):
             if self._decoder.fault is not None:
-                self._failRequests()  # the stream ends here
+                self._streamEnds(self._decoder.fault)
                 return True
             if not (self._chunks and self._roomToKeep):
                 return False
@@ -360,6 +359,12 @@ class RequestProtocol(FrameProtocol):
             elif not self._deaf:
                 self._keep(frame)
         return True
+
+    def _streamEnds(self, fault: PeerError) -> None:
+        """No answer comes any more; the frames that wait are still the application's."""
+        if not self.ending:
+            self._link.connectionFailed(self, Failure(fault))
+        self._failRequests()
 
     def _look(self, frame: bytes) -> None:
         """Let everybody see an answer who sees each frame."""
@@ -437,6 +442,13 @@ class RequestProtocol(FrameProtocol):
         if request is not None:
             self._fulfil(request, frame)
         return request is not None
+
+
+def _tellLost(requests: list[Deferred[bytes]]) -> None:
+    closed = Failure(ConnectionClosed("the connection ended before the answer came"))
+    for answered in requests:
+        if not answered.called:  # the callback of one may cancel another
+            answered.errback(closed)
 
 
 def _globalReactor() -> Any:

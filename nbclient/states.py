@@ -225,7 +225,10 @@ class Machine:
 
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call `call` when all events are handled, and events act at once again."""
-        self._afterwards = (*self._afterwards, call)
+        if self._busy:
+            self._afterwards = (*self._afterwards, call)
+        else:
+            call()
 
     def _step(self, event: Event) -> None:
         old = self.state

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.internet.protocol import Factory
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -786,9 +787,50 @@ class SendingTests(ConnectionTestCase):
         self.assertRaises(ConnectionClosed, protocol.sendFrame, b"late")
         self.assertFalse(protocol.writable)
 
-    def test_answers_to_what_arrived_before_the_loss_go_nowhere_quietly(self) -> None:
-        """To raise would cost the application the frames behind them."""
+    def test_what_cannot_be_sent_any_more_is_said_and_costs_no_frame_behind_it(self) -> None:
+        """What arrived before the loss is the application's, though it may not be answered."""
 
+        class Echo(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                try:
+                    self.sendFrame(frame)
+                except ConnectionClosed as error:
+                    self.events.append(str(error))
+                    raise
+
+            def tailReceived(self, tail: bytes) -> None:
+                super().tailReceived(tail)
+                self.sendFrame(tail)
+
+            def connectionLost(self, reason: Any = None) -> None:
+                super().connectionLost(reason)
+                self.sendFrame(b"good bye")
+
+        lost = "the connection is lost: nothing more can be sent"
+        each = [b"one", lost, b"two", lost, b"three", lost]
+        # Received before the loss and held back; and read from the socket afterwards.
+        for pause in (True, False):
+            protocol = Echo()
+            peer = self.connect(protocol)
+            token = protocol.pauseReading() if pause else None
+            peer.send(b"one\ntwo\nthree\nrest")
+            if pause:
+                self.reactor.turn()
+            peer.resets = True
+            protocol.sendFrame(b"into the void")
+            self.reactor.turn()
+            if token is not None:
+                token.resume()
+            self.assertEqual(
+                protocol.events[1:],
+                [*each, ("tail", b"rest"), ("lost", ConnectionLost)],
+            )
+            self.assertRaises(ConnectionClosed, protocol.sendFrame, b"late")
+            self.assertRaises(ConnectionClosed, protocol.sendFrames, [b"late"])
+            self.assertEqual(protocol.framesOut, 1)
+
+    def test_nor_does_it_where_one_frame_is_handed_over_at_a_time(self) -> None:
         class Echo(Recorder):
             def frameReceived(self, frame: bytes) -> Any:
                 self.events.append(frame)
@@ -796,15 +838,56 @@ class SendingTests(ConnectionTestCase):
 
         protocol = Echo()
         peer = self.connect(protocol)
-        token = protocol.pauseReading()
-        peer.send(b"one\ntwo\n")
-        peer.reset()
+        seen = protocol.expect(re.compile(b"three"))
+        peer.send(b"one\ntwo\nthree\n")
+        peer.resets = True
         protocol.sendFrame(b"into the void")
         self.reactor.turn()
-        token.resume()
-        self.assertEqual(protocol.events[1:], [b"one", b"two", ("lost", ConnectionLost)])
-        protocol.sendFrame(b"late")
-        self.assertEqual(protocol.framesOut, 1)
+        self.assertEqual(protocol.frames, [b"one", b"two", b"three"])
+        self.assertIsNotNone(self.successResultOf(seen))
+
+    def test_another_fault_behind_it_is_a_fault(self) -> None:
+        class Echo(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"two":
+                    raise ZeroDivisionError
+                self.sendFrame(frame)
+
+        protocol = Echo()
+        peer = self.connect(protocol)
+        peer.send(b"one\ntwo\nthree\n")
+        peer.resets = True
+        protocol.sendFrame(b"into the void")
+        self.reactor.turn()
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.flushed(ZeroDivisionError)
+
+    def test_while_the_connection_is_up_it_is_a_fault_as_any_other(self) -> None:
+        class Relay(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                other.sendFrame(frame)
+
+        other = Recorder()
+        self.connect(other)
+        other.loseConnection()
+        protocol = Relay()
+        self.feed(self.connect(protocol), b"one\ntwo\n")
+        self.assertEqual(protocol.frames, [b"one"])
+        self.flushed(ConnectionClosed)
+
+    def test_automatic_answers_to_what_arrived_before_the_loss_are_dropped_quietly(self) -> None:
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        protocol.answerBy(lambda frame: b"yes")
+        peer.send(b"one\ntwo\n")
+        peer.resets = True
+        protocol.sendFrame(b"into the void")
+        with capturedLogs() as logs:
+            self.reactor.turn()
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.assertEqual(logs, [])
 
     def test_a_full_transport_is_not_writable_until_it_is_empty(self) -> None:
         protocol = Recorder()
@@ -984,7 +1067,7 @@ class SendingAtOnceTests(SynchronousTestCase):
         left = [b"one\n"]
         transport.recv = lambda size: left.pop() if left else b""  # type: ignore[method-assign]
         transport.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual((transport.sent, transport._tempDataBuffer), ([], [b"one\n"]))
+        self.assertEqual((transport.sent, transport._tempDataBuffer), ([], []))
         protocol.connectionLost(Failure(ConnectionLost()))
 
     def test_a_close_comes_behind_it(self) -> None:

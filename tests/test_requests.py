@@ -514,8 +514,16 @@ class TimeoutTests(RequestsTestCase):
 
     def test_whoever_is_told_of_a_timeout_may_close(self) -> None:
         protocol = Asking()
-        peer = self.connect(protocol)
+        self.connect(protocol)
         protocol.request(b"q").addErrback(lambda _: protocol.loseConnection())
+        self.reactor.advance(10)
+        self.reactor.turn()
+        self.assertEqual(protocol.events, [("lost", ConnectionAborted)])
+
+    def test_by_key_too(self) -> None:
+        protocol = Keyed()
+        peer = self.connect(protocol)
+        protocol.request(b"a:?").addErrback(lambda _: protocol.loseConnection())
         self.reactor.advance(10)
         self.reactor.turn()
         self.assertFalse(peer.aborted)

@@ -564,11 +564,79 @@ MUTATIONS = (
     Mutation(
         "ready-means-ready",
         "nbclient/factory.py",
-        "        while self._readyWaiters and self.state is State.READY:\n",
+        "        while self._readyWaiters and self._usable:\n",
         "        while self._readyWaiters:\n",
         (
             "tests/test_regressions.py::ReadyCallbackTests::"
             "test_one_who_stops_the_link_does_not_pull_it_from_under_the_next",
+        ),
+    ),
+    Mutation(
+        "an-ending-connection-is-not-handed-out",
+        "nbclient/factory.py",
+        "        return self.state is State.READY and not self.connection.ending\n",
+        "        return self.state is State.READY\n",
+        (
+            "tests/test_endings.py::test_a_retry_loop_asks_again_on_the_next_connection"
+            "[our_half_close]",
+            "tests/test_endings.py::InsideTests::"
+            "test_a_close_inside_an_observer_comes_before_the_ready_callback",
+        ),
+    ),
+    Mutation(
+        "the-link-learns-first-of-the-peers-end",
+        "nbclient/factory.py",
+        "        self._report(connection, Event.CLOSE)\n        connection.finish()\n",
+        "        connection.finish()\n        self._report(connection, Event.CLOSE)\n",
+        (
+            "tests/test_endings.py::"
+            "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[fin]",
+            "tests/test_endings.py::"
+            "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[silence]",
+        ),
+    ),
+    Mutation(
+        "the-link-learns-first-of-our-close",
+        "nbclient/requests.py",
+        "        self._kept = None\n\n    def _nothingComes",
+        "        self._kept = None\n        self._failRequests()\n\n    def _nothingComes",
+        (
+            "tests/test_endings.py::"
+            "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[our_close]",
+            "tests/test_endings.py::"
+            "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[bad_frame]",
+            "tests/test_endings.py::"
+            "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[late_answer]",
+        ),
+    ),
+    Mutation(
+        "an-end-is-told-outside-of-the-transition",
+        "nbclient/requests.py",
+        "            self._link.afterwards(lambda: _tellLost(over))\n",
+        "            _tellLost(over)\n",
+        (
+            "tests/test_endings.py::InsideTests::"
+            "test_a_close_inside_an_observer_comes_before_the_ready_callback",
+        ),
+    ),
+    Mutation(
+        "ready-callback-outside-of-the-transition",
+        "nbclient/factory.py",
+        "        self._machine.afterwards(self._welcome)\n",
+        "        self._welcome()\n",
+        (
+            "tests/test_endings.py::InsideTests::"
+            "test_a_close_inside_the_ready_callback_acts_at_once",
+        ),
+    ),
+    Mutation(
+        "loss-known-before-what-arrived-last",
+        "nbclient/protocol.py",
+        "            if self.losing:  # before the application finds that it cannot answer this\n",
+        "            if False:\n",
+        (
+            "tests/test_endings.py::test_who_finds_that_what_arrived_last_cannot_be_answered"
+            "_finds_the_link_down_too",
         ),
     ),
     Mutation(
@@ -792,11 +860,33 @@ MUTATIONS = (
     Mutation(
         "loss-fails-requests-that-wait",
         "nbclient/requests.py",
-        "        for answered in [*lost, *(queue or ())]:\n",
-        "        for answered in lost:\n",
+        "        over = [*lost, *(queue or ())]\n",
+        "        over = lost\n",
         (
             f"{REQUESTS}EndingTests::test_the_loss_fails_every_request_those_that_wait_included",
             f"{REQUESTS}EndingTests::test_our_close_fails_them_at_once",
+        ),
+    ),
+    Mutation(
+        "nothing-is-sent-on-a-lost-connection",
+        "nbclient/protocol.py",
+        '            raise ConnectionClosed("the connection is lost: nothing more can be sent")\n',
+        "            return\n",
+        (
+            "tests/test_protocol.py::SendingTests::"
+            "test_what_cannot_be_sent_any_more_is_said_and_costs_no_frame_behind_it",
+        ),
+    ),
+    Mutation(
+        "a-callback-that-the-end-ended-is-not-at-fault",
+        "nbclient/receiving.py",
+        "        while self._endedIt(reason):\n",
+        "        while False:\n",
+        (
+            "tests/test_protocol.py::SendingTests::"
+            "test_what_cannot_be_sent_any_more_is_said_and_costs_no_frame_behind_it",
+            "tests/test_protocol.py::SendingTests::"
+            "test_nor_does_it_where_one_frame_is_handed_over_at_a_time",
         ),
     ),
     Mutation(
