@@ -1639,6 +1639,16 @@ MUTATIONS = (
         (f"{TAILING}test_a_file_that_lost_its_name_is_read_on_while_the_new_one_is_empty",),
     ),
     Mutation(
+        "a-growing-file-has-a-place",
+        "nbclient/daemon/ends.py",
+        "        return self._endless(place, tail.read, tail.stop, cursor, resume)\n",
+        "        return self._endless(place, tail.read, tail.stop)\n",
+        (
+            "tests/recipes/test_sending.py::"
+            "test_syslog_gets_each_line_of_the_log_over_restarts_of_both_sides",
+        ),
+    ),
+    Mutation(
         "what-came-after-a-file-that-is-gone-is-read",
         "nbclient/daemon/tailing.py",
         "            self._ended, self._written = place, place.written\n",

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from itertools import islice
 
 from tests.real.children import Child, python
 from tests.real.servers import Ngircd, Server
@@ -19,42 +20,96 @@ def message(collector: Wire) -> str:
     """The next one of RFC 6587's octet counting; the content of RFC 5424."""
     digits = collector.until(b" ")
     assert re.fullmatch(rb"[1-9]\d*", digits)
-    text = collector.exactly(int(digits)).decode()
+    return text_of(collector.exactly(int(digits)))
+
+
+def text_of(data: bytes) -> str:
+    """The content of a message."""
+    text = data.decode()
     head = re.match(rf"<134>1 - {re.escape(os.uname().nodename)} app - - - ", text)
     assert head, text
     return text[head.end() :]
 
 
-def test_syslog_gets_each_line_of_the_log_though_the_collector_restarts(bench: Bench) -> None:
-    """The log is rotated in the meantime."""
+def test_syslog_gets_each_line_of_the_log_over_restarts_of_both_sides(bench: Bench) -> None:
+    """The log is rotated meanwhile, too: while this runs, and while it does not."""
     log = bench.folder / "app.log"
     log.write_text("an old line\n")
     peer = bench.peer()
-    bench.cook("syslog", HOST=HOST, PORT=peer.port)
+    lines = (f"line {number}: ∆ 12 <134>1" for number in range(10_000))
+    written: list[str] = []
+    read: list[str] = []
+
+    def write(count: int) -> None:
+        new = list(islice(lines, count))
+        written.extend(new)
+        with log.open("a") as file:
+            file.writelines(f"{line}\n" for line in new)
+
+    def rotate() -> None:
+        for number in (1, 0):
+            name = f".{number}" if number else ""
+            older = bench.folder / f"app.log{name}"
+            if older.exists():
+                older.rename(bench.folder / f"app.log.{number + 1}")
+
+    def read_all() -> None:
+        """Up to the last line written: each of them, in order."""
+        while read[-1:] != written[-1:]:
+            read.append(message(collector))
+        assert read == written
+
+    cook = bench.cook("syslog", HOST=HOST, PORT=peer.port)
     collector = peer.accept()
-    while not collector.hears(0.02):
-        with log.open("a") as file:
-            file.write("first\n")
-
-    def write(*numbers: int) -> None:
-        with log.open("a") as file:
-            file.writelines(f"line {number}: ∆ 12 <134>1\n" for number in numbers)
-
-    def read(*numbers: int) -> bool:
-        texts: list[str] = []
-        while len(texts) < len(numbers):
-            texts += [text for text in [message(collector)] if text != "first"]
-        return texts == [f"line {number}: ∆ 12 <134>1" for number in numbers]
-
-    write(1, 2)
-    assert read(1, 2)
+    cook.err.expect(": ready")
+    write(20)
+    read_all()
     collector.reset()
-    write(*range(3, 100))
-    collector = peer.accept()
-    assert read(*range(3, 100))
-    log.rename(bench.folder / "app.log.1")
     write(100)
-    assert read(100)
+    collector = peer.accept()
+    read_all()
+    rotate()
+    write(10)
+    read_all()
+
+    # A stop in good order, and lines in three files until the next start.
+    assert cook.stop() == ENDED
+    assert collector.rest() == b""
+    write(10)
+    rotate()
+    write(10)
+    rotate()
+    write(10)
+    cook = bench.cook("syslog", HOST=HOST, PORT=peer.port)
+    collector = peer.accept()
+    read_all()
+
+    # A crash, with lines on their way: those may come twice.
+    write(3000)
+    cook.kill()
+    write(10)
+    read += parse(collector.rest())
+    assert read == written[: len(read)]
+    cook = bench.cook("syslog", HOST=HOST, PORT=peer.port)
+    collector = peer.accept()
+    after: list[str] = []
+    while after[-1:] != written[-1:]:
+        after.append(message(collector))
+    assert len(after) >= len(written) - len(read)
+    assert after == written[-len(after) :]
+    assert cook.stop() == ENDED
+
+
+def parse(data: bytes) -> list[str]:
+    """The whole messages in what was received until the other side died."""
+    texts = []
+    while data:
+        length, _, rest = data.partition(b" ")
+        if not length.isdigit() or len(rest) < int(length):
+            break
+        texts.append(text_of(rest[: int(length)]))
+        data = rest[int(length) :]
+    return texts
 
 
 def test_graphite_gets_every_metric_of_many_writers_unbroken(bench: Bench) -> None:
