@@ -6,6 +6,7 @@ import pytest
 
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing import Framing, between, mllp, stx_etx
+from nbclient.framing.marked import TRIES
 from tests.conformance.framing import decode, single
 
 
@@ -82,7 +83,8 @@ def test_an_over_long_frame_is_skipped_up_to_its_end_with_its_checksum() -> None
 
 
 def test_a_frame_being_skipped_is_begun_though_nothing_of_it_is_kept() -> None:
-    decoder = between(b"<", b"--", max_frame=3, on_bad_frame="skip").decoder()
+    recipe = between(b"<", b"--", max_frame=3, on_bad_frame="skip", start_inside=True)
+    decoder = recipe.decoder()
     decoder.feed(b"<too long-")
     assert (decoder.begun, decoder.eof()) == (True, b"-")
     decoder.feed(b"x")
@@ -92,10 +94,11 @@ def test_a_frame_being_skipped_is_begun_though_nothing_of_it_is_kept() -> None:
 
 
 def test_nothing_is_kept_of_what_follows_a_frame_being_skipped() -> None:
-    decoder = stx_etx("crc32", max_frame=3, on_bad_frame="skip").decoder()
+    recipe = stx_etx(trailer=3, max_frame=6, on_bad_frame="skip", start_inside=True)
+    decoder = recipe.decoder()
     decoder.feed(b"\x02too long\x03CR")
     assert (decoder.begun, decoder.eof()) == (True, b"")
-    decoder.feed(b"C!")
+    decoder.feed(b"C")
     assert (decoder.begun, decoder.eof(), decoder.skipped) == (False, b"", 1)
 
 
@@ -128,6 +131,13 @@ def test_unread_knows_a_start_that_was_split_over_two_chunks() -> None:
     [
         (stx_etx(), b"a\x03b", "it would end at byte 1"),
         (mllp(), b"abc\x1c\r", "it would end at byte 3"),
+        (mllp(), b"abc\x0b", "it would begin anew at byte 3, where b'\\\\x0b' is found"),
+        (
+            stx_etx(or_ends=[b"\x17"]),
+            b"a\x17b",
+            "it would end at byte 1, where b'\\\\x17' is found",
+        ),
+        (stx_etx(or_ends=[b"\x17"], keep_end=True), b"ab", "a frame ends in b'\\\\x03' or another"),
         (stx_etx(max_frame=3), b"abcd", "over the limit of 3"),
         (stx_etx(trailer=2), b"a", "a frame of 1 bytes has no trailer of 2 bytes"),
     ],
@@ -148,6 +158,9 @@ def test_a_frame_that_would_not_come_back_is_refused(
         (between(b"\x02", b"\x03"), "stx-etx"),
         (stx_etx("xor-hex", "end", 3), "stx-etx,trailer=3,checksum=xor-hex,over=end"),
         (mllp(), "mllp"),
+        (stx_etx(or_ends=[b"\x17", b","]), r"stx-etx,or-end=\x17,or-end=\x2c"),
+        (between(b"<", b">", keep_end=True), "between:<,>,keep-end"),
+        (between(b"<", b">", start_inside=True), "between:<,>,start-inside"),
     ],
 )
 def test_a_framing_shows_its_spec(recipe: Framing, text: str) -> None:
@@ -160,6 +173,11 @@ def test_a_framing_shows_its_spec(recipe: Framing, text: str) -> None:
         (lambda: between(b"", b">"), "the start has 1 to 256 bytes, not 0"),
         (lambda: between(b"<", b"x" * 257), "the end has 1 to 256 bytes, not 257"),
         (lambda: between(b"~", b"~"), "start and end are the same"),
+        (lambda: stx_etx(or_ends=[b"\r\n"]), "each has as many bytes as the others"),
+        (lambda: stx_etx(or_ends=[b"\x03"]), "the ends of a frame differ"),
+        (lambda: stx_etx(or_ends=[b""]), "the end has 1 to 256 bytes, not 0"),
+        (lambda: stx_etx(or_ends=[b"%c" % n for n in range(20, 40)]), "at most 16 ends, not 21"),
+        (lambda: stx_etx(or_ends=[b"\x02"]), "start and end are the same"),
         (lambda: stx_etx(trailer=-1), "a trailer of -1 bytes has no room for anything"),
         (lambda: stx_etx("crc16-modbus", trailer=1), "1 bytes has no room for crc16-modbus"),
         (lambda: stx_etx(trailer=9, max_frame=8), "the trailer alone is over the limit of 8"),
@@ -186,3 +204,138 @@ def test_a_wrong_checksum_says_what_it_should_have_been() -> None:
     assert isinstance(decoder.fault, BadFrame)
     assert decoder.fault.what == "expected the checksum b'03' (xor-hex)"
     assert decoder.fault.found == b"FF"
+
+
+# -- frames that are torn --------------------------------------------------------------
+
+
+def everywhere(recipe: Framing, stream: bytes) -> list[tuple[list[bytes], int]]:
+    """The frames and what was skipped, for the whole, for each byte, for every cut in two."""
+    cuts = [[stream], single(stream), *([stream[:n], stream[n:]] for n in range(len(stream)))]
+    found = []
+    for chunks in cuts:
+        got, decoder = decode(recipe, chunks)
+        assert decoder.fault is None
+        found.append((got, decoder.skipped))
+    return found
+
+
+def test_a_frame_begins_anew_at_a_start_inside_it() -> None:
+    recipe = between(b"<", b">", on_bad_frame="skip")
+    for got, skipped in everywhere(recipe, b"<one><to<two><<<three>x>"):
+        assert got == [b"one", b"two", b"three"]
+        assert skipped == 4  # one torn, two that only began, and noise
+    _, decoder = decode(between(b"<", b">"), [b"<one><to<two>"])
+    assert str(decoder.fault) == (
+        "expected the end of a frame before the next one begins, but the peer sent b'<two>'"
+    )
+    assert decoder.eof() == b"<to<two>"
+
+
+def test_a_start_inside_may_be_said_to_be_payload() -> None:
+    recipe = between(b"<", b">", start_inside=True)
+    assert everywhere(recipe, b"<a<b>") == [([b"a<b"], 0)] * 7
+
+
+def test_with_a_checksum_that_decides_what_a_start_inside_is() -> None:
+    recipe = between(b"<", b">", checksum="xor-hex", on_bad_frame="skip")
+    (whole,) = recipe.encode([b"a<b"])
+    assert decode(between(b"<", b">", checksum="xor-hex"), [whole])[0] == [b"a<b"]
+    for got, skipped in everywhere(recipe, whole + b"<tor" + whole + whole):
+        assert got == [b"a<b"] * 3
+        assert skipped == 1
+
+
+@pytest.mark.parametrize("torn", [b"<torn", b"<torn>", b"<torn>4", b"<to>99rn"])
+def test_a_good_frame_is_found_wherever_the_one_before_it_was_torn(torn: bytes) -> None:
+    recipe = between(b"<", b">", trailer=4, checksum="xor-hex", on_bad_frame="skip")
+    stream = torn + recipe.encode([b"good\r\n"])[0]
+    for got, skipped in everywhere(recipe, stream * 2):
+        assert got == [b"good\r\n"] * 2
+        assert skipped == 2
+
+
+def test_only_so_many_beginnings_inside_a_bad_frame_are_tried() -> None:
+    recipe = between(b"<", b">", checksum="crc16-modbus-hex", on_bad_frame="skip")
+    for many, found in ((TRIES - 1, [b"<" * (TRIES - 1)]), (TRIES, [])):
+        got, decoder = decode(recipe, [b"<torn" + recipe.encode([b"<" * many])[0]])
+        assert got == found
+        assert decoder.skipped == 1
+
+
+def test_no_beginning_is_looked_for_in_a_long_trailer() -> None:
+    """It would cost its length again for each of its bytes."""
+    recipe = between(b"<", b">", trailer=66, checksum="xor-hex", on_bad_frame="skip")
+    bad = b"<a>00" + b"<>" * 32
+    assert everywhere(recipe, bad + recipe.encode([b"x" * 64])[0])[0] == ([b"x" * 64], 1)
+
+
+def test_a_frame_over_the_limit_is_passed_over_up_to_the_next_start() -> None:
+    for recipe in (
+        between(b"<<", b">", max_frame=6, on_bad_frame="skip"),
+        between(b"<<", b">", checksum="xor", max_frame=6, on_bad_frame="skip"),
+    ):
+        stream = b"<<" + b"torn" * 9 + b"<x" + recipe.encode([b"good"])[0]
+        for got, skipped in everywhere(recipe, stream):
+            assert got == [b"good"]
+            assert skipped == 1
+
+
+def test_p1_telegrams_behind_a_torn_one() -> None:
+    """A smart meter behind a serial server that loses bytes."""
+    recipe = between(
+        b"/", b"!", trailer=6, checksum="crc16-arc-hex", over="frame", on_bad_frame="skip"
+    )
+    telegrams = [b"XMX5METER\r\n\r\n1-0:1.7.0(00.2%d*kW)\r\n\r\n" % n for n in range(3)]
+    one, two, three = recipe.encode(telegrams)
+    for got, skipped in everywhere(recipe, one + two[:20] + two + three):
+        assert got == telegrams
+        assert skipped == 1
+
+
+# -- what ends a message of HL7 --------------------------------------------------------
+
+
+@pytest.mark.parametrize("behind", [b"\r", b"\r\n", b"\n", b"", b"\r\r\n\n"])
+def test_whatever_follows_fs_a_message_of_hl7_has_ended(behind: bytes) -> None:
+    stream = (b"\x0bMSA|AA|1\r\x1c" + behind) * 3
+    for got, skipped in everywhere(mllp(), stream):
+        assert got == [b"MSA|AA|1\r"] * 3
+        assert skipped == 0
+
+
+def test_a_message_of_hl7_does_not_wait_for_what_may_follow_fs() -> None:
+    decoder = mllp().decoder()
+    assert decoder.feed(b"\x0bMSA|AA|1\r\x1c") == [b"MSA|AA|1\r"]
+    assert not decoder.begun
+    assert decoder.feed(b"\r\n") == []
+    assert (decoder.begun, decoder.eof(), decoder.fault) == (False, b"", None)
+
+
+def test_other_noise_behind_a_message_of_hl7_is_noise() -> None:
+    _, decoder = decode(mllp(), [b"\x0ba\x1c\r\nx\r\n"])
+    assert isinstance(decoder.fault, BadFrame)
+    assert decoder.eof() == b"x\r\n"
+
+
+# -- one of several ends ----------------------------------------------------------------
+
+
+def test_what_ended_a_frame_is_kept_where_that_is_asked_for() -> None:
+    recipe = stx_etx("sum8-hex", "end", or_ends=[b"\x17"], keep_end=True)
+    stream = b"\x021ab\x170B\x022c\x0398"
+    for got, _ in everywhere(recipe, stream):
+        assert got == [b"1ab\x17", b"2c\x03"]
+    assert recipe.encode([b"1ab\x17", b"2c\x03"]) == [b"\x021ab\x170B", b"\x022c\x0398"]
+
+
+def test_a_frame_that_should_bring_its_end_and_does_not_is_refused() -> None:
+    with pytest.raises(FrameError, match="a frame of 0 bytes does not hold its end and trailer"):
+        stx_etx(keep_end=True).encode([b""])
+
+
+def test_a_frame_is_sent_with_the_first_of_its_ends() -> None:
+    recipe = between(b"<", b"]]", or_ends=[b">>"])
+    assert recipe.encode([b"a"]) == [b"<a]]"]
+    for got, _ in everywhere(recipe, b"<a]]<b>><]>]]"):
+        assert got == [b"a", b"b", b"]>"]

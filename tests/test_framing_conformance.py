@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import attrs
 import pytest
@@ -92,6 +94,7 @@ def marked(
     frames: Sequence[bytes],
     refused: Sequence[bytes],
     faults: Sequence[tuple[bytes, type[PeerError]]],
+    sized: Callable[[int], bytes] = lambda size: b"x" * size,
 ) -> Sample:
     return Sample(
         recipe,
@@ -99,6 +102,7 @@ def marked(
         accepted_by(recipe, MARKED | BYTES),
         [*refused, b"x" * (LIMIT + 1)],
         [*faults, (b"noise", BadFrame)],
+        sized=sized,
     )
 
 
@@ -295,32 +299,71 @@ LONG = b"y" * (LIMIT + 4)
 MARKS = {
     "stx-etx": marked(
         framing.stx_etx(max_frame=LIMIT),
+        [b"one", b"", b"\xff", b"\r\n"],
+        [b"\x03", b"a\x03b", b"\x02", b"a\x02b"],
+        [
+            (b"\x02" + LONG, FrameTooLong),
+            (b"\x03", BadFrame),
+            (b"\n", BadFrame),
+            (b"\x02torn\x02", BadFrame),
+            (b"\x02" + LONG + b"\x02", FrameTooLong),
+        ],
+    ),
+    "stx-etx-inside": marked(
+        framing.stx_etx(max_frame=LIMIT, start_inside=True),
         [b"one", b"", b"\x02", b"\r\n"],
         [b"\x03", b"a\x03b"],
-        [(b"\x02" + LONG, FrameTooLong), (b"\x03", BadFrame), (b"\n", BadFrame)],
+        [(b"\x02" + LONG, FrameTooLong), (b"\x03", BadFrame)],
     ),
-    "mllp": marked(
-        framing.mllp(LIMIT),
-        [b"one", b"", b"\x1c", b"\r\x0b"],
-        [b"\x1c\r", b"a\x1c\rb"],
-        [(b"\x0b" + LONG + b"\x1c\r", FrameTooLong), (b"\r", BadFrame)],
+    "stx-etx-or-etb": marked(
+        framing.stx_etx(max_frame=LIMIT, or_ends=(b"\x17", b"\x19"), keep_end=True),
+        [b"one\x03", b"\x17", b"\r\n\x19"],
+        [b"", b"one", b"a\x17b\x03", b"\x02\x03"],
+        [(b"\x02" + LONG, FrameTooLong), (b"\x17", BadFrame), (b"\x02a\x02", BadFrame)],
+        sized=lambda size: b"x" * (size - 1) + b"\x19",
+    ),
+    "between-or": marked(
+        framing.between(b"<", b"ab", 2, "xor", max_frame=LIMIT, or_ends=(b"ba",)),
+        [b"oneX", b"\x04"],
+        [b"", b"abX", b"xbX"],
+        [(b"<" + LONG, FrameTooLong), (b"<oneba?X", BadFrame)],
+    ),
+    "mllp": attrs.evolve(
+        marked(
+            framing.mllp(LIMIT),
+            [b"one", b"", b"\x03", b"\r\n"],
+            [b"\x1c", b"\x0b", b"a\x1c\rb"],
+            [(b"\x0b" + LONG + b"\x1c\r", FrameTooLong), (b"\x1c", BadFrame)],
+        ),
+        after=b"\r",
     ),
     "between-overlapping": marked(
         framing.between(b"aab", b"aba", max_frame=LIMIT),
-        [b"one", b"", b"a", b"xaabb"],
-        [b"ab", b"aba", b"xab", b"aab"],
-        [(b"aaab", BadFrame), (b"aac", BadFrame), (b"aab" + LONG, FrameTooLong)],
+        [b"one", b"", b"b", b"xacbb"],
+        [b"ab", b"aba", b"xab", b"aab", b"a", b"xa", b"xaabb"],
+        [
+            (b"aaab", BadFrame),
+            (b"aac", BadFrame),
+            (b"aab" + LONG, FrameTooLong),
+            (b"aabaab", BadFrame),
+        ],
     ),
     "between-repeating": marked(
         framing.between(b"<<", b">>>", max_frame=LIMIT),
-        [b"one", b"", b"<<", b">>a"],
-        [b">", b">>", b"a>>>b"],
-        [(b"<x", BadFrame), (b"<<" + LONG + b">", FrameTooLong)],
+        [b"one", b"", b"<", b">>a"],
+        [b">", b">>", b"a>>>b", b"<<"],
+        [(b"<x", BadFrame), (b"<<" + LONG + b">", FrameTooLong), (b"<<<<<", BadFrame)],
+    ),
+    "between-mixed": marked(
+        framing.between(b"<", b"<>", max_frame=LIMIT),
+        [b"one", b"", b"<", b"<<a"],
+        [b"<>", b"a<>b"],
+        [(b">x", BadFrame), (b"<" + LONG + b">", FrameTooLong)],
     ),
     "between-trailer": marked(
         framing.between(b"<", b">>", trailer=2, max_frame=LIMIT),
-        [b"oneab", b">>", b"<\r\n"],
-        [b"", b"a", b">ab"],
+        [b"oneab", b">>", b"a<\r"],
+        [b"", b"a", b">ab", b"<\r\n"],
         [(b"<" + LONG, FrameTooLong)],
     ),
     "between-summed": marked(
@@ -352,17 +395,30 @@ SLIP = Sample(
 )
 NMEA = Sample(
     framing.nmea(LIMIT),
-    [b"$GPGLL,1", b"!AIVDM,1,1", b"$", b"$a!b\\c", b"\\s:a*00\\!AIVDM"],
+    [b"$GPGLL,1", b"!AIVDM,1,1", b"$", b"$a!b\\c", b"\\s:a*00\\!AIVDM", b"!A*41,b1,*17"],
     MARKED.map(sentence),
-    [b"", b"GPGLL", b"$a*b", b"$a\r", b"$\n", b"\\s:a$", b"\\s\\GP", b"$" + b"x" * LIMIT],
+    [
+        b"",
+        b"GPGLL",
+        b"$a*b",
+        b"$a*61",
+        b"$a*62,b",
+        b"$a*61,\n",
+        b"$a\r",
+        b"$\n",
+        b"\\s:a$",
+        b"\\s\\GP",
+        b"$" + b"x" * LIMIT,
+    ],
     [
         (b"noise\r\n", BadFrame),
         (b"$GPGLL*00\r\n", BadFrame),
         (b"$GPGLL\r\n", BadFrame),
         (b"$GPGLL*5\r\n", BadFrame),
         (b"\\$\n", BadFrame),
-        (b"$" + LONG, FrameTooLong),
+        (b"$y" + LONG, FrameTooLong),
         (b"$" + b"y" * (LIMIT + 3) + b"\n", BadFrame),
+        (b"$GPGLL*50;text\r\n", BadFrame),
     ],
     sized=lambda size: b"$" + b"x" * (size - 1),
 )
@@ -434,20 +490,35 @@ SKIPPING = {
 }
 SKIPPING |= {
     "stx-etx-noise": skipping(MARKS["stx-etx"], b"noise\x03"),
-    "stx-etx-long": skipping(MARKS["stx-etx"], b"\x02" + LONG + b"\x02\x03"),
+    "stx-etx-long": skipping(MARKS["stx-etx"], b"\x02" + LONG + b"\x03"),
     "mllp-long": skipping(MARKS["mllp"], b"\x0b" + LONG + b"\x1c\r"),
     "between-noise": skipping(MARKS["between-overlapping"], b"caa"),
     "between-long": skipping(MARKS["between-overlapping"], b"aab" + LONG + b"aba"),
+    "between-torn": skipping(MARKS["between-overlapping"], b"aabxa"),
+    "between-torn-late": skipping(
+        attrs.evolve(MARKS["between-summed-trailer"], frames=[b"one\4", b"ab\4"]), b"abonebaCR"
+    ),
+    "between-torn-summed": skipping(
+        attrs.evolve(MARKS["between-summed"], frames=[b"one", b"x\x02y"]), b"\x02tor"
+    ),
+    "between-torn-summed-long": skipping(
+        attrs.evolve(MARKS["between-summed"], frames=[b"one", b"xy"]), b"\x02" + LONG
+    ),
+    "between-inside-long": skipping(MARKS["stx-etx-inside"], b"\x02" + LONG + b"\x02\x03"),
+    "between-or-long": skipping(MARKS["stx-etx-or-etb"], b"\x02" + LONG + b"\x17"),
+    "mllp-torn": skipping(MARKS["mllp"], b"\x0bMSH"),
     "between-long-trailer": skipping(MARKS["between-trailer"], b"<" + LONG + b">>ab"),
     "between-wrong": skipping(MARKS["between-summed"], b"\x02one\x03ZZ"),
     "slip-wrong": skipping(SLIP, b"a\xdbb\xc0"),
     "slip-long": skipping(SLIP, LONG + b"\xc0"),
+    "slip-escapes": skipping(SLIP, b"\xdb" * (2 * LIMIT + 2) + b"\xc0"),
     "nmea-noise": skipping(NMEA, b"\r\n# noise\r\nmore\n"),
     "nmea-wrong": skipping(NMEA, b"$GPGLL*00\r\n"),
     "nmea-broken": skipping(
         attrs.evolve(NMEA, frames=[b"$GPGLL,1", b"!A"], bodies=st.just(b"$a"), sized=None), b"$GPG"
     ),
-    "nmea-long": skipping(NMEA, b"$" + LONG + b"\n"),
+    "nmea-long": skipping(NMEA, b"$y" + LONG + b"\n"),
+    "nmea-long-noise": skipping(NMEA, b"$" + 3 * LONG),
 }
 SAMPLES = {
     **DELIMITED,
@@ -572,6 +643,11 @@ ENDLESS = {
     "stx-etx-noise": (framing.stx_etx(max_frame=100_000, on_bad_frame="skip"), b""),
     "mllp": (framing.mllp(100_000), b"\x0b"),
     "slip": (framing.slip(100_000), b"\xc0"),
+    "stx-etx-summed": (framing.stx_etx("xor", max_frame=100_000, on_bad_frame="skip"), b"\x02"),
+    "stx-etx-inside": (
+        framing.stx_etx(max_frame=100_000, start_inside=True, on_bad_frame="skip"),
+        b"\x02",
+    ),
     "nmea": (framing.nmea(100_000), b"$"),
     "json": (framing.json(100_000), b'["'),
     "json-number": (framing.json(100_000), b"["),
@@ -600,6 +676,41 @@ def test_a_frame_without_end_costs_no_more_memory_than_the_limit(
 @pytest.mark.parametrize(("recipe", "beginning"), DECLARED.values(), ids=DECLARED)
 def test_a_declared_length_allocates_nothing(recipe: Framing, beginning: bytes) -> None:
     suite.check_declared(recipe, beginning)
+
+
+def framings() -> dict[str, tuple[Framing, bytes, list[int]]]:
+    """Each framing there is once, what one of its frames begins with, its special bytes."""
+    found = {}
+    for name, sample in SAMPLES.items():
+        images = sample.images(sample.frames)
+        special = b"".join([*images, *(bad for bad, _ in sample.faults)])
+        beginning = images[0][: len(images[0]) // 2]
+        found[name] = (sample.framing, beginning, sorted(set(special + b"x")))
+    return found
+
+
+FRAMINGS = framings()
+every_held = pytest.mark.parametrize("case", FRAMINGS.values(), ids=FRAMINGS)
+
+
+@every_held
+def test_whatever_byte_comes_without_end_no_more_is_held_than_said(
+    case: tuple[Framing, bytes, list[int]],
+) -> None:
+    recipe, beginning, _ = case
+    for byte in range(256):
+        suite.check_held(recipe, b"", bytes([byte]))
+        suite.check_held(recipe, beginning, bytes([byte]))
+
+
+@every_held
+def test_whatever_pair_of_its_bytes_comes_without_end_no_more_is_held_than_said(
+    case: tuple[Framing, bytes, list[int]],
+) -> None:
+    recipe, beginning, special = case
+    for pair in product(special, repeat=2):
+        suite.check_held(recipe, b"", bytes(pair))
+        suite.check_held(recipe, beginning, bytes(pair))
 
 
 class Greedy(Decoder):
@@ -632,3 +743,12 @@ class GreedyFraming(Framing):
 def test_the_memory_check_finds_a_decoder_that_keeps_everything() -> None:
     with pytest.raises(AssertionError):
         suite.check_memory(GreedyFraming(), b"")
+    with pytest.raises(AssertionError):
+        suite.check_held(GreedyFraming(), b"", b"x")
+
+
+def test_what_a_decoder_holds_is_found_wherever_it_is() -> None:
+    inner, outer = Greedy(), Greedy()
+    inner.all += b"four"
+    outer.all = {"one": [b"two", (3, inner)], "two": deque([None])}  # type: ignore[assignment]
+    assert suite.holds(outer) == 3 + 1 + 4

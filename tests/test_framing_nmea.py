@@ -63,6 +63,48 @@ def test_a_sentence_that_broke_off_does_not_take_the_next_with_it() -> None:
     assert decoder.skipped == 2
 
 
+def test_a_good_sentence_inside_noise_over_the_limit_is_found() -> None:
+    """A serial line at another speed: no line feed for a long time, then all is well."""
+    recipe = nmea(90, on_bad_frame="skip")
+    for noise in (b"$" + b"\xff" * 200, b"$!" * 100, b"\\" * 91, b"$" + b"x" * 90):
+        stream = GPS + noise + GPS + noise + b"\n" + AIS
+        for chunks in ([stream], single(stream), [stream[:150], stream[150:]]):
+            got, decoder = decode(recipe, chunks)
+            assert got == [GPS[:-5], GPS[:-5], AIS[:-5]]
+            assert decoder.skipped == 2
+
+
+def test_of_two_sentences_in_one_line_the_last_good_one_is_taken() -> None:
+    recipe = nmea(on_bad_frame="skip")
+    tagged = b"\\s:a*00\\" + AIS
+    assert decode(recipe, [b"$GPGLL,4!" + tagged])[0] == [tagged[:-5]]
+    assert decode(recipe, [b"$GP!x" + GPS])[0] == [GPS[:-5]]
+
+
+def test_some_modems_end_a_sentence_in_cr_cr_lf() -> None:
+    stream = GPS.replace(b"\r\n", b"\r\r\n") * 2
+    for chunks in ([stream], single(stream)):
+        got, decoder = decode(nmea(len(GPS) - 5), chunks)
+        assert got == [GPS[:-5]] * 2
+        assert decoder.skipped == 0
+        assert decoder.fault is None
+
+
+def test_text_behind_the_checksum_is_kept_and_so_is_the_checksum() -> None:
+    """As receivers of the US Coast Guard have it: their name, the time."""
+    frame = AIS[:-2] + b",b003669999,1700000000"
+    for chunks in ([frame + b"\r\n" + AIS], single(frame + b"\r\n" + AIS)):
+        assert decode(nmea(), chunks)[0] == [frame, AIS[:-5]]
+    assert nmea().encode([frame]) == [frame + b"\r\n"]
+    with pytest.raises(FrameError, match="the checksum of the sentence is wrong: expected the"):
+        nmea().encode([frame.replace(b"*5C", b"*5D")])
+
+
+def test_other_text_behind_the_checksum_is_none_of_the_sentence() -> None:
+    _, decoder = decode(nmea(), [GPS[:-2] + b" text\r\n"])
+    assert isinstance(decoder.fault, BadFrame)
+
+
 def test_the_limit_is_that_of_the_sentence_without_checksum() -> None:
     assert decode(nmea(len(GPS) - 5), [GPS])[0] == [GPS[:-5]]
     for chunks in ([GPS], single(GPS)):

@@ -31,6 +31,22 @@ def test_the_limit_is_one_of_bytes_without_escapes() -> None:
     assert str(decoder.fault) == "the frame has reached 9 bytes, more than the limit of 8"
 
 
+@pytest.mark.parametrize("on_bad_frame", ["close", "skip"])
+def test_escapes_that_escape_nothing_are_over_the_limit_too(on_bad_frame: str) -> None:
+    """Each counted as half a byte of nothing, and a peer that sent no more was held for ever."""
+    recipe = slip(8, on_bad_frame)
+    decoder = recipe.decoder()
+    decoder.feed(b"\xc0" + b"\xdb" * 16)
+    assert (decoder.fault, decoder.skipped, len(decoder.eof())) == (None, 0, 16)
+    decoder.feed(b"\xdb")
+    if on_bad_frame == "close":
+        assert str(decoder.fault) == "the frame has reached 9 bytes, more than the limit of 8"
+        return
+    assert (decoder.skipped, decoder.eof(), decoder.begun) == (1, b"", True)
+    assert decoder.feed(b"\xdb" * 100 + b"\xc0ok\xc0") == [b"ok"]
+    assert decoder.skipped == 1
+
+
 @pytest.mark.parametrize("wrong", [b"\xdbx", b"\xdb", b"\xdb\xdb\xdc"])
 def test_an_escape_that_the_rfc_does_not_define_is_a_fault(wrong: bytes) -> None:
     _, decoder = decode(slip(), [b"ab" + wrong + b"\xc0"])

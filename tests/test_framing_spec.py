@@ -60,7 +60,12 @@ from nbclient.framing import Framing, named
         ("stx-etx,trailer=1", framing.stx_etx(trailer=1)),
         ("stx-etx,checksum=xor,over=end", framing.stx_etx("xor", "end")),
         ("mllp", framing.mllp()),
-        (r"between:\x0b,\x1c\r", framing.mllp()),
+        (r"between:\x0b,\x1c\r", framing.between(b"\x0b", b"\x1c\r")),
+        (
+            r"stx-etx,or-end=\x17,keep-end,or-end=\x19",
+            framing.stx_etx(or_ends=(b"\x17", b"\x19"), keep_end=True),
+        ),
+        ("between:<,>,start-inside", framing.between(b"<", b">", start_inside=True)),
         ("slip", framing.slip()),
         ("nmea", framing.nmea()),
         ("nmea,checksum=optional", framing.nmea(optional=True)),

@@ -1166,6 +1166,89 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "held-not-decoded",
+        "nbclient/framing/marked.py",
+        "        return length > self._most or wire > self._most * self._doubled\n",
+        "        return length > self._most\n",
+        (
+            f"{FRAMING}test_whatever_byte_comes_without_end_no_more_is_held_than_said[slip]",
+            f"{FRAMING}test_whatever_pair_of_its_bytes_comes_without_end_no_more_is_held_than_said"
+            "[slip]",
+            "tests/test_framing_slip.py::"
+            "test_escapes_that_escape_nothing_are_over_the_limit_too[close]",
+        ),
+    ),
+    Mutation(
+        "torn-frame-begins-anew",
+        "nbclient/framing/between.py",
+        "            restarts=framing.restarts,\n",
+        "            restarts=False,\n",
+        (
+            "tests/test_framing_between.py::test_a_frame_begins_anew_at_a_start_inside_it",
+            f"{FRAMING}test_what_was_sent_comes_back_whole[between-torn]",
+        ),
+    ),
+    Mutation(
+        "good-frame-in-a-bad-one",
+        "nbclient/framing/marked.py",
+        "        for place in self._others(data, begin, stop):\n",
+        "        for place in ():\n",
+        (
+            "tests/test_framing_between.py::test_p1_telegrams_behind_a_torn_one",
+            "tests/test_framing_nmea.py::"
+            "test_of_two_sentences_in_one_line_the_last_good_one_is_taken",
+        ),
+    ),
+    Mutation(
+        "good-frame-in-a-long-one",
+        "nbclient/framing/nmea.py",
+        "skip=skip, anew=True)\n",
+        "skip=skip)\n",
+        (
+            "tests/test_framing_nmea.py::test_a_good_sentence_inside_noise_over_the_limit_is_found",
+            f"{FRAMING}test_what_was_sent_comes_back_whole[nmea-long-noise]",
+        ),
+    ),
+    Mutation(
+        "torn-where-its-trailer-was",
+        "nbclient/framing/marked.py",
+        "        return max(begin + 1, stop - self._mark + 1)\n\n    def _odd",
+        "        return at\n\n    def _odd",
+        (
+            "tests/test_framing_between.py::"
+            "test_a_good_frame_is_found_wherever_the_one_before_it_was_torn[<torn>]",
+            f"{FRAMING}test_what_was_sent_comes_back_whole[between-torn-late]",
+        ),
+    ),
+    Mutation(
+        "fs-ends-a-message",
+        "nbclient/framing/between.py",
+        "    end: bytes = field(default=_FS, init=False)\n",
+        '    end: bytes = field(default=_FS + b"\\r", init=False)\n',
+        (
+            "tests/test_framing_between.py::test_whatever_follows_fs_a_message_of_hl7_has_ended",
+            "tests/test_framing_between.py::"
+            "test_a_message_of_hl7_does_not_wait_for_what_may_follow_fs",
+        ),
+    ),
+    Mutation(
+        "text-behind-the-checksum",
+        "nbclient/framing/nmea.py",
+        '_BEHIND = rb"(,[^\\r\\n]*)?"\n',
+        '_BEHIND = rb"(,,)?"\n',
+        (
+            "tests/test_framing_nmea.py::"
+            "test_text_behind_the_checksum_is_kept_and_so_is_the_checksum",
+        ),
+    ),
+    Mutation(
+        "cr-cr-lf",
+        "nbclient/framing/nmea.py",
+        ' + _BEHIND + rb")?\\r*")\n',
+        ' + _BEHIND + rb")?\\r?")\n',
+        ("tests/test_framing_nmea.py::test_some_modems_end_a_sentence_in_cr_cr_lf",),
+    ),
+    Mutation(
         "endless-line",
         "nbclient/framing/delimited.py",
         "        if len(self._carry) > self._limit:\n            self._overrun()\n",

@@ -27,6 +27,10 @@ SHOWN_REJECTED = 64 * 1024
 """Most bytes that `Decoder.rejected` is shown of one offender."""
 
 
+AROUND = 1024
+"""Bytes that a decoder may hold beyond a frame: header, mark, checksum, half a delimiter."""
+
+
 class Decoder(ABC):
     """The bytes of one connection on their way to frames.
 
@@ -111,10 +115,9 @@ class Framing(ABC):
     Compares and hashes by value; ``str()`` gives the SPEC text where there is one.
 
     :ivar max_frame: the longest frame accepted from the peer, bytes. A
-        security limit: no decoder holds more than this plus one chunk and what
-        surrounds a frame (of ``slip``: the escapes, at most as much again), and
-        none allocates on the strength of a declared length. `encode` refuses
-        longer frames too, since a peer of the same limit would.
+        security limit: no decoder holds more than `most_held`, and none allocates
+        on the strength of a declared length. `encode` refuses longer frames
+        too, since a peer of the same limit would.
     """
 
     def __attrs_pre_init__(self, *given: Any, **named: Any) -> None:
@@ -131,6 +134,16 @@ class Framing(ABC):
     max_frame: int
     line_like: bool = False
     """Whether a frame is a line of text, so that a file of lines can carry it."""
+
+    @property
+    def most_held(self) -> int:
+        """The most bytes of the peer that a decoder holds between two chunks, whatever comes.
+
+        The frame begun, as received, and what surrounds it. After a fault: as much
+        more as the chunk that showed it was long. Where the image of a frame may
+        be longer than the frame, as with escapes, this says so.
+        """
+        return self.max_frame + AROUND
 
     @property
     def sends(self) -> bool:

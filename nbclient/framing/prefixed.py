@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from attrs import frozen
 
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
-from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
+from nbclient.framing.base import AROUND, MAX_FRAME, Decoder, Framing, check_limit
 from nbclient.framing.checksums import Checksum, check_over, checksum_named
 from nbclient.framing.rows import AGAIN, SHORT, cut_row
 from nbclient.framing.sized import SizedDecoder
@@ -121,6 +121,10 @@ class Length(Framing):
     @property
     def sends(self) -> bool:
         return self.keep_header or not self.offset
+
+    @property
+    def most_held(self) -> int:
+        return self.max_frame + self.offset + AROUND
 
     def __str__(self) -> str:
         options = [

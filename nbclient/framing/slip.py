@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from nbclient.errors import BadFrame, FrameError
-from nbclient.framing.base import MAX_FRAME, Decoder, Framing
+from nbclient.framing.base import AROUND, MAX_FRAME, Decoder, Framing
 from nbclient.framing.delimited import check_limits, check_size
 from nbclient.framing.marked import MarkedDecoder
 
@@ -26,7 +26,8 @@ def slip(max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
     packets any number of them is taken. There are no empty packets. An escape
     that the RFC does not define is a fault, where its sample code lets it pass.
 
-    :param max_frame: the longest packet accepted, bytes without its escapes.
+    :param max_frame: the longest packet accepted, bytes without its escapes; on the
+        wire it may be twice as long, and no more than that is ever held.
     :param on_bad_frame: ``close`` poisons the stream at a fault, ``skip``
         passes over the packet, up to its END.
     :raises SpecError: if an argument is out of range.
@@ -46,6 +47,10 @@ class Slip(Framing):
 
     def __str__(self) -> str:
         return "slip"
+
+    @property
+    def most_held(self) -> int:
+        return 2 * self.max_frame + AROUND
 
     def decoder(self) -> Decoder:
         return SlipDecoder(self.max_frame, self.on_bad_frame == "skip")
@@ -67,17 +72,17 @@ class Slip(Framing):
 class SlipDecoder(MarkedDecoder):
     """Anything but END begins a packet."""
 
-    def __init__(self, limit: int, skip: bool) -> None:
-        super().__init__(mark=0, end=END, behind=0, most=limit, limit=limit, skip=skip)
+    quiet = END
 
-    def _seek(self, data: bytes, at: int) -> int:
-        match = _BEGINNING.search(data, at)
+    def __init__(self, limit: int, skip: bool) -> None:
+        # What is held is measured, not what it may stand for: a byte takes at most two.
+        super().__init__(mark=0, end=END, behind=0, most=limit, limit=limit, skip=skip, doubled=2)
+
+    def _seek(self, data: bytes | bytearray, at: int, stop: int) -> int:
+        match = _BEGINNING.search(data, at, stop)
         return match.start() if match else -1
 
-    def _is_noise(self, data: bytes) -> bool:
-        return False
-
-    def _measure(self, data: bytes, at: int, stop: int) -> int:
+    def _measure(self, data: bytes | bytearray, at: int, stop: int) -> int:
         # Each escape stands for one byte of two.
         return stop - at - data.count(ESC, at, stop)
 

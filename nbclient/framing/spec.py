@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
 
 from nbclient.arguments import check_text
 from nbclient.errors import SpecError
@@ -19,11 +20,11 @@ from nbclient.framing.prefixed import length, netstring, octet_counted
 from nbclient.framing.slip import slip
 
 KNOWN = (
-    "lines, crlf, delimiter:BYTES, between:START,END[,trailer=N][,checksum=C][,over=WHAT], "
-    "stx-etx[,trailer=N][,checksum=C][,over=WHAT], mllp, slip, nmea[,checksum=optional], json, "
-    "netstring, length:N[,le][,inclusive][,offset=K][,adjust=A][,keep-header]"
-    "[,checksum=C][,over=WHAT], varint, digits:N, octet-counted, fixed:N[,checksum=C], raw, "
-    "package.module:name"
+    "lines, crlf, delimiter:BYTES, between:START,END[,trailer=N][,checksum=C][,over=WHAT]"
+    "[,or-end=BYTES][,keep-end][,start-inside], stx-etx[,OPTIONS OF between], mllp, slip, "
+    "nmea[,checksum=optional], json, netstring, length:N[,le][,inclusive][,offset=K]"
+    "[,adjust=A][,keep-header][,checksum=C][,over=WHAT], varint, digits:N, octet-counted, "
+    "fixed:N[,checksum=C], raw, package.module:name"
 )
 """What a SPEC may say, for messages and help."""
 
@@ -129,25 +130,28 @@ def _between(text: str, max_frame: int, bad: str) -> Framing:
     if not given:
         raise SpecError(f"framing 'between:{text}' lacks its end: between:START,END")
     end, *given = given
-    options = _options("between", given, _BETWEEN_OPTIONS)
     return between(
-        _bytes(start, "start"),
-        _bytes(end, "end"),
-        trailer=_number(options.get("trailer", "0"), "trailer of between", f"0 to {max_frame}"),
-        max_frame=max_frame,
-        on_bad_frame=bad,
-        **_summed(options, "between"),
+        _bytes(start, "start"), _bytes(end, "end"), **_marked("between", given, max_frame, bad)
     )
 
 
 def _stx_etx(text: str, max_frame: int, bad: str) -> Framing:
-    options = _options("stx-etx", text.split(",")[1:], _BETWEEN_OPTIONS)
-    return stx_etx(
-        trailer=_number(options.get("trailer", "0"), "trailer of stx-etx", f"0 to {max_frame}"),
-        max_frame=max_frame,
-        on_bad_frame=bad,
-        **_summed(options, "stx-etx"),
-    )
+    return stx_etx(**_marked("stx-etx", text.split(",")[1:], max_frame, bad))
+
+
+def _marked(kind: str, given: list[str], max_frame: int, bad: str) -> dict[str, Any]:
+    """The arguments of a framing between two marks."""
+    ends = [option for option in given if option.startswith("or-end=")]
+    options = _options(kind, [each for each in given if each not in ends], _BETWEEN_OPTIONS)
+    return {
+        "trailer": _number(options.get("trailer", "0"), f"trailer of {kind}", f"0 to {max_frame}"),
+        "max_frame": max_frame,
+        "on_bad_frame": bad,
+        "or_ends": [_bytes(end.partition("=")[2], "or-end") for end in ends],
+        "keep_end": "keep-end" in options,
+        "start_inside": "start-inside" in options,
+        **_summed(options, kind),
+    }
 
 
 def _nmea(text: str, max_frame: int, bad: str) -> Framing:
@@ -221,7 +225,14 @@ _LENGTH_OPTIONS = {
     "checksum": "C",
     "over": "WHAT",
 }
-_BETWEEN_OPTIONS = {"trailer": "N", "checksum": "C", "over": "WHAT"}
+_BETWEEN_OPTIONS = {
+    "trailer": "N",
+    "checksum": "C",
+    "over": "WHAT",
+    "or-end": "BYTES",
+    "keep-end": "",
+    "start-inside": "",
+}
 
 _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "lines": lambda _, limit, bad: lines(limit, bad),

@@ -76,6 +76,16 @@ def _searching(plain: Callable[..., int]) -> Callable[..., int]:
     return search
 
 
+def _ranged(plain: Callable[..., int]) -> Callable[..., int]:
+    """A method that looks at all between two places."""
+
+    def look(self: Any, wanted: Any, start: int = 0, end: int = sys.maxsize) -> int:
+        tally.touched += max(1, min(end, len(self)) - start)
+        return plain(self, wanted, start, end)
+
+    return look
+
+
 def _whole(plain: Callable[..., Any]) -> Callable[..., Any]:
     """A method that looks at all of it; its parts count too."""
 
@@ -92,7 +102,9 @@ def _whole(plain: Callable[..., Any]) -> Callable[..., Any]:
 for _counted, _plain in ((CountedBytes, bytes), (CountedArray, bytearray)):
     for _name in ("find", "index"):
         setattr(_counted, _name, _searching(getattr(_plain, _name)))
-    for _name in ("rfind", "split", "rsplit", "splitlines", "partition", "count", "replace"):
+    for _name in ("rfind", "count"):
+        setattr(_counted, _name, _ranged(getattr(_plain, _name)))
+    for _name in ("split", "rsplit", "splitlines", "partition", "replace"):
         setattr(_counted, _name, _whole(getattr(_plain, _name)))
 
 

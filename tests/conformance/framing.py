@@ -8,6 +8,7 @@ a decoder costs is in `tests.conformance.counting`.
 from __future__ import annotations
 
 import tracemalloc
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, combinations, pairwise
 
@@ -283,6 +284,46 @@ def check_recipe(sample: Sample) -> None:
 
 
 # -- what it holds ----------------------------------------------------------------------
+
+
+def holds(decoder: object) -> int:
+    """The bytes a decoder keeps, in whatever attributes and containers, decoders inside included.
+
+    Figures kept for each frame of the latest chunk count as one byte each.
+    """
+    if isinstance(decoder, (bytes, bytearray)):
+        return len(decoder)
+    if isinstance(decoder, int):
+        return 1
+    if isinstance(decoder, (list, tuple, set, frozenset, deque)):
+        return sum(map(holds, decoder))
+    if isinstance(decoder, dict):
+        return sum(map(holds, decoder.values()))
+    if isinstance(decoder, Decoder):
+        slots = [getattr(each, "__slots__", ()) for each in type(decoder).__mro__]
+        named = [getattr(decoder, name, None) for each in slots for name in each]
+        return holds({**vars(decoder), "": named})
+    return 0
+
+
+def check_held(framing: Framing, beginning: bytes, pattern: bytes, chunk: int = 256) -> None:
+    """However much comes of a pattern, a decoder holds no more than its framing says.
+
+    What is held is measured, not what it may stand for: bytes that are escapes,
+    padding or half a mark are held too.
+
+    :param beginning: what comes before the pattern.
+    """
+    decoder = framing.decoder()
+    small = 64 + chunk  # its own settings and counters; figures of the latest chunk
+    decoder.feed(beginning)
+    flood = pattern * (chunk // len(pattern))
+    for _ in range(2 + 2 * framing.most_held // chunk):
+        decoder.feed(flood)
+        most = framing.most_held + small + (chunk if decoder.fault else 0)
+        assert holds(decoder) <= most, (framing, beginning, pattern, holds(decoder))
+        if decoder.fault is not None:
+            break
 
 
 def held(framing: Framing, chunks: Iterable[bytes]) -> tuple[int, int]:
