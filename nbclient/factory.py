@@ -57,7 +57,7 @@ from nbclient.errors import (
 from nbclient.framing import Framing
 from nbclient.link_options import OUTBOX_BYTES, LinkOptions, shared
 from nbclient.liveness import INSTANT, Watch
-from nbclient.observing import LinkObserver
+from nbclient.observing import LinkObserver, global_reactor
 from nbclient.protocol import FrameProtocol
 from nbclient.pump import Pump, Rules
 from nbclient.reasons import explain
@@ -374,8 +374,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     @property
     def clock(self) -> Any:
-        """The `IReactorTime` that was injected, or None."""
-        return None if self._now is time.monotonic else self._clock
+        """The `IReactorTime` of this link's timers, never None.
+
+        It is what the constructor or `start` was given, or the reactor that dials; before
+        there is one of these it is the reactor of this process.
+        """
+        return global_reactor() if self._clock is None else self._clock
 
     @property
     def outbox(self) -> Outbox:
@@ -425,7 +429,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if self._running:
             raise self._runningAlready()
         if self._clock is None:
-            self._clock = _globalReactor() if clock is None else clock
+            self._clock = global_reactor() if clock is None else clock
         self._begin()
         self.name = self.name or _describeEndpoint(endpoint)
         self._dialer = EndpointDialer(endpoint, self)
@@ -1389,9 +1393,3 @@ def _describeAddress(address: Any) -> str:
 def _describeEndpoint(endpoint: Any) -> str:
     """An endpoint's own ``name``, where it has one (ours do), else its repr."""
     return str(getattr(endpoint, "name", None) or repr(endpoint))
-
-
-def _globalReactor() -> Any:
-    from twisted.internet import reactor
-
-    return reactor

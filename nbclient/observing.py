@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,15 @@ class LinkObserver:
     Without a link a connection opens as soon as it is up, closes when the
     peer has closed, and aborts on a fault.
 
-    :cvar clock: an `IReactorTime` for the timers of its connections, or None.
     """
 
-    clock: Any = None
+    _now: Callable[[], float] = staticmethod(time.monotonic)
+    """Seconds on a monotonic scale, for ages: a reactor's own clock may be the time of day."""
+
+    @property
+    def clock(self) -> Any:
+        """An `IReactorTime` for timers, never None: the reactor, unless there is another."""
+        return global_reactor()
 
     def transportMade(self, connection: Any) -> None:
         """There is a transport; nothing was written on it yet."""
@@ -65,3 +71,10 @@ class LinkObserver:
 
 
 ALONE = LinkObserver()
+
+
+def global_reactor() -> Any:
+    """The reactor of this process, which is installed where there is none yet."""
+    from twisted.internet import reactor
+
+    return reactor

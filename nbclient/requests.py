@@ -10,7 +10,6 @@ are matched at once, and every other frame waits in order (`_sift`).
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
@@ -62,8 +61,8 @@ class RequestProtocol(FrameProtocol):
         whose the next answer is; by key only the request fails.
     :cvar requestBytes: bound of the requests that wait for their turn, bytes,
         `REQUEST_COST` for each included.
-    :cvar clock: an `IReactorTime`, for tests; None: that of the link if one was
-        given to it, else the reactor.
+    :cvar clock: an `IReactorTime`, for tests; None: that of the link, which is the
+        reactor where it was given no other.
     """
 
     requestWindow: ClassVar[int] = 1
@@ -142,7 +141,7 @@ class RequestProtocol(FrameProtocol):
         )
         self._timers = self.clock or self._link.clock
         # Ages are monotonic whatever the reactor's clock is; tests inject both.
-        self._now = time.monotonic if self._timers is None else self._timers.seconds
+        self._now = self._link._now if self.clock is None else self.clock.seconds
         return self._outstanding
 
     def _ask(self, answered: Deferred[bytes], frame: bytes, key: Hashable | None) -> None:
@@ -203,7 +202,7 @@ class RequestProtocol(FrameProtocol):
 
     @property
     def _deadlines(self) -> Timers:
-        return timers_of(self._timers or _globalReactor())
+        return timers_of(self._timers)
 
     def _requestsDue(self) -> None:
         """The oldest request should be overdue; a timer after a standstill is no proof."""
@@ -449,9 +448,3 @@ def _tellLost(requests: list[Deferred[bytes]]) -> None:
     for answered in requests:
         if not answered.called:  # the callback of one may cancel another
             answered.errback(closed)
-
-
-def _globalReactor() -> Any:
-    from twisted.internet import reactor
-
-    return reactor

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
+import time
+from types import ModuleType
 from typing import Any, cast
+from unittest.mock import patch
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.error import (
@@ -18,7 +22,15 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, factory, framing
+from nbclient import (
+    Backoff,
+    FrameProtocol,
+    ReconnectingFactory,
+    RequestProtocol,
+    State,
+    factory,
+    framing,
+)
 from nbclient.deadpath import PathWatch
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
@@ -43,6 +55,7 @@ from nbclient.errors import (
     SilenceTimeout,
 )
 from nbclient.factory import ABORT_GRACE
+from nbclient.observing import ALONE
 from nbclient.reasons import explain
 from nbclient.talking import Answer
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
@@ -1995,10 +2008,45 @@ class RealReactorTests(TestCase):
 
 
 class ClockTests(LinkTestCase):
-    def test_connections_are_told_the_clock_that_was_injected_and_no_other(self) -> None:
-        """A reactor's own may be the time of day, which is no measure of ages."""
-        self.assertIs(self.link().clock, self.reactor)
-        self.assertIsNone(ReconnectingFactory().clock)
+    """Whoever sets a timer on `link.clock` need not ask whether there is one."""
+
+    def test_it_is_the_one_that_was_injected(self) -> None:
+        self.assertIs(self.link(start=False).clock, self.reactor)
+
+    def test_or_the_one_it_was_started_with(self) -> None:
+        reactor = FakeReactor()
+        link: Any = ReconnectingFactory.forProtocol(Lines)
+        link.start(FakeEndpoint(reactor), reactor)
+        self.assertIs(link.clock, reactor)
+
+    def test_or_the_reactor_that_dials(self) -> None:
+        reactor = FakeReactor()
+        link: Any = ReconnectingFactory.forProtocol(Lines)
+        reactor.connectTCP("feed.example", 5000, link)
+        self.assertIs(link.clock, reactor)
+
+    def test_or_the_reactor_of_this_process(self) -> None:
+        module: Any = ModuleType("twisted.internet")
+        module.reactor = FakeReactor()
+        with patch.dict(sys.modules, {"twisted.internet": module}):
+            self.assertIs(ReconnectingFactory().clock, module.reactor)
+            self.assertIs(ALONE.clock, module.reactor)
+
+    def test_ages_are_monotonic_though_timers_are_on_a_reactor_that_may_not_be(self) -> None:
+        """A reactor's own clock may be the time of day, which is no measure of ages."""
+
+        class Asking(RequestProtocol):
+            framing = framing.lines()
+
+        reactor = FakeReactor()
+        link: Any = ReconnectingFactory.forProtocol(Asking)
+        reactor.connectTCP("feed.example", 5000, link)
+        reactor.attempts[0].accept()
+        link.connection.request(b"?").addErrback(lambda _: None)
+        self.assertIs(link.connection._now, time.monotonic)
+        self.assertTrue(reactor.pending())
+        link.connection.abortConnection()
+        link.stop()
 
 
 class TellingTests(LinkTestCase):

@@ -1842,6 +1842,27 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-link-without-a-clock",
+        "nbclient/factory.py",
+        "        return global_reactor() if self._clock is None else self._clock\n",
+        "        return None\n",
+        (
+            "tests/test_factory.py::ClockTests::test_it_is_the_one_that_was_injected",
+            "tests/test_factory.py::ClockTests::test_or_the_one_it_was_started_with",
+            "tests/test_factory.py::ClockTests::test_or_the_reactor_that_dials",
+            "tests/test_factory.py::ClockTests::test_or_the_reactor_of_this_process",
+        ),
+    ),
+    Mutation(
+        "ages-by-the-time-of-day",
+        "nbclient/requests.py",
+        "        self._now = self._link._now if self.clock is None else self.clock.seconds\n",
+        "        self._now = self._timers.seconds\n",
+        (
+            "tests/test_factory.py::ClockTests::test_ages_are_monotonic_though_timers_are_on_a_reactor_that_may_not_be",
+        ),
+    ),
+    Mutation(
         "arguments-not-checked",
         "nbclient/arguments.py",
         "        if not ((optional and value is None) or fits(value)):\n",
