@@ -16,6 +16,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from nbclient.hooks import deferred
+
 
 class Dialer(Interface):
     """Begins attempts to connect, one after the other."""
@@ -58,13 +60,20 @@ class EndpointDialer:
 
     def dial(self) -> None:
         try:
-            attempt = self.endpoint.connect(self.link)
+            attempt = self._connect()
         except Exception:
             attempt = fail(Failure())
         self._attempt = attempt
         attempt.addCallbacks(
             self._connected, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,)
         )
+
+    def _connect(self) -> Deferred[Any]:
+        """An attempt of the endpoint's, which may be somebody's own and ``async``."""
+        attempt = deferred(self.endpoint.connect(self.link))
+        if attempt is None:
+            raise TypeError(f"connect of {self.endpoint!r} returned None, not a Deferred")
+        return attempt
 
     def cancel(self) -> None:
         if self._attempt is not None:

@@ -55,6 +55,7 @@ from nbclient.errors import (
     SilenceTimeout,
 )
 from nbclient.framing import Framing
+from nbclient.hooks import awaited
 from nbclient.link_options import OUTBOX_BYTES, LinkOptions, shared
 from nbclient.liveness import INSTANT, Watch
 from nbclient.observing import LinkObserver, global_reactor
@@ -522,6 +523,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Be told of each change of state: old, new, and why, or None.
 
+        :param observer: may be async or return a Deferred; the link does not wait for it.
         :return: call it to be told no more.
         """
         self._observers = (*self._observers, observer)
@@ -713,9 +715,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._logChange(old, new, event)
         for observer in self._observers:
             try:
-                observer(old, new, self.lastReason)
+                running = awaited(observer(old, new, self.lastReason))
             except Exception:
-                self.log.failure("{link}: an observer failed", link=self._label())
+                self._observerFailed(Failure())
+            else:
+                if running is not None:
+                    running.addErrback(self._observerFailed)
+
+    def _observerFailed(self, reason: Failure) -> None:
+        self.log.failure("{link}: an observer failed", reason, link=self._label())
 
     def _logChange(self, old: State, new: State, event: Event) -> None:
         self.log.debug(

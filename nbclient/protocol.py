@@ -37,8 +37,9 @@ from zope.interface import alsoProvides, implementer
 
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
+from nbclient.hooks import Result, deferred
 from nbclient.observing import LinkObserver
-from nbclient.receiving import NOTHING, FrameReceiver, PauseToken, Result, deferred
+from nbclient.receiving import NOTHING, FrameReceiver, PauseToken
 from nbclient.tcpinfo import no_delay, sent_within, supported, tcp_socket
 
 DRAIN_LIMIT = 64 * 1024 * 1024
@@ -64,8 +65,12 @@ class FrameProtocol(FrameReceiver):
 
     Override `frameReceived` (or, for batches, `framesReceived`), and as needed
     `opening`, `connectionReady`, `tailReceived`, `connectionMade` and
-    `connectionLost`; none of them needs an up-call. An exception or a failed
-    Deferred from any of them is logged once and aborts the connection.
+    `connectionLost`; none of them needs an up-call. Each may be ``async`` or return
+    a Deferred; an exception or a failed Deferred from any of them is logged once and
+    aborts the connection. Frames wait for `frameReceived` and `framesReceived`, and
+    the link for `opening`; nothing waits for the others, and what they are still
+    at when the connection has ended is cancelled. Any other ``async`` method in place
+    of one of this class is refused when its class is made.
 
     :cvar framing: how bytes become frames; required.
     :cvar wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
@@ -119,10 +124,11 @@ class FrameProtocol(FrameReceiver):
         """
         return None
 
-    def connectionReady(self) -> None:
+    def connectionReady(self) -> Result:
         """The opening is done; nothing by default."""
+        return None
 
-    def tailReceived(self, tail: bytes) -> None:
+    def tailReceived(self, tail: bytes) -> Result:
         """The connection ended inside a frame: the bytes of it that arrived."""
         self.log.warn(
             "{link}: the connection ended inside a frame; {size} bytes of it: {shown!r}",
@@ -130,6 +136,7 @@ class FrameProtocol(FrameReceiver):
             size=len(tail),
             shown=tail[:40],
         )
+        return None
 
     # -- sending ---------------------------------------------------------------
 
@@ -593,6 +600,7 @@ class FrameProtocol(FrameReceiver):
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()
+        self._cancelHooks()
         # Whatever a forsaken transport still reports is known by now.
         self.connectionLost = _lossIsKnown  # type: ignore[method-assign, assignment]
         self._guarded(type(self).connectionLost, self, reason)

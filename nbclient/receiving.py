@@ -9,23 +9,37 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
+from inspect import getattr_static, isfunction
 from typing import Any, ClassVar, Literal, cast
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.errors import CallbackFailed, ConnectionClosed, PatternTimeout, PeerError
 from nbclient.framing import Decoder, Framing
+from nbclient.framing.base import check_framing
+from nbclient.hooks import Result, awaited, deferred, refuse_async
 from nbclient.observing import ALONE, LinkObserver
-
-Result = Awaitable[Any] | None
-"""What a callback may return: what is not None pauses reading until it is done."""
 
 NOTHING: list[bytes] = []  # shared and never changed: most links have nothing pending
 SPENT = iter(NOTHING)  # of a loop over a single frame: nothing is behind it
+
+
+AWAITED = frozenset(
+    {
+        "connectionLost",
+        "connectionMade",
+        "connectionReady",
+        "frameReceived",
+        "framesReceived",
+        "opening",
+        "tailReceived",
+    }
+)
+"""The hooks that may be coroutines or return Deferreds."""
 
 
 class PauseToken:
@@ -100,6 +114,19 @@ class FrameReceiver(Protocol):
     _awaiting = 0  # callbacks whose Deferreds are not done: a pause for each
     _takers: deque[Deferred[bytes]] | None = None
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
+    _hooks: list[Deferred[Any]] | None = None  # what they began and has not ended
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Refuse a class that could not work.
+
+        :raises ArgumentError: its `framing` is none.
+        :raises LocalError: it has an ``async def`` where the result is needed at once.
+        """
+        super().__init_subclass__(**more)
+        refuse_async(cls, AWAITED)
+        own = getattr_static(cls, "framing", None)
+        if own is not None and (isfunction(own) or not hasattr(own, "__get__")):
+            check_framing(f"{cls.__name__}.framing", own)
 
     # -- what applications override ------------------------------------------
 
@@ -580,7 +607,7 @@ class FrameReceiver(Protocol):
 
     def _endedIt(self, reason: Failure) -> bool:
         """Whether the connection's end, and no fault, is what ended a callback."""
-        if not (self._isOver and reason.check(ConnectionClosed)):
+        if not (self._isOver and reason.check(ConnectionClosed, CancelledError)):
             return False
         self.log.debug("{link}: a callback ended with the connection", link=self._name())
         return True
@@ -598,10 +625,27 @@ class FrameReceiver(Protocol):
             self._callbackFailed(reason)
 
     def _guarded(self, callback: Callable[..., object], *args: object) -> None:
+        """Call a hook that holds up nothing; what it returns is run to its end all the same."""
         try:
-            callback(*args)
+            running = awaited(callback(*args))
         except Exception:
             self._resultFailed(Failure())
+            return
+        if running is not None:
+            if not self.settled:
+                self._hooks = [*(self._hooks or ()), running]
+            running.addErrback(self._resultFailed)
+            running.addCallback(lambda _: self._forgetHook(running))
+
+    def _forgetHook(self, running: Deferred[Any]) -> None:
+        if self._hooks is not None:
+            self._hooks = [each for each in self._hooks if each is not running] or None
+
+    def _cancelHooks(self) -> None:
+        """The connection is over, and with it what its hooks had begun."""
+        hooks, self._hooks = self._hooks, None
+        for running in hooks or ():
+            running.cancel()
 
     def _tap(self, direction: Literal["in", "out"], data: bytes) -> None:
         """Show the wiretap what passes; one that raises is not asked again."""
@@ -644,15 +688,3 @@ class _Waiting:
     def failed(self, reason: Failure) -> None:
         self._protocol._resultFailed(reason)
         self.done(None)
-
-
-def deferred(result: Result) -> Deferred[Any] | None:
-    """What a callback returned, as a Deferred; None stays None.
-
-    :raises TypeError: it returned something else.
-    """
-    if result is None or isinstance(result, Deferred):
-        return result
-    if isinstance(result, Coroutine):
-        return Deferred.fromCoroutine(result)
-    raise TypeError(f"a callback may return None, a Deferred or a coroutine, not {result!r}")

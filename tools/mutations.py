@@ -1863,6 +1863,67 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "hooks-not-awaited",
+        "nbclient/receiving.py",
+        "            running = awaited(callback(*args))\n",
+        "            running = callback(*args) and None\n",
+        (
+            "tests/test_hooks.py::AwaitedTests::test_each_hook_is_run_to_its_end",
+            "tests/test_hooks.py::AwaitedTests::test_a_failure_is_logged_once_and_aborts_the_connection",
+        ),
+    ),
+    Mutation(
+        "hooks-outlive-their-connection",
+        "nbclient/receiving.py",
+        "            running.cancel()\n",
+        "            pass\n",
+        (
+            "tests/test_hooks.py::AwaitedTests::test_each_connection_ends_its_own",
+            "tests/test_hooks.py::AwaitedTests::test_what_one_is_at_when_its_connection_has_ended_is_cancelled",
+        ),
+    ),
+    Mutation(
+        "generators-let-pass",
+        "nbclient/hooks.py",
+        "    plain = not isinstance(result, Awaitable | Generator | AsyncGenerator)\n",
+        "    plain = not isinstance(result, Awaitable)\n",
+        ("tests/test_hooks.py::AwaitedTests::test_what_nothing_would_run_is_a_fault",),
+    ),
+    Mutation(
+        "observers-not-awaited",
+        "nbclient/factory.py",
+        "                running = awaited(observer(old, new, self.lastReason))\n",
+        "                running = observer(old, new, self.lastReason) and None\n",
+        (
+            "tests/test_hooks.py::ObserverTests::test_an_observer_may_be_async",
+            "tests/test_hooks.py::ObserverTests::test_its_failure_is_logged",
+        ),
+    ),
+    Mutation(
+        "async-keys",
+        "nbclient/receiving.py",
+        "        refuse_async(cls, AWAITED)\n",
+        "",
+        (
+            "tests/test_hooks.py::test_so_is_one_whose_keys_would_be_coroutines",
+            "tests/test_hooks.py::test_a_class_whose_async_method_nothing_would_await_is_refused",
+        ),
+    ),
+    Mutation(
+        "async-by-a-mixin",
+        "nbclient/hooks.py",
+        "    for base in theirs:\n",
+        "    for base in theirs[:1]:\n",
+        ("tests/test_hooks.py::test_so_is_one_that_has_it_from_a_mixin",),
+    ),
+    Mutation(
+        "a-class-with-any-framing",
+        "nbclient/receiving.py",
+        '            check_framing(f"{cls.__name__}.framing", own)\n',
+        "            pass\n",
+        ("tests/test_hooks.py::test_a_class_whose_framing_is_none_is_refused",),
+    ),
+    Mutation(
         "arguments-not-checked",
         "nbclient/arguments.py",
         "        if not ((optional and value is None) or fits(value)):\n",

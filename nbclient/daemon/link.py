@@ -28,9 +28,9 @@ from nbclient.delivery.replies import Reply
 from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import MAX_FRAME, Framing
+from nbclient.hooks import Result
 from nbclient.protocol import FrameProtocol
 from nbclient.reasons import explain
-from nbclient.receiving import Result
 from nbclient.terminal import hexdump
 
 DEMO_MAXIMUM = 3.0
