@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbclient.terminal import escape
+
 
 class NBClientError(Exception):
     """Base of every error this package raises.
@@ -152,6 +154,20 @@ class FrameRejected(PeerError):
     def __init__(self, answer: bytes) -> None:
         self.answer = bytes(answer[: self.SHOWN])
         super().__init__(f"the peer rejected a frame: {self.answer!r}")
+
+
+class TurnedAway(PeerError):
+    """The peer said that it takes nothing on this connection.
+
+    :ivar line: what it said, at most the first 80 bytes.
+    """
+
+    SHOWN = 80
+
+    def __init__(self, line: bytes) -> None:
+        self.line = bytes(line[: self.SHOWN])
+        shown = escape(self.line).replace("\n", "\\n")
+        super().__init__(f"the peer turned us away: {shown}")
 
 
 class ReplyTimeout(PeerError):

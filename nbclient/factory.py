@@ -53,6 +53,7 @@ from nbclient.errors import (
     Rejected,
     ReplyTimeout,
     SilenceTimeout,
+    TurnedAway,
 )
 from nbclient.framing import Framing
 from nbclient.hooks import awaited
@@ -67,6 +68,7 @@ from nbclient.spooling import Cursor
 from nbclient.states import Action, Event, Machine, State
 from nbclient.talker import Talker
 from nbclient.talking import Answer, Heartbeat, Poll, first_answer
+from nbclient.tally import Tally
 from nbclient.tcpinfo import Settling
 from nbclient.timers import Timer, Timers, timers_of
 
@@ -170,6 +172,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         ``stop`` the link, ``retry`` after the back-off, ``set-aside``.
     :param maxAttempts: a frame is set aside when the connection was lost so
         often with it the first of those sent, and none acknowledged. None: never.
+    :param settleAfter: at levels ``tcp`` and ``written`` a frame counts as delivered once
+        its connection has lived so long after the acknowledgement (after it was handed
+        over), seconds, or the peer has sent a frame since it was written; what was not
+        when the connection ends is sent again. 0: at once.
+    :param rejectLine: a compiled pattern: a frame of the peer in which it is found says that
+        it takes nothing on this connection. The attempt has failed (`TurnedAway`); the
+        frame reaches nobody, and what is not settled is sent again.
     :param maxAge: frames older than this are dropped, seconds. None: never.
     :param whenFull: what becomes of frames when there is no room: ``wait``
         (`send` stays unfired), ``refuse`` (it fails), ``drop-oldest``.
@@ -244,6 +253,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     noisy = False
     verbose = False
+    _unsettled: Tally | None = None  # connections that ended with frames not settled
     log = Logger(namespace="nbclient")
 
     backoff: Backoff = _option("backoff")
@@ -261,6 +271,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     reply: Reply | None = _option("reply")
     whenDown: str = _option("whenDown")
     wiretap: Callable[[Literal["in", "out"], bytes], None] | None = _option("wiretap")
+    rejectLine: Any = _option("rejectLine")
     rules: Rules = _option("rules")
 
     def __init__(
@@ -283,6 +294,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         reply: Reply | None = None,
         onReject: str = "stop",
         maxAttempts: int | None = None,
+        settleAfter: float = 0.0,
+        rejectLine: Any = None,
         maxAge: float | None = None,
         whenFull: str = "wait",
         whenDown: str = "queue",
@@ -314,6 +327,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
                 reply=reply,
                 onReject=onReject,
                 maxAttempts=maxAttempts,
+                settleAfter=settleAfter,
+                rejectLine=rejectLine,
                 maxAge=maxAge,
                 whenFull=whenFull,
                 whenDown=whenDown,
@@ -672,7 +687,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             # Only now: among the last that arrived may have been answers.
             self._replying = None
             if self._pumpMade is not None:
-                self._pumpMade.rewind(self._endedHere)
+                self._rewindPump(self._pumpMade)
         if self._acks is None:
             self._report(connection, Event.SETTLED)
 
@@ -985,25 +1000,58 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     def _rewind(self) -> None:
         """What was not acknowledged is sent again; go on when the application is done, too."""
         if self._pumpMade is not None:
-            self._pumpMade.rewind(self._endedHere)
+            self._rewindPump(self._pumpMade)
         if self.connection is None or self.connection.settled:
             self._machine.handle(Event.SETTLED)
+
+    def _rewindPump(self, pump: Pump) -> None:
+        away = self.lastReason is not None and self.lastReason.check(TurnedAway) is not None
+        unsettled = pump.rewind(self._endedHere, blameless=away)
+        if unsettled and not (away or self._machine.stopping):
+            self._tellUnsettled(unsettled)
 
     @property
     def _endedHere(self) -> bool:
         """Whether this side wanted the connection to end: no frame can be the reason."""
         return self._machine.stopping or self._hurry
 
+    def _tellUnsettled(self, frames: int) -> None:
+        """A connection was no proof that what it acknowledged was taken."""
+        if self._unsettled is None:
+            self._unsettled = Tally(self._sayUnsettled)
+        self._unsettled.count(frames, self._clock)
+
+    def _sayUnsettled(self, frames: int, _: float) -> None:
+        self.log.warn(
+            "{link}: sent again: {frames} frames, acknowledged by the peer's system less than"
+            " {after:g} s before the connection ended, which does not prove that the peer took"
+            " them (where it always ends so: settle-after 0)",
+            link=self._label(),
+            frames=frames,
+            after=self.rules.settle_after,
+        )
+
     # -- answers -------------------------------------------------------------------------
 
     def _look(self, frame: bytes) -> bytes | None:
         """See a frame before the application does; what to send by ourselves."""
+        if self.rejectLine is not None and self.rejectLine.search(frame) is not None:
+            self._turnedAway(TurnedAway(frame))
+            return None
         if self._replying is not None:
             self._replying.heard(frame, _receivedBefore(self.connection))
             if self._ackTimer is not None and not self._answersOwed:
                 self._stopLooking()  # once the application has this answer
                 self._ackTimer = self._timers.after(0.0, self._closeUnanswered, None)
         return first_answer(self.answers, frame)
+
+    def _turnedAway(self, why: TurnedAway) -> None:
+        self._cause = None  # should the connection be lost already: this is why
+        self._blame(Failure(why))
+        if self._pumpMade is not None:
+            self._pumpMade.refused()
+        self.connection.discard()  # not even this frame reaches the application
+        self._machine.handle(Event.CLOSE)
 
     def _answered(self, seq: int, says: Says, answer: bytes) -> None:
         if says is Says.TAKEN:
@@ -1036,6 +1084,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._stopWatches()
         self._attempts = 0
         self._hurry = False
+        if self._unsettled is not None:
+            self._unsettled.stop()
         self._detach()
         self._machine.afterwards(self._tellStopped)
 
@@ -1264,7 +1314,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise LocalError(f"{type(connection).__name__} has no framing: set the class attribute")
         if self.wiretap is not None:
             connection.wiretap = self.wiretap
-        if self.answers or self.reply is not None:
+        if self.answers or self.reply is not None or self.rejectLine is not None:
             connection.answerBy(self._look)
         connection.join(self)
         self.connection = connection

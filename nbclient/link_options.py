@@ -98,6 +98,8 @@ class LinkOptions:
     )
     onReject: str = field(default="stop", validator=check.one_of(ON_REJECT))
     maxAttempts: int | None = field(default=None, validator=check.whole(1, optional=True))
+    settleAfter: float = field(default=0.0, validator=check.number(least=0))
+    rejectLine: Any = field(default=None, validator=check.pattern(optional=True))
     maxAge: float | None = field(default=None, validator=check.number(above=0, optional=True))
     whenFull: str = field(default="wait", validator=check.one_of(WHEN_FULL))
     whenDown: str = field(default="queue", validator=check.one_of(WHEN_DOWN))
@@ -119,7 +121,9 @@ class LinkOptions:
             raise LocalError(f"reply is of no use at delivery {self.delivery!r}")
         if self.reply is None and self.delivery == "reply":
             object.__setattr__(self, "reply", Reply())
-        rules = Rules(self.whenFull, self.maxAge, self.maxAttempts, self.onReject)
+        if self.settleAfter and self.delivery == "reply":
+            raise LocalError("settleAfter is of no use at delivery 'reply': an answer says more")
+        rules = Rules(self.whenFull, self.maxAge, self.maxAttempts, self.onReject, self.settleAfter)
         object.__setattr__(self, "rules", RULES if rules == RULES else rules)
 
 

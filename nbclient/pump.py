@@ -20,6 +20,7 @@ from nbclient import arguments
 from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
 from nbclient.errors import FrameError
+from nbclient.holding import Holding
 from nbclient.liveness import INSTANT
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor, Spooling
@@ -53,12 +54,16 @@ class Rules:
         rejected the frame. None: it is tried for ever.
     :ivar on_reject: ``stop`` ends the link; ``retry`` drops the connection and
         sends the frame again after the back-off; ``set-aside`` sends it no more.
+    :ivar settle_after: a frame that was acknowledged (at level `written`: handed over)
+        is delivered once its connection has lived so long since, seconds, or the peer
+        has sent a frame; see `nbclient.delivery.unsettled`. 0: at once.
     """
 
     when_full: str = field(default="wait", validator=arguments.one_of(WHEN_FULL))
     max_age: float | None = field(default=None, validator=arguments.number(above=0, optional=True))
     max_attempts: int | None = field(default=None, validator=arguments.whole(1, optional=True))
     on_reject: str = field(default="stop", validator=arguments.one_of(ON_REJECT))
+    settle_after: float = field(default=0.0, validator=arguments.number(least=0))
 
 
 RULES = Rules()
@@ -87,6 +92,7 @@ class Pump:
         "_drains",
         "_gap",
         "_gapTimer",
+        "_holding",
         "_now",
         "_progress",
         "_replying",
@@ -114,7 +120,8 @@ class Pump:
         self._connection: Any = None
         self._tracked: Callable[[], None] | None = None
         self._replying: Replying | None = None
-        self._progress = False  # something was acknowledged on this connection
+        self._progress = False  # something was delivered on this connection
+        self._holding: Holding | None = None
         self._busy = False
         self._unbalanced = False  # the books were found wrong
         self._gap = gap
@@ -147,6 +154,7 @@ class Pump:
     def end(self, reason: Failure) -> None:
         """The link has stopped: nothing that waits will be sent."""
         self.detach()
+        self._stopHolding(True)
         self._stopWatchingAge()
         self._clock = None
         if self._spooling is None:
@@ -167,6 +175,8 @@ class Pump:
         It is not raised: the books are wrong then, and the link may be none the worse.
         """
         stats = self.outbox.stats(self._now())
+        if self._holding is not None:
+            stats = evolve(stats, unsettled=self._holding.held)
         disk = self._spooling
         if disk is not None and disk.behind:
             stats = evolve(
@@ -191,7 +201,7 @@ class Pump:
     ) -> None:
         """This connection is ready: send.
 
-        Where there is a gap to be kept, after `begin`.
+        Where there is a gap to be kept, or frames are to be settled, after `begin`.
 
         :param tracked: called after each write, where frames stay in flight
             until `acknowledged` is called.
@@ -202,21 +212,34 @@ class Pump:
         self._tracked = tracked
         self._replying = replying
         self._progress = False
+        after = self._rules.settle_after
+        if after and replying is None:
+            self._holding = Holding(
+                after, connection, self._clock, self._now, self._settled, self._crowded
+            )
         self.run()
 
     def detach(self) -> None:
         """No connection is ready."""
         self._connection = None
+        if self._holding is not None:
+            self._holding.over()
         timer, self._gapTimer = self._gapTimer, None
         if timer is not None:
             timer.cancel()
 
     def acknowledged(self, frames: int) -> None:
-        """The oldest `frames` in flight are delivered."""
+        """The oldest `frames` in flight that were not are acknowledged."""
+        if frames and self._holding is not None:
+            frames = self._holding.acknowledged(frames)
         if frames:
-            self._delivered(frames)
-            self._admission.admit()
-            self.run()
+            self._settled(frames)
+
+    def _settled(self, frames: int) -> None:
+        """The oldest `frames` in flight are delivered."""
+        self._delivered(frames)
+        self._admission.admit()
+        self.run()
 
     def answered(self, seq: int) -> None:
         """The frame of this number is delivered."""
@@ -245,11 +268,20 @@ class Pump:
             return True
         return False
 
-    def rewind(self, blameless: bool = False) -> None:
+    def refused(self) -> None:
+        """The peer has said that it takes nothing on this connection."""
+        if self._holding is not None:
+            self._holding.refused()
+
+    def rewind(self, ours: bool = False, blameless: bool = False) -> int:
         """The connection is gone: what was in flight waits again.
 
-        :param blameless: it was ended by this side; no frame can be the reason.
+        :param ours: it was ended by this side; no frame can be the reason.
+        :param blameless: nor can it where the peer ended it.
+        :return: how many frames that the peer's kernel had acknowledged are sent again.
         """
+        unsettled = self._stopHolding(ours)
+        blameless = blameless or ours
         outbox = self.outbox
         if outbox.in_flight and not (self._progress or blameless):
             self._suspect(outbox.first)
@@ -257,6 +289,21 @@ class Pump:
         outbox.rewind()
         self._stopWatchingAge()  # what was in flight is older than what it was set for
         self._lookAgain()
+        return unsettled
+
+    def _stopHolding(self, ours: bool) -> int:
+        """The connection is over; how many frames it had acknowledged and not settled."""
+        holding, self._holding = self._holding, None
+        if holding is None:
+            return 0
+        settled = holding.stop(ours)
+        if settled:
+            self._delivered(settled)
+        return holding.held
+
+    def _crowded(self) -> bool:
+        """Whether the outbox is too full to hold what need not be held."""
+        return 2 * self.outbox.size > self.outbox.limit
 
     def _suspect(self, seq: int) -> None:
         """The connection was lost with this frame the first of those not acknowledged."""
@@ -401,11 +448,16 @@ class Pump:
             self._connection.writeFrames(asked, True)
 
     def _wrote(self, frames: int) -> None:
-        if self._tracked is None:
-            # Level `written`: handed to the transport is delivered.
-            self._delivered(frames)
-        else:
+        if self._holding is not None:
+            self._holding.wrote(frames)
+        if self._tracked is not None:
             self._tracked()
+            return
+        # Level `written`: handed to the transport is delivered.
+        if self._holding is not None:
+            frames = self._holding.acknowledged(frames)
+        if frames:
+            self._delivered(frames)
 
     def _delivered(self, frames: int) -> None:
         self._progress = True

@@ -417,7 +417,7 @@ class FrameReceiver(Protocol):
         if not self._looked:
             if self._answer is not None:
                 self._prepareAnswer(self._answer(frame))
-            if self._taken(frame):
+            if self._deaf or self._taken(frame):  # deaf: whoever looked has closed
                 return False
         self._looked = self._blocked and not self._deaf
         return not (self._looked or self._deaf)

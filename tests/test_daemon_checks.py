@@ -134,6 +134,10 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
             ("--endpoint", "unix:/s", "--delivery", "tcp"),
             "--delivery tcp: a UNIX socket is no TCP",
         ),
+        (
+            (*TO, "--delivery", "reply", "--settle-after", "1"),
+            "--settle-after and --delivery reply: an answer says more",
+        ),
         ((*TO, "--once", "--drain"), "--once and --drain: --once never reconnects, --drain does"),
         (("--unix", "s" * 200), "--unix: a UNIX socket's path has at most 10"),
         ((*TO, "--input", "listen:./" + "é" * 99), "--input: a UNIX socket's path has at most 10"),

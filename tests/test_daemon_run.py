@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import ReconnectingFactory
 from nbclient.daemon import progress, run, spools
 from nbclient.daemon.cursors import BatchCursor
+from nbclient.daemon.link import SETTLE_AFTER, settle_after
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import make_plan
@@ -418,7 +419,58 @@ class JobTests(JobCase):
         self.reactor.advance(1)
         peer = self.connect()
         self.assertEqual(peer.received, b"a\n")
+        self.assertNoResult(self.over)  # a peer that closes now has taken nothing
+        self.reactor.pump([SETTLE_AFTER / 10] * 10)
         self.assertEqual(self.outcome(), Outcome(0))
+
+    def test_drain_ends_at_once_where_the_peer_has_answered(self) -> None:
+        self.start("--drain")
+        peer = self.connect()
+        self.type(b"a\n")
+        self.finish_input()
+        peer.send(b"OK\n")
+        self.turn()
+        self.reactor.advance(0.1)
+        self.assertEqual(self.outcome(), Outcome(0))
+
+    def test_drain_is_not_done_when_the_peer_takes_it_and_closes(self) -> None:
+        """A balancer whose backend is down does."""
+        self.start("--drain", "--retries", "1")
+        self.type(b"a\nb\n")
+        self.finish_input()
+        for _ in range(2):
+            peer = self.connect()
+            self.assertEqual(peer.received, b"a\nb\n")
+            peer.close()
+            self.reactor.turn()
+            self.reactor.advance(1)
+        self.assertEqual(self.outcome(), Outcome(3, "2 frames not delivered"))
+        self.assertTrue(any("sent again: 2 frames" in line for line in self.log.lines))
+
+    def test_nor_when_it_turns_us_away_and_that_line_is_no_data(self) -> None:
+        self.start("--drain", "--retries", "0", "--reject-line", "^-ERR")
+        self.type(b"a\n")
+        self.finish_input()
+        peer = self.connect()
+        peer.send(b"-ERR max number of clients reached\n")
+        self.turn()
+        self.assertEqual(self.printed(), b"")
+        self.assertEqual(self.outcome(), Outcome(3, "1 frame not delivered"))
+        self.assertTrue(any("turned us away: -ERR max" in line for line in self.log.lines))
+
+    def test_settling_can_be_had_and_left_out(self) -> None:
+        for words, after in (
+            ((), 0.0),
+            (("--once",), 0.0),
+            (("--drain",), SETTLE_AFTER),
+            (("--spool", "d"), SETTLE_AFTER),
+            (("--reject-line", "^no"), SETTLE_AFTER),
+            (("--drain", "--delivery", "written"), 0.0),
+            (("--drain", "--delivery", "reply"), 0.0),
+            (("--drain", "--settle-after", "0"), 0.0),
+            (("--settle-after", "3", "--delivery", "written"), 3.0),
+        ):
+            self.assertEqual(settle_after(shell("h", "1", *words)), after, words)
 
     def test_drain_gives_up_as_told_and_counts(self) -> None:
         self.start("--drain", "--retries", "0")

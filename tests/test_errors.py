@@ -42,6 +42,7 @@ from nbclient.errors import (
     RequestTimeout,
     SilenceTimeout,
     SpecError,
+    TurnedAway,
 )
 
 WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
@@ -64,6 +65,7 @@ WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
         PatternTimeout,
         FrameRejected,
         OpeningFailed,
+        TurnedAway,
     },
     LinkError: {
         ConnectTimeout,
@@ -98,6 +100,10 @@ ONE_OF_EACH = [
     (FrameRejected(b"x" * 100), f"the peer rejected a frame: b'{'x' * 80}'"),
     (Rejected(FrameRejected(b"NAK")), "the peer rejected a frame: b'NAK'"),
     (ArgumentError("backoff", 5, "a Backoff"), "backoff takes a Backoff, not 5"),
+    (
+        TurnedAway(b"-ERR max\n\x1b" + b"x" * 80),
+        f"the peer turned us away: -ERR max\\n\\e{'x' * 70}",
+    ),
     (RequestsFull(64), "requests that wait to be sent are bounded at 64 bytes"),
 ]
 
@@ -173,6 +179,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "DeliveryUnavailable": ("no Linux",),
     "OutboxFull": (64, 100),
     "RequestsFull": (64,),
+    "TurnedAway": (b"-ERR max number of clients reached",),
     "ProxySilent": (10.0, "socks5://127.0.0.1:1080"),
     "CertificateRefused": ("expired", "it is too old", "sha256:00"),
     "SpoolOfAnotherPeer": ("/var/spool/feed", 3, "a:1", "b:1"),

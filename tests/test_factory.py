@@ -53,6 +53,7 @@ from nbclient.errors import (
     Rejected,
     ReplyTimeout,
     SilenceTimeout,
+    TurnedAway,
 )
 from nbclient.factory import ABORT_GRACE
 from nbclient.observing import ALONE
@@ -1462,6 +1463,115 @@ class DeliveryTests(LinkTestCase):
         self.assertIs(link.lastReason.type, DeliveryUnavailable)
         self.assertIs(link.state, State.WAITING)
         self.assertNoResult(never)
+
+
+class SettlingTests(LinkTestCase):
+    """A connection that takes what it is given and ends at once has proven nothing."""
+
+    def test_what_such_a_connection_took_is_sent_again_and_that_is_said_once(self) -> None:
+        link, peer = self.ready(settleAfter=1.0)
+        with capturedLogs() as logged:
+            link.send([b"one", b"two"])
+            for wait in (1, 2, 4):
+                self.reactor.turn()
+                self.assertEqual(peer.received, b"one\ntwo\n")
+                self.assertEqual(link.stats().outbox.unsettled, 2)
+                peer.close()
+                self.reactor.turn()
+                self.reactor.advance(wait)
+                peer = self.attempt.accept()
+        told = [formatEvent(event) for event in logged if event["log_level"].name == "warn"]
+        (about,) = [line for line in told if "sent again: 2 frames, ack" in line]
+        self.assertIn("less than 1 s before the connection ended", about)
+        drained = link.whenDrained()
+        self.assertNoResult(drained)
+        self.reactor.pump([0.1] * 10)
+        self.successResultOf(drained)
+        self.assertTrue(link.stats().outbox.conserved())
+        with capturedLogs() as logged:
+            link.stop()
+            self.assertQuiet()
+        self.assertTrue(any("sent again: 4 frames" in formatEvent(event) for event in logged))
+
+    def test_a_link_that_stops_says_nothing_of_it(self) -> None:
+        link, _ = self.ready(settleAfter=1.0)
+        link.send([b"one"])
+        with capturedLogs() as logged:
+            link.stop()
+            self.reactor.turn()
+        self.assertFalse(any("sent again" in formatEvent(event) for event in logged))
+        self.assertEqual(link.stats().outbox.abandoned, 1)
+        self.assertQuiet()
+
+    def test_an_answer_is_proof(self) -> None:
+        link, peer = self.ready(settleAfter=1.0)
+        link.send([b"one"])
+        peer.send(b"OK\n")
+        peer.close()
+        self.reactor.turn()
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+        self.assertEqual(link.frames[0], b"OK")
+
+    def test_at_reply_it_is_refused(self) -> None:
+        with self.assertRaisesRegex(LocalError, "settleAfter is of no use at delivery 'reply'"):
+            ReconnectingFactory.forProtocol(Lines, delivery="reply", settleAfter=1.0)
+
+    REJECT = re.compile(rb"^-ERR")
+
+    def test_a_line_that_turns_us_away_fails_the_attempt_and_reaches_nobody(self) -> None:
+        link, peer = self.ready(settleAfter=1.0, rejectLine=self.REJECT, maxAttempts=1)
+        link.send([b"one"])
+        peer.send(b"hello\n-ERR max number of clients reached\nmore\n")
+        self.reactor.turn()
+        self.assertEqual(link.frames, [b"hello", "lost"])
+        self.assertIs(link.state, State.WAITING)
+        self.assertIs(link.lastReason.type, TurnedAway)
+        self.assertEqual(link.lastReason.value.line, b"-ERR max number of clients reached")
+        self.reactor.advance(1)
+        again = self.attempt.accept()
+        self.reactor.turn()
+        self.assertEqual(again.received, b"one\n")  # nor was a frame to blame
+
+    def test_also_when_the_connection_was_lost_behind_it_meanwhile(self) -> None:
+        working: Deferred[None] = Deferred()
+
+        class Working(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                return working
+
+        self.protocol = Working
+        link, peer = self.ready(rejectLine=self.REJECT)
+        peer.send(b"hello\n-ERR full\nmore\n")
+        self.reactor.turn()
+        link.connection.socketTransport.connectionLost(Failure(ConnectionLost()))
+        self.assertIs(link.state, State.SETTLING)
+        working.callback(None)
+        self.reactor.turn()
+        self.assertEqual(link.frames, [b"hello", "lost"])
+        self.assertIs(link.lastReason.type, TurnedAway)
+
+    def test_an_opening_that_waits_for_a_frame_does_not_get_it(self) -> None:
+        class Asking(Lines):
+            async def opening(self) -> None:
+                self.factory.frames.append(await self.nextFrame())  # type: ignore[union-attr]
+
+        self.protocol = Asking
+        link = self.link(rejectLine=self.REJECT)
+        peer = self.attempt.accept()
+        peer.send(b"-ERR full\n")
+        self.reactor.turn()
+        self.assertEqual(link.frames, ["lost"])
+        self.assertIs(link.lastReason.type, TurnedAway)
+        self.assertIs(link.state, State.WAITING)
+
+    def test_nor_is_a_frame_to_blame_that_waits_for_its_answer(self) -> None:
+        link, peer = self.ready(delivery="reply", rejectLine=self.REJECT, maxAttempts=1)
+        link.send([b"one"])
+        peer.send(b"-ERR full\n")
+        self.reactor.turn()
+        stats = link.stats().outbox
+        self.assertEqual((stats.waiting, stats.set_aside, stats.acknowledged), (1, 0, 0))
 
 
 class ReplyTests(LinkTestCase):

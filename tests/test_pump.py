@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import FrameError, LinkStopped, OutboxFull
+from nbclient.holding import DOUBTED
 from nbclient.pump import PUMP_BYTES, Pump, Rules
 from nbclient.replying import Replying
 from tests.conformance.spools import FakeSpool
@@ -451,6 +452,193 @@ class RulesTestCase(SynchronousTestCase):
     def tearDown(self) -> None:
         stats = self.pump.stats()
         self.assertTrue(stats.conserved(), stats)
+
+
+class TalkativeConnection(Connection):
+    """One whose peer says something now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.framesIn = self.bytesIn = 0
+        self.lookers: list[Deferred[Any]] = []
+
+    def expect(self, pattern: re.Pattern[bytes]) -> Deferred[Any]:
+        self.lookers.append(Deferred(self.lookers.remove))
+        return self.lookers[-1]
+
+    def says(self, line: bytes) -> None:
+        self.framesIn += 1
+        self.bytesIn += len(line)
+        lookers, self.lookers = self.lookers, []
+        for looker in lookers:
+            looker.callback(re.match(b"", line))
+
+
+class SettlingTests(RulesTestCase):
+    """Acknowledged frames stay until their connection has settled them."""
+
+    def setUp(self) -> None:
+        self.make(settle_after=1.0)
+
+    def connect(self, tracked: bool = True) -> TalkativeConnection:
+        connection = TalkativeConnection()
+        self.pump.attach(connection, (lambda: None) if tracked else None)
+        return connection
+
+    def assertWaiting(self, waiting: int, unsettled: int) -> None:
+        stats = self.pump.stats()
+        self.assertEqual((stats.waiting, stats.unsettled), (waiting, unsettled))
+
+    def test_an_acknowledged_frame_leaves_when_the_connection_has_lived_on(self) -> None:
+        self.connect()
+        self.offer(frames(1, 3))
+        self.pump.acknowledged(2)
+        self.assertWaiting(3, 2)
+        drained = self.pump.drained()
+        self.clock.advance(0.5)
+        self.pump.acknowledged(1)
+        self.clock.pump([0.1] * 5)
+        self.assertWaiting(1, 1)
+        self.assertNoResult(drained)
+        self.clock.pump([0.1] * 5)
+        self.assertWaiting(0, 0)
+        self.successResultOf(drained)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_that_was_handed_over_does_so_too_at_level_written(self) -> None:
+        connection = self.connect(tracked=False)
+        self.offer(frames(1, 3))
+        self.assertEqual(connection.written, frames(1, 3))
+        self.assertWaiting(3, 3)
+        self.clock.pump([0.1] * 10)
+        self.assertWaiting(0, 0)
+
+    def test_a_connection_that_ends_at_once_has_settled_nothing_and_all_is_sent_again(self) -> None:
+        self.connect()
+        self.offer(frames(1, 3))
+        self.pump.acknowledged(3)
+        self.clock.advance(0.9)
+        self.pump.detach()
+        self.clock.advance(5)  # the kernel's last word takes its time, which proves nothing
+        self.assertEqual(self.pump.rewind(), 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.counters.acknowledged, 0)
+        self.assertEqual(self.connect().written, frames(1, 3))
+
+    def test_a_standstill_of_this_process_is_no_sign_of_life(self) -> None:
+        """What the peer did meanwhile, its end say, is read only afterwards."""
+        self.connect()
+        self.offer(frames(1, 3))
+        self.pump.acknowledged(3)
+        self.clock.advance(5)
+        self.assertWaiting(3, 3)
+        self.pump.detach()
+        self.assertEqual(self.pump.rewind(), 3)
+
+    def test_what_was_acknowledged_after_the_end_is_not_settled_by_time(self) -> None:
+        self.connect()
+        self.offer(frames(1, 2))
+        self.pump.acknowledged(1)
+        self.clock.advance(0.5)
+        self.pump.detach()
+        self.clock.advance(5)
+        self.pump.acknowledged(1)
+        self.assertEqual(self.pump.rewind(), 2)
+
+    def test_an_answer_settles_what_was_sent_before_it_also_at_the_last_moment(self) -> None:
+        connection = self.connect()
+        self.offer(frames(1, 1))
+        connection.says(b"OK")
+        self.offer(frames(2, 2))
+        self.pump.detach()
+        self.pump.acknowledged(2)
+        self.assertEqual(self.pump.rewind(), 1)
+        self.assertEqual(self.connect().written, frames(2, 2))
+
+    def test_a_refusal_is_no_answer_whatever_the_server_calls_it(self) -> None:
+        connection = self.connect()
+        self.offer(frames(1, 1))
+        connection.says(b"-ERR max number of clients reached")
+        self.pump.acknowledged(1)
+        self.clock.advance(0.2)
+        self.assertWaiting(1, 1)
+        connection.says(b"OK")
+        self.clock.advance(0.1)
+        self.assertWaiting(0, 0)
+
+    def test_a_peer_that_only_says_such_things_is_believed_in_the_end(self) -> None:
+        """Each frame is looked at singly so long, which costs time."""
+        connection = self.connect()
+        self.offer(frames(1, 1))
+        for _ in range(DOUBTED):
+            connection.says(b"error 7 in sector 3")
+            self.assertEqual(len(connection.lookers), 1)
+        connection.says(b"error 8 in sector 3")
+        self.assertEqual(connection.lookers, [])
+        self.pump.acknowledged(1)
+        self.assertWaiting(0, 0)
+
+    def test_nobody_looks_at_what_the_peer_says_before_something_is_sent(self) -> None:
+        connection = self.connect()
+        self.assertEqual(connection.lookers, [])
+        self.offer(frames(1, 1))
+        self.offer(frames(2, 2))
+        self.assertEqual(len(connection.lookers), 1)
+        self.pump.detach()
+        self.pump.rewind()
+        self.assertEqual(connection.lookers, [])
+
+    def test_what_the_peer_refused_is_sent_again_however_long_it_lived(self) -> None:
+        self.connect()
+        self.offer(frames(1, 1))
+        self.pump.acknowledged(1)
+        self.pump.refused()
+        self.clock.pump([0.1] * 20)
+        self.assertWaiting(1, 1)
+        self.pump.detach()
+        self.assertEqual(self.pump.rewind(blameless=True), 1)
+        self.assertEqual(self.pump.outbox._attempts, {})
+
+    def test_our_own_end_is_no_sign_that_a_proven_peer_took_nothing(self) -> None:
+        self.connect()
+        self.offer(frames(1, 1))
+        self.pump.acknowledged(1)
+        self.clock.pump([0.1] * 10)
+        self.offer(frames(2, 2))
+        self.pump.detach()
+        self.pump.acknowledged(1)
+        self.assertEqual(self.pump.rewind(ours=True), 0)
+        self.assertEqual(self.counters.acknowledged, 2)
+
+    def test_but_it_proves_nothing_of_one_that_is_not(self) -> None:
+        self.connect()
+        self.offer(frames(1, 1))
+        self.pump.acknowledged(1)
+        self.pump.detach()
+        self.assertEqual(self.pump.rewind(ours=True), 1)
+
+    def test_on_a_proven_connection_a_full_outbox_holds_nothing_back(self) -> None:
+        """Holding back must not bound how fast frames leave."""
+        self.connect()
+        self.offer(frames(1, 1))
+        self.pump.acknowledged(1)
+        self.offer(frames(2, ROOM))
+        self.pump.acknowledged(3)
+        self.assertWaiting(ROOM, 4)
+        self.clock.pump([0.1] * 10)
+        self.offer(frames(11, 14))
+        waits = self.offer(frames(15, 15))
+        self.assertNoResult(waits)
+        self.pump.acknowledged(6)
+        self.successResultOf(waits)
+
+    def test_a_link_that_stops_in_the_middle_leaves_no_timer(self) -> None:
+        self.connect()
+        self.offer(frames(1, 1))
+        self.pump.acknowledged(1)
+        self.pump.end(Failure(LinkStopped("over")))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.counters.abandoned, 1)
 
 
 class BooksTests(SynchronousTestCase):

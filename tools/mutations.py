@@ -1375,6 +1375,52 @@ MUTATIONS = (
     ),
     # The spool.
     Mutation(
+        "acknowledged-is-not-taken",
+        "nbclient/pump.py",
+        "        if after and replying is None:\n",
+        "        if False:\n",
+        (
+            "tests/test_pump.py::SettlingTests::"
+            "test_a_connection_that_ends_at_once_has_settled_nothing_and_all_is_sent_again",
+            "tests/test_daemon_run.py::JobTests::"
+            "test_drain_is_not_done_when_the_peer_takes_it_and_closes",
+            "tests/wire/test_delivery_wire.py::PlainDeliveryTests::"
+            "test_a_peer_that_takes_it_and_closes_at_once_has_proven_nothing",
+        ),
+    ),
+    Mutation(
+        "refusal-is-no-answer",
+        "nbclient/holding.py",
+        "self._doubts == DOUBTED or not looks_like_refusal(match.string)",
+        "True",
+        (
+            "tests/test_pump.py::SettlingTests::"
+            "test_a_refusal_is_no_answer_whatever_the_server_calls_it",
+        ),
+    ),
+    Mutation(
+        "settling-is-frozen-at-the-end",
+        "nbclient/pump.py",
+        "            self._holding.over()\n",
+        "            pass\n",
+        (
+            "tests/test_pump.py::SettlingTests::"
+            "test_a_connection_that_ends_at_once_has_settled_nothing_and_all_is_sent_again",
+            "tests/test_pump.py::SettlingTests::"
+            "test_what_was_acknowledged_after_the_end_is_not_settled_by_time",
+        ),
+    ),
+    Mutation(
+        "reject-line-is-no-data",
+        "nbclient/factory.py",
+        "        self.connection.discard()  # not even this frame reaches the application\n",
+        "",
+        (
+            "tests/test_factory.py::SettlingTests::"
+            "test_also_when_the_connection_was_lost_behind_it_meanwhile",
+        ),
+    ),
+    Mutation(
         "settle",
         "nbclient/tcpinfo.py",
         "        settled = self._probe.settled()\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbclient.daemon.link import DaemonProtocol
+from nbclient.daemon.link import DaemonProtocol, settle_after
 from nbclient.daemon.options import Settings
 from nbclient.daemon.plan import Plan
 
@@ -18,9 +18,12 @@ def delivery(level: str, settings: Settings) -> str:
 
     :param level: as in `LinkStats.delivery`.
     """
+    after = settle_after(settings)
+    settled = f"; settled {after:g} s later, or when the peer has sent a frame" if after else ""
     if settings.proxy is not None and level == "written":
-        return f"{level} (handed to the system; what is acknowledged, the proxy acknowledges)"
-    return f"{level} ({_DELIVERED[level]})"
+        said = "handed to the system; what is acknowledged, the proxy acknowledges"
+        return f"{level} ({said}{settled})"
+    return f"{level} ({_DELIVERED[level]}{settled})"
 
 
 def unwatched(settings: Settings, plan: Plan) -> str:

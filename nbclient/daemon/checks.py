@@ -26,7 +26,10 @@ _RETRY = ("retry-initial", "retry-maximum", "retry-factor", "retries", "stable-a
 _DATA = ("input", "input-framing", "output", "output-framing")
 _FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames")
 _REPLY = ("reply-match", "reply-reject", "reply-key", "reply-window", "reply-timeout", "on-reject")
-_OUT = ("spool", "max-attempts", "outbox-bytes", "when-full", "when-down", "max-age")
+_OUT = (
+    *("spool", "max-attempts", "outbox-bytes", "when-full", "when-down", "max-age"),
+    "settle-after",
+)
 _TALK = ("answer", "heartbeat", "poll", "send-gap")
 
 CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -179,6 +182,8 @@ def _check_delivery(settings: Settings) -> None:
         for name in _REPLY:
             if name in settings.given:
                 raise SpecError(f"--{name}: needs --delivery reply")
+    if settings.delivery == "reply" and "settle-after" in settings.given:
+        raise SpecError("--settle-after and --delivery reply: an answer says more")
     if "on-reject" in settings.given and settings.reply_reject is None:
         raise SpecError("--on-reject: needs --reply-reject")
     if settings.on_reject == "set-aside" and settings.spool is None:

@@ -36,6 +36,10 @@ from nbclient.terminal import hexdump
 DEMO_MAXIMUM = 3.0
 """Bound of each wait in the demo, seconds: it should be back before one stops looking."""
 
+SETTLE_AFTER = 1.0
+"""Default of --settle-after where it has one, seconds: whoever closes at once does so sooner,
+and whoever waits for the end of a batch does not wait long."""
+
 Wiretap = Callable[[Literal["in", "out"], bytes], None]
 
 
@@ -339,6 +343,8 @@ def make_link(
         reply=_reply(settings),
         onReject=settings.on_reject,
         maxAttempts=settings.max_attempts,
+        settleAfter=settle_after(settings),
+        rejectLine=settings.reject_line,
         maxAge=settings.max_age,
         whenFull=settings.when_full,
         whenDown=settings.when_down,
@@ -387,6 +393,14 @@ def _rejecter(
             keep(data, error)
 
     return rejected
+
+
+def settle_after(settings: Settings) -> float:
+    """How long a connection has to live beyond an acknowledgement, seconds; 0: not at all."""
+    if settings.settle_after is not None:
+        return settings.settle_after
+    lasting = settings.drain or settings.spool is not None or settings.reject_line is not None
+    return SETTLE_AFTER if lasting and settings.delivery in ("auto", "tcp") else 0.0
 
 
 def _delivery(settings: Settings) -> str:

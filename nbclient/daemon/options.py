@@ -401,6 +401,23 @@ class Settings:
         values.choice("auto", "written", "tcp", "reply"),
         default="auto",
     )
+    settle_after: float | None = _option(
+        "delivery",
+        "a frame that the peer's kernel acknowledged counts as delivered once the connection has"
+        " lived this long since, or the peer has sent a frame: one that takes the bytes and closes"
+        " has proven nothing, and they are sent again; 0 for at once",
+        "S",
+        values.seconds_or_zero,
+        says="1 second with --drain, --spool or --reject-line, else 0",
+    )
+    reject_line: Any = _option(  # noqa: RUF009 (a field, not a default)
+        "delivery",
+        "a frame of the peer in which this is found turns the connection away (a full server's"
+        " greeting): the attempt has failed, the frame goes to the log and not to the output",
+        "REGEX",
+        values.regex,
+        says="none does",
+    )
     reply_match: Any = _option(  # noqa: RUF009 (a field, not a default)
         "delivery",
         "a frame in which this is found is an answer",

@@ -73,6 +73,8 @@ class OutboxStats:
 
     :ivar waiting_bytes: `FRAME_COST` a frame included.
     :ivar oldest: how long the first of those waiting has waited, seconds; None: none waits.
+    :ivar unsettled: of those waiting, acknowledged, but on a connection that may be turning
+        everything away (`nbclient.delivery.unsettled`).
     """
 
     offered: int
@@ -90,6 +92,7 @@ class OutboxStats:
     waiting: int
     waiting_bytes: int
     oldest: float | None
+    unsettled: int = 0
 
     def conserved(self) -> bool:
         """Whether every frame is accounted for (the law above)."""

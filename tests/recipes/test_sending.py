@@ -147,8 +147,8 @@ def test_graphite_gets_every_metric_of_many_writers_unbroken(bench: Bench) -> No
     assert carbon.rest() == b""
 
 
-def test_batch_is_delivered_once_whole_although_the_server_restarts(bench: Bench) -> None:
-    """The server is not there yet, and leaves in the middle, in good order."""
+def test_batch_is_delivered_whole_although_the_server_restarts(bench: Bench) -> None:
+    """The server is not there yet, and leaves in the middle."""
     batch = b"".join(b"%06d a line of the night\n" % number for number in range(200_000))
     (bench.folder / "batch.txt").write_bytes(batch)
     peer = bench.absent_peer(room=65536)
@@ -157,15 +157,13 @@ def test_batch_is_delivered_once_whole_although_the_server_restarts(bench: Bench
     peer.listen()
     server = peer.accept()
     cook.err.expect("delivery: tcp ")
-    begun = server.exactly(100)
-    server.finish()
-    first, end, _ = (begun + server.rest()).rpartition(b"\n")
+    server.exactly(100)
     server.close()
     second = peer.accept().rest()
     assert cook.wait() == 0
-    assert second, "nothing was left for the second connection"
-    # A line that the first connection's end cut came again, whole.
-    assert first + end + second == batch
+    # What the first connection had not settled came again: whole lines, in order.
+    assert batch.endswith(second)
+    assert second[6:].startswith(b" a line of the night\n")
     assert bench.files("sent-*.txt") == batch
     assert not (bench.folder / "batch.txt").exists()
 

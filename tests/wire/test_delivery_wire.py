@@ -131,6 +131,34 @@ class Delivery:
         self.assertGreater(stats.abandoned, 0)
         self.assertTrue(stats.conserved())
 
+    async def test_a_peer_that_takes_it_and_closes_at_once_has_proven_nothing(self) -> None:
+        """A balancer whose backend is down."""
+        server = self.serve()
+        server.greet = lambda connection: (
+            reactor.callLater(0.02, connection.transport.loseConnection)
+            if len(server.connections) < 3
+            else None
+        )
+        link = self.link(settleAfter=0.3)
+        frames = self.numbered(20)
+        await link.send(frames)
+        self.dial(link, self.port)
+        await link.whenDrained()
+        self.assertEqual(len(server.connections), 3)
+        self.assertEqual(self.received()[-20:], frames)
+        stats = link.stats().outbox
+        self.assertEqual((stats.acknowledged, stats.waiting), (20, 0))
+        self.assertGreaterEqual(stats.resent, 20)
+
+    async def test_an_answer_settles_what_was_sent_before_it(self) -> None:
+        server = self.serve()
+        link = await self.ready(settleAfter=60)
+        await link.send(self.numbered(1))
+        drained = link.whenDrained()
+        await until(lambda: link.stats().outbox.unsettled == 1)
+        server.last.transport.write(b"OK\n")
+        await drained
+
     async def test_counted_only_if_asked_for(self) -> None:
         self.serve()
         link = await self.ready(delivery="written")
