@@ -1411,6 +1411,25 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "standing-still-is-no-life",
+        "nbclient/holding.py",
+        "            self._stood += gap - LOOK\n",
+        "            pass\n",
+        (
+            "tests/test_pump.py::SettlingTests::test_a_standstill_of_this_process_is_no_sign_of_life",
+        ),
+    ),
+    Mutation(
+        "no-frame-for-who-waits-once-closed",
+        "nbclient/receiving.py",
+        "            if self._deaf or self._taken(frame):",
+        "            if self._taken(frame):",
+        (
+            "tests/test_factory.py::SettlingTests::"
+            "test_an_opening_that_waits_for_a_frame_does_not_get_it",
+        ),
+    ),
+    Mutation(
         "reject-line-is-no-data",
         "nbclient/factory.py",
         "        self.connection.discard()  # not even this frame reaches the application\n",

@@ -131,25 +131,6 @@ class Delivery:
         self.assertGreater(stats.abandoned, 0)
         self.assertTrue(stats.conserved())
 
-    async def test_a_peer_that_takes_it_and_closes_at_once_has_proven_nothing(self) -> None:
-        """A balancer whose backend is down."""
-        server = self.serve()
-        server.greet = lambda connection: (
-            reactor.callLater(0.02, connection.transport.loseConnection)
-            if len(server.connections) < 3
-            else None
-        )
-        link = self.link(settleAfter=0.3)
-        frames = self.numbered(20)
-        await link.send(frames)
-        self.dial(link, self.port)
-        await link.whenDrained()
-        self.assertEqual(len(server.connections), 3)
-        self.assertEqual(self.received()[-20:], frames)
-        stats = link.stats().outbox
-        self.assertEqual((stats.acknowledged, stats.waiting), (20, 0))
-        self.assertGreaterEqual(stats.resent, 20)
-
     async def test_an_answer_settles_what_was_sent_before_it(self) -> None:
         server = self.serve()
         link = await self.ready(settleAfter=60)
@@ -196,6 +177,25 @@ class PlainDeliveryTests(Delivery, TCPServing, TestCase):
         self.assertEqual(link.stats().outbox.resent, 0)
         await until(lambda: self.received()[-1:] == frames[-1:])
         self.assertEqual(self.received(), frames)
+
+    async def test_a_peer_that_takes_it_and_closes_at_once_has_proven_nothing(self) -> None:
+        """A balancer whose backend is down."""
+        server = self.serve()
+        server.greet = lambda connection: (
+            reactor.callLater(0.02, connection.transport.loseConnection)
+            if len(server.connections) < 3
+            else None
+        )
+        link = self.link(settleAfter=0.3)
+        frames = self.numbered(20)
+        await link.send(frames)
+        self.dial(link, self.port)
+        await link.whenDrained()
+        self.assertEqual(len(server.connections), 3)
+        self.assertEqual(self.received()[-20:], frames)
+        stats = link.stats().outbox
+        self.assertEqual((stats.acknowledged, stats.waiting), (20, 0))
+        self.assertGreaterEqual(stats.resent, 20)
 
     async def test_what_both_lanes_write_keeps_the_offsets_right(self) -> None:
         self.serve()
