@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import twisted.internet
 from attrs import evolve
+from twisted.application.service import Application, MultiService
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.daemon import twistd
@@ -146,6 +147,64 @@ class ServiceTests(SynchronousTestCase):
         self.kill(signal.SIGUSR1)
         self.assertEqual(self.rotated, [signal.SIGUSR1] * 2)
         self.assertEqual(self.log.lines.count("reopening the output files"), 2)
+
+    def own_log(self, path: Path) -> tuple[JobService, Path]:
+        """A service that runs and logs to a file, which was renamed to this."""
+        service = self.service()
+        service._log_path = str(path)
+        service.setServiceParent(Application("nbclient"))
+        assert service._own_log is not None
+        self.addCleanup(service._own_log.close)
+        service._own_log.write("one\n")
+        service.startService()
+        self.reactor.run()
+        return service, path.rename(f"{path}.1")
+
+    def folder(self) -> Path:
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        return Path(made.name)
+
+    def opens_anew(self, number: int) -> None:
+        path = self.folder() / "log"
+        service, old = self.own_log(path)
+        self.kill(number)
+        assert service._own_log is not None
+        service._own_log.write("two\n")
+        self.assertEqual((old.read_text(), path.read_text()), ("one\n", "two\n"))
+        self.assertFalse(Path(f"{path}.2").exists())
+        self.assertIn("reopening the output files", self.log.lines)
+        service.stopService()
+        self.reactor.turn()
+
+    def test_hup_opens_twistds_log_anew_where_it_was_renamed(self) -> None:
+        self.opens_anew(signal.SIGHUP)
+
+    def test_so_does_usr1_and_does_not_rename_the_new_one(self) -> None:
+        self.opens_anew(signal.SIGUSR1)
+
+    def test_where_that_fails_it_says_so_and_keeps_the_old_one(self) -> None:
+        path = self.folder() / "log"
+        service, _ = self.own_log(path)
+        path.mkdir()
+        self.kill(signal.SIGHUP)
+        says = "the log cannot be opened anew, the old one is kept: is a directory"
+        self.assertIn(says, self.log.lines)
+        service.stopService()
+        self.reactor.turn()
+
+    def test_a_log_that_cannot_be_opened_is_one_line_and_status_two(self) -> None:
+        service = self.service()
+        service._log_path = "/nonexistent/log"
+        with pytest.raises(SystemExit) as caught:
+            service.setServiceParent(Application("nbclient"))
+        self.assertEqual(caught.value.code, 2)
+
+    def test_a_parent_that_is_no_application_logs_for_itself(self) -> None:
+        service = self.service()
+        service._log_path = "/nonexistent/log"
+        service.setServiceParent(MultiService())
+        self.assertIsNone(service._own_log)
 
     def test_usr1_does_not_kill_where_twistd_has_no_log_file(self) -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)

@@ -1804,6 +1804,19 @@ MUTATIONS = (
         (f"{TAILING}test_what_came_after_a_file_that_is_gone_is_read_from_its_start",),
     ),
     Mutation(
+        "twistds-log-follows-a-rename",
+        "nbclient/daemon/ownlog.py",
+        "            self._begin_anew()\n",
+        "            pass\n",
+        (
+            "tests/test_daemon_ownlog.py::test_from_then_on_it_does_not_rotate_itself_by_its_size",
+            "tests/test_daemon_twistd.py::ServiceTests::"
+            "test_hup_opens_twistds_log_anew_where_it_was_renamed",
+            "tests/wire/test_commandline.py::"
+            "test_twistds_log_and_the_output_follow_logrotate_as_the_page_says",
+        ),
+    ),
+    Mutation(
         "books-are-looked-at",
         "nbclient/pump.py",
         "        if not (self._unbalanced or stats.conserved()):\n",

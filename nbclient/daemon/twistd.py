@@ -6,11 +6,13 @@ import atexit
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.components import Componentized
 
 from nbclient.daemon.beforehand import look_at
 from nbclient.daemon.clocks import use_monotonic_clock
@@ -18,9 +20,12 @@ from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
 from nbclient.daemon.commandline import refuse
 from nbclient.daemon.logs import make_logger
 from nbclient.daemon.options import TWISTD, Settings
+from nbclient.daemon.ownlog import OwnLog, log_to, path_of
 from nbclient.daemon.plan import Plan, make_plan, surroundings
 from nbclient.daemon.run import USAGE, Job, Outcome
 from nbclient.daemon.signals import Signals
+from nbclient.daemon.streams import os_reason
+from nbclient.daemon.values import shown
 from nbclient.errors import LocalError
 
 
@@ -46,7 +51,8 @@ def make_service(options: TwistdOptions) -> IService:
     except LocalError as error:
         refuse(str(error))
     parent: Any = options.parent or {}
-    return JobService(reactor, settings, plan, log, unseen=not parent.get("nodaemon", True))
+    unseen = not parent.get("nodaemon", True)
+    return JobService(reactor, settings, plan, log, unseen, path_of(parent))
 
 
 def _moves(options: TwistdOptions) -> bool:
@@ -66,6 +72,7 @@ class JobService(Service):
     :param unseen: it starts in the background, where the exit status and stderr
         are no longer the caller's; what a service raises at its start, twistd
         hands back.
+    :param log_path: the file that twistd logs to, if it does.
     """
 
     def __init__(
@@ -75,8 +82,11 @@ class JobService(Service):
         plan: Plan | None,
         log: Logger,
         unseen: bool = False,
+        log_path: str | None = None,
     ) -> None:
         self._unseen = unseen
+        self._log_path = log_path
+        self._own_log: OwnLog | None = None
         self._reactor = reactor
         self._settings = settings
         self._plan = plan
@@ -93,6 +103,15 @@ class JobService(Service):
                 signal.SIGINT: lambda: self._end(signal.SIGINT),
             },
         )
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Where twistd is to log is known to its application before it begins to."""
+        super().setServiceParent(parent)
+        if self._log_path is not None and isinstance(parent, Componentized):
+            try:
+                self._own_log = log_to(self._log_path, parent, self._reactor)
+            except OSError as error:
+                refuse(f"--logfile: {shown(self._log_path)}: {os_reason(error)}")
 
     def startService(self) -> None:
         """Open everything and begin; nothing was opened before.
@@ -138,15 +157,30 @@ class JobService(Service):
         self._reactor.callWhenRunning(self._reactor.stop)
 
     def _reopen(self) -> None:
-        if self._job is not None:
-            self._job.reopen()
+        """SIGHUP: files that were renamed are let go of."""
+        if self._own_log is not None:
+            self._moved_on(self._own_log.follow)
+        self._reopen_outputs()
 
     def _rotate(self) -> None:
         """SIGUSR1, with which twistd rotates its own log."""
         rotate = self._signals.before(signal.SIGUSR1)
-        if rotate is not None:
+        if self._own_log is not None:
+            self._moved_on(self._own_log.rotate)
+        elif rotate is not None:
             rotate(signal.SIGUSR1, None)
-        self._reopen()
+        self._reopen_outputs()
+
+    def _moved_on(self, move: Callable[[], object]) -> None:
+        try:
+            move()
+        except OSError as error:
+            why = os_reason(error)
+            self._log.error("the log cannot be opened anew, the old one is kept: {why}", why=why)
+
+    def _reopen_outputs(self) -> None:
+        if self._job is not None:
+            self._job.reopen()
 
     def _end(self, number: int) -> None:
         """The first signal ends as twistd does; the next one at once."""

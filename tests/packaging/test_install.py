@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import nbclient
 
-from .conftest import Environment
+from .conftest import ROOT, Environment
 
 PLUGIN = "twisted/plugins/nbclient_plugin.py"
 
@@ -73,6 +74,42 @@ def test_every_way_of_installing_gives_a_twistd_that_lists_nbclient(
     assert environment.command("--version") == environment.command_by_module("--version")
     if way == "wheel":
         goes_without_a_trace(environment)
+
+
+def starts_as_somebody_else(environment: Environment) -> str:
+    """The log of a start that may not write beside the plugins."""
+    program = """if True:
+        import os, sys
+        WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+        def refuse(event, arguments):
+            if event == "open" and "plugins" in str(arguments[0]) and arguments[2] & WRITES:
+                raise PermissionError(13, "Permission denied", str(arguments[0]))
+
+        sys.addaudithook(refuse)
+        from twisted.scripts.twistd import run
+        sys.argv[0] = "twistd"
+        run()
+    """
+    words = ("-n", "--pidfile=", "nbclient", "--unix", "/nonexistent/x", "--retries", "0")
+    return environment.run_python(program, *words, status=3).stdout
+
+
+def test_who_may_not_write_there_is_not_told_of_twisteds_cache_each_time(
+    environment: Environment, wheel: Path
+) -> None:
+    """docs/deploy.md says how to install for such a user; its last line is the one."""
+    environment.install(wheel)
+    assert "Unable to write to plugin cache" in starts_as_somebody_else(environment)
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    installing = re.search(r"<!-- install -->\n```sh\n(.*?)```", page, re.S)
+    assert installing
+    *_, last = installing[1].splitlines()
+    program, *words = last.split()
+    assert program == "/opt/feed/bin/twistd"
+    environment.twistd(*words)
+    for _ in range(2):
+        assert "plugin cache" not in starts_as_somebody_else(environment)
 
 
 def goes_without_a_trace(environment: Environment) -> None:

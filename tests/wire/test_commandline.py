@@ -634,6 +634,52 @@ def test_twistd_in_the_background_says_what_is_wrong_before_it_goes_there(
     until(lambda: not (tmp_path / "twistd.pid").exists())
 
 
+def rotates() -> tuple[list[str], str]:
+    """The files that docs/deploy.md has logrotate rename, and what it runs then."""
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    found = re.search(r"<!-- logrotate -->\n```\n.*?\n(/.*?) \{\n(.*?)\n\}\n```", page, re.S)
+    assert found
+    script = re.search(r" postrotate\n(.*?)\n +endscript", found[2], re.S)
+    assert script
+    return found[1].split(), script[1].strip()
+
+
+def test_twistds_log_and_the_output_follow_logrotate_as_the_page_says(
+    serve: Serve, twistd: Run, tmp_path: Path
+) -> None:
+    files, script = rotates()
+    for path in (*files, "/run/feed.pid"):
+        script = script.replace(path, str(tmp_path / Path(path).name))
+    log, output = (tmp_path / Path(path).name for path in files)
+    more = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"one\n")
+        more.wait(SOON)
+        connection.sendall(b"two\n")
+
+    pidfile = tmp_path / "feed.pid"
+    began = twistd(
+        *("--pidfile", str(pidfile), "--logfile", str(log), "nbclient"),
+        *("--host", "127.0.0.1", "--port", serve(talk).port, "--output", str(output)),
+    )
+    assert began.end() == 0
+    try:
+        until(lambda: output.exists() and output.read_bytes() == b"one\n")
+        for path in (log, output):
+            path.rename(f"{path}.1")
+        subprocess.run(["sh", "-c", script], check=True, timeout=SOON)
+        until(lambda: log.exists() and "reopening the output files" in log.read_text())
+        assert "reopening" not in Path(f"{log}.1").read_text()
+        more.set()
+        until(lambda: output.exists() and output.read_bytes() == b"two\n")
+    finally:
+        os.kill(int(pidfile.read_text()), signal.SIGTERM)
+    until(lambda: not pidfile.exists())
+    assert "Server Shut Down" in log.read_text()
+    assert not Path(f"{log}.2").exists()
+
+
 def test_twistd_in_the_background_stores_what_comes(
     serve: Serve, twistd: Run, tmp_path: Path
 ) -> None:
