@@ -24,11 +24,13 @@ CHECK = {
     "crc16-xmodem": 0x31C3,  # CRC-16/XMODEM
     "crc16-kermit": 0x2189,  # CRC-16/KERMIT
     "crc16-x25": 0x906E,  # CRC-16/IBM-SDLC
+    "crc24q": 0xCDE703,  # CRC-24/LTE-A
+    "fletcher8": 0x15DD,
     "crc32": 0xCBF43926,  # CRC-32/ISO-HDLC
     "crc32c": 0xE3069283,  # CRC-32/ISCSI
     "nmea": 0x31,
 }
-HIGH_FIRST = ("crc16-ccitt", "crc16-xmodem")
+HIGH_FIRST = ("crc16-ccitt", "crc16-xmodem", "crc24q")
 
 
 def test_every_checksum_has_its_check_value_here() -> None:

@@ -125,6 +125,10 @@ def wide(frames: Sequence[bytes]) -> list[bytes]:
     return [bytes([len(frame) | 0x80, 0x80, 0]) + frame for frame in frames]
 
 
+def mqtt(body: bytes) -> bytes:
+    return bytes([0x30, len(body)]) + body
+
+
 def trailing_ends(frames: Sequence[bytes]) -> list[bytes]:
     return [image.removeprefix(b"\xc0") for image in framing.slip().encode(frames)]
 
@@ -247,6 +251,67 @@ SIZED = {
         framing.fixed(1, 1), [b"a", b"\n"], st.binary(min_size=1, max_size=1), [b"", b"ab"]
     ),
 }
+RTCM = framing.length(
+    2, offset=1, adjust=3, max_frame=LIMIT, checksum="crc24q", over="frame", mark=b"\xd3", bits=10
+)
+UBX = framing.length(
+    2,
+    little_endian=True,
+    offset=4,
+    adjust=2,
+    keep_header=True,
+    max_frame=LIMIT,
+    checksum="fletcher8",
+    over="behind-mark",
+    mark=b"\xb5\x62",
+)
+
+
+def ubx(body: bytes) -> bytes:
+    return b"\xb5\x62\x01\x07" + len(body).to_bytes(2, "little") + body
+
+
+HEADED = {
+    "rtcm": counted(
+        RTCM,
+        [
+            (b"\xd3\0\x29", FrameTooLong),
+            (b"\xd3\0\0abc", BadFrame),
+            (b"noise", BadFrame),
+            (b"$GNGGA\r\n", BadFrame),
+        ],
+        frames=(b"one", b"", b"\xd3\0\1", b"\xd3"),
+    ),
+    "ubx": Sample(
+        UBX,
+        [ubx(b""), ubx(b"abc"), ubx(b"\xb5\x62"), ubx(b"\xb5")],
+        BYTES.map(ubx),
+        [b"", ubx(b"")[:-1], ubx(b"abc") + b"d", ubx(bytes(LIMIT)), b"\xb5\x63" + ubx(b"")[2:]],
+        [
+            (b"\xb5\x62\1\7\x29\0", FrameTooLong),
+            (ubx(b"") + b"\0\0", BadFrame),
+            (b"\xb5\xb5", BadFrame),
+        ],
+        sized=lambda size: ubx(bytes(size - 6)),
+    ),
+    "length-marked": counted(
+        framing.length(1, offset=2, mark=b"aa", inclusive=True, max_frame=LIMIT),
+        [(b"aa\x2c", FrameTooLong), (b"aa\1", BadFrame), (b"ab", BadFrame)],
+        frames=(b"one", b"", b"aa\1", b"a"),
+    ),
+    "length-bits": counted(
+        framing.length(2, bits=12, max_frame=LIMIT),
+        [(b"\0\x29", FrameTooLong), (b"\xf1\0", FrameTooLong)],
+    ),
+    "length-marked-offset": Sample(
+        framing.length(1, offset=2, mark=b"<", max_frame=LIMIT),
+        [b"one", b"", b"<\0\1"],
+        BYTES,
+        [b"", b"one"],
+        [(b"<\0\x29", FrameTooLong)],
+        wire=lambda frames: [b"<\xff" + bytes([len(frame)]) + frame for frame in frames],
+    ),
+}
 SUMMED = {
     "fixed-summed": Sample(
         framing.fixed(5, LIMIT, "crc16-modbus"),
@@ -281,6 +346,22 @@ COUNTS = {
         frames=(b"one", b"", b"\x80\1", b"z" * 11),
     ),
     "varint-wide": Sample(framing.varint(LIMIT), [b"one", b"", b"\x80"], BYTES, wire=wide),
+    "mqtt": Sample(
+        framing.varint(LIMIT, offset=1, keep_header=True),
+        [mqtt(b""), mqtt(b"abc"), mqtt(b"\x80\1")],
+        BYTES.map(mqtt),
+        [b"", b"\x30", b"\x30\1", mqtt(b"a") + b"b", mqtt(bytes(LIMIT)), mqtt(b"")[:1]],
+        [(b"\x30\x29", FrameTooLong), (b"\x30\xff\1", FrameTooLong), (b"\x30" * 2, FrameTooLong)],
+        sized=lambda size: mqtt(bytes(size - 2)),
+    ),
+    "varint-offset": Sample(
+        framing.varint(LIMIT, offset=2),
+        [b"one", b"", b"\x80"],
+        BYTES,
+        [b"", b"one"],
+        [(b"xx\x29", FrameTooLong), (b"xx" + b"\xff" * 10, BadFrame)],
+        wire=lambda frames: [b"xx" + bytes([len(frame)]) + frame for frame in frames],
+    ),
     "digits-3": counted(
         framing.digits(3, LIMIT),
         [
@@ -509,6 +590,14 @@ SKIPPING |= {
     "mllp-torn": skipping(MARKS["mllp"], b"\x0bMSH"),
     "between-long-trailer": skipping(MARKS["between-trailer"], b"<" + LONG + b">>ab"),
     "between-wrong": skipping(MARKS["between-summed"], b"\x02one\x03ZZ"),
+    "rtcm-noise": skipping(HEADED["rtcm"], b"$GNGGA\r\n\xd3"),
+    "rtcm-wrong": skipping(HEADED["rtcm"], b"\xd3\0\4\xd3" + bytes(6)),
+    "rtcm-long": skipping(HEADED["rtcm"], b"\xd3\3\xff"),
+    "rtcm-torn": attrs.evolve(
+        skipping(HEADED["rtcm"], b"\xd3\0\x05torn"), frames=[b"one", b"xy"], bodies=st.just(b"a")
+    ),
+    "ubx-torn": skipping(HEADED["ubx"], b"\xb5\x62\1\7\4\0\xb5"),
+    "length-marked-noise": skipping(HEADED["length-marked"], b"xab"),
     "slip-wrong": skipping(SLIP, b"a\xdbb\xc0"),
     "slip-long": skipping(SLIP, LONG + b"\xc0"),
     "slip-escapes": skipping(SLIP, b"\xdb" * (2 * LIMIT + 2) + b"\xc0"),
@@ -524,6 +613,7 @@ SAMPLES = {
     **DELIMITED,
     **SIZED,
     **SUMMED,
+    **HEADED,
     **COUNTS,
     **MARKS,
     **SELF_MARKED,
@@ -636,7 +726,12 @@ ENDLESS = {
     "netstring": (framing.netstring(100_000), b"100000:"),
     "octet-counted": (framing.octet_counted(100_000), b"100000 "),
     "length": (framing.length(4, max_frame=100_000), (100_000).to_bytes(4, "big")),
+    "length-marked": (
+        framing.length(3, offset=1, mark=b"x", max_frame=100_000, on_bad_frame="skip"),
+        b"x\1\x86\xa0",
+    ),
     "varint": (framing.varint(100_000), b"\xa0\x8d\x06"),
+    "varint-offset": (framing.varint(100_000, offset=3), b"xxx\xa0\x8d\x06"),
     "digits": (framing.digits(6, 100_000), b"100000"),
     "stx-etx": (framing.stx_etx(max_frame=100_000), b"\x02"),
     "stx-etx-skip": (framing.stx_etx(max_frame=100_000, on_bad_frame="skip"), b"\x02"),
@@ -659,6 +754,8 @@ DECLARED = {
     "length": (framing.length(4), (1024 * 1024).to_bytes(4, "big")),
     "length-over": (framing.length(4), b"\xff\xff\xff\xff"),
     "length-8-over": (framing.length(8), b"\xff" * 8),
+    "length-marked": (framing.length(4, offset=1, mark=b"x"), b"x\0\x10\0\0"),
+    "length-marked-over": (framing.length(4, offset=1, mark=b"x"), b"x\xff\xff\xff\xff"),
     "varint": (framing.varint(), b"\x80\x80\x40"),
     "varint-over": (framing.varint(), b"\xff" * 9 + b"\x01"),
     "digits": (framing.digits(7), b"1048576"),

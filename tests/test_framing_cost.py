@@ -63,6 +63,7 @@ RECIPES = [
     framing.length(3, little_endian=True),
     SEVEN,
     framing.length(4, checksum="crc16-modbus", over="frame"),
+    framing.length(4, offset=1, mark=b"x", checksum="crc16-ccitt", on_bad_frame="skip"),
     framing.varint(),
     framing.digits(5),
     framing.stx_etx(on_bad_frame="skip"),
@@ -122,6 +123,25 @@ def test_wrong_checksums_are_linear() -> None:
     recipe = framing.nmea(on_bad_frame="skip")
     check_linear(recipe, lambda size: [b"$" * size + b"\n"], 5_000)
     check_linear(recipe, lambda size: [b"$a$b\n" * (size // 5)], 5_000)
+
+
+def test_false_frames_are_linear() -> None:
+    """Each mark stands before a length that reaches far, and each such frame is looked at."""
+    recipe = framing.length(
+        2,
+        offset=1,
+        adjust=3,
+        max_frame=100,
+        mark=b"\xd3",
+        bits=10,
+        checksum="crc24q",
+        over="frame",
+        on_bad_frame="skip",
+    )
+    for flood in (b"\xd3\0\x40", b"\xd3\0\x61", b"\xd3\3\xff", b"\xd3", b"noise\xd3\0\0"):
+        many = lambda size, flood=flood: flood * (size // len(flood))  # noqa: E731
+        check_linear(recipe, lambda size, many=many: [many(size)], 5_000, most=50)
+        check_linear(recipe, lambda size, many=many: single(many(size)), 1_000, most=60)
 
 
 def test_escapes_are_linear() -> None:

@@ -65,6 +65,14 @@ from nbclient.framing import Framing, named
             r"stx-etx,or-end=\x17,keep-end,or-end=\x19",
             framing.stx_etx(or_ends=(b"\x17", b"\x19"), keep_end=True),
         ),
+        (
+            r"length:2,offset=1,adjust=3,checksum=crc24q,over=frame,mark=\xd3,bits=10",
+            framing.length(
+                2, offset=1, adjust=3, checksum="crc24q", over="frame", mark=b"\xd3", bits=10
+            ),
+        ),
+        ("varint,offset=1,keep-header", framing.varint(offset=1, keep_header=True)),
+        ("varint,offset=2", framing.varint(offset=2)),
         ("between:<,>,start-inside", framing.between(b"<", b">", start_inside=True)),
         ("slip", framing.slip()),
         ("nmea", framing.nmea()),
@@ -125,10 +133,13 @@ def test_any_delimiter_survives_its_own_text() -> None:
         ("length:4,checksum=", "the checksum of length is empty"),
         ("length:4,checksum=md5", "unknown checksum 'md5'; there are xor, sum8, "),
         ("length:4,over=frame", "over=frame says what a checksum covers, but none is asked for"),
-        ("length:4,checksum=xor,over=end", "over must be payload or frame, not 'end'"),
+        (
+            "length:4,checksum=xor,over=end",
+            "over must be payload or frame or behind-mark, not 'end'",
+        ),
         ("fixed:4,over=frame", "unknown option 'over=frame' of fixed; there are checksum=C"),
         ("varint:4", "framing 'varint' takes nothing behind a colon: 'varint:4'"),
-        ("varint,le", "framing 'varint' takes no options: 'varint,le'"),
+        ("varint,le", "unknown option 'le' of varint; there are offset=K, keep-header"),
         ("lines,", "framing 'lines' takes no options: 'lines,'"),
         ("digits,4", "framing 'digits,4' lacks what follows the colon"),
         ("digits:four", "the count of digits must be a whole number, not 'four'"),
@@ -181,7 +192,11 @@ def test_the_limit_goes_to_every_framing_that_has_one(spec: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["lines", "crlf", "delimiter:;", "between:<,>", "stx-etx", "mllp", "slip", "nmea"]
+    "spec",
+    [
+        *("lines", "crlf", "delimiter:;", "between:<,>", "stx-etx", "mllp", "slip", "nmea"),
+        r"length:1,offset=1,mark=\xd3",
+    ],
 )
 def test_framings_that_find_boundaries_can_skip(spec: str) -> None:
     recipe = named(spec, 3, "skip")

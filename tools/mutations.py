@@ -1221,6 +1221,26 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "one-byte-behind-a-false-mark",
+        "nbclient/framing/headed.py",
+        "begin + 1 if self._credit > 0 else stop)\n",
+        "stop)\n",
+        (
+            "tests/test_framing_headed.py::test_a_good_frame_inside_a_false_one_is_found",
+            f"{FRAMING}test_what_was_sent_comes_back_whole[rtcm-torn]",
+        ),
+    ),
+    Mutation(
+        "false-frames-are-paid-for",
+        "nbclient/framing/headed.py",
+        "begin + 1 if self._credit > 0 else stop)\n",
+        "begin + 1)\n",
+        (
+            "tests/test_framing_headed.py::"
+            "test_where_false_frames_are_many_their_length_is_taken_at_its_word",
+        ),
+    ),
+    Mutation(
         "fs-ends-a-message",
         "nbclient/framing/between.py",
         "    end: bytes = field(default=_FS, init=False)\n",

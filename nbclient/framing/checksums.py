@@ -7,11 +7,13 @@ what each gives for the nine bytes ``123456789`` is a test. The others are:
 - ``xor``: all bytes joined by exclusive or (BCC, the LRC of ISO 1155);
 - ``sum8``: their sum modulo 256;
 - ``lrc``: the two's complement of that sum (the LRC of Modbus);
-- ``sum7``: the two's complement of their sum, modulo 128 (Toledo's scales).
+- ``sum7``: the two's complement of their sum, modulo 128 (Toledo's scales);
+- ``fletcher8``: their sum, then the sum of the sums after each byte, both modulo
+  256 (UBX; RFC 1145, appendix II).
 
 A CRC of more than a byte is sent in the order in which its bits leave the
-register: low byte first where it is reflected (all but ``crc16-ccitt`` and
-``crc16-xmodem``), as Modbus does. The endings ``-le`` and ``-be`` say
+register: low byte first where it is reflected (all but ``crc16-ccitt``, ``crc16-xmodem`` and
+``crc24q``), as Modbus does. The endings ``-le`` and ``-be`` say
 otherwise, and ``-hex`` means hexadecimal digits, the highest first: sent in
 capitals, taken in either case. ``nmea`` is another name of ``xor-hex``.
 """
@@ -22,6 +24,7 @@ import binascii
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from attrs import frozen
@@ -84,6 +87,10 @@ def _xor(data: bytes) -> int:
     return value
 
 
+def _fletcher(data: bytes) -> int:
+    return sum(data) & 0xFF | (sum(accumulate(data)) & 0xFF) << 8
+
+
 class _Algorithm(NamedTuple):
     width: int  # bits
     value: Callable[[bytes], int]
@@ -115,6 +122,9 @@ _ALGORITHMS: Mapping[str, _Algorithm] = {
     "crc16-kermit": _of(_Crc(16, 0x8408, 0, True)),
     # CRC-16/IBM-SDLC, also called X-25
     "crc16-x25": _of(_Crc(16, 0x8408, 0xFFFF, True, 0xFFFF)),
+    # CRC-24/LTE-A, which is CRC-24Q of RTCM 3
+    "crc24q": _Algorithm(24, _Crc(24, 0x864CFB, 0, False).value, "big"),
+    "fletcher8": _Algorithm(16, _fletcher),
     # CRC-32/ISO-HDLC, the one of Ethernet, gzip and PNG
     "crc32": _Algorithm(32, zlib.crc32),
     # CRC-32/ISCSI

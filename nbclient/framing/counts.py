@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from nbclient.errors import BadFrame, FrameTooLong, SpecError
-from nbclient.framing.base import MAX_FRAME, Decoder, Framing, check_limit
+from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
+from nbclient.framing.base import AROUND, MAX_FRAME, Decoder, Framing, check_limit
+from nbclient.framing.delimited import check_size
 from nbclient.framing.prefixed import check_sizes
 from nbclient.framing.sized import SizedDecoder
 
@@ -18,17 +19,22 @@ MOST_DIGITS = 18
 """More digits would only be zeros: no memory has room for what they say."""
 
 
-def varint(max_frame: int = MAX_FRAME) -> Framing:
+def varint(max_frame: int = MAX_FRAME, offset: int = 0, keep_header: bool = False) -> Framing:
     """Frames behind their length in base 128, as Protocol Buffers delimit messages.
 
     Seven bits a byte, the lowest first, the top bit set in all bytes but the
     last. A length written in more bytes than it needs is accepted, as Protocol
     Buffers do, up to 10 bytes.
 
-    :param max_frame: the longest frame accepted, bytes.
-    :raises SpecError: if it is less than 1.
+    :param max_frame: the longest frame accepted, bytes as handed over.
+    :param offset: bytes before the length that are not looked at, as the first byte of
+        an MQTT packet. They and the length are the header.
+    :param keep_header: the header is part of the frame, received and sent; a frame
+        to be sent must announce its own size rightly. Without it a header with an
+        offset can be received but not sent.
+    :raises SpecError: if `max_frame` is less than 1, or `offset` not 0 to `max_frame`.
     """
-    return Varint(max_frame)
+    return Varint(max_frame, offset, keep_header)
 
 
 def digits(count: int, max_frame: int = MAX_FRAME) -> Framing:
@@ -45,21 +51,47 @@ class Varint(Framing):
     """The recipe behind `varint`."""
 
     max_frame: int = MAX_FRAME
+    offset: int = 0
+    keep_header: bool = False
 
     def __attrs_post_init__(self) -> None:
         check_limit(self.max_frame)
+        if not 0 <= self.offset <= self.max_frame:
+            raise SpecError(
+                f"the offset of a varint is 0 to {self.max_frame} bytes (max_frame),"
+                f" not {self.offset}"
+            )
 
     def __str__(self) -> str:
-        return "varint"
+        offset = f",offset={self.offset}" if self.offset else ""
+        return "varint" + offset + (",keep-header" if self.keep_header else "")
+
+    @property
+    def sends(self) -> bool:
+        return self.keep_header or not self.offset
+
+    @property
+    def most_held(self) -> int:
+        return self.max_frame + self.offset + AROUND
 
     def decoder(self) -> Decoder:
-        return VarintDecoder(self.max_frame)
+        return VarintDecoder(self.max_frame, self.offset, self.keep_header)
 
     def check(self, frames: Sequence[bytes]) -> None:
-        check_sizes(frames, 0, self.max_frame)
+        if not self.sends:
+            raise FrameError(f"{self} cannot send: the bytes before the length are not known")
+        if not self.keep_header:
+            check_sizes(frames, 0, self.max_frame)
+            return
+        for frame in frames:
+            check_size(frame, self.max_frame)
+            if self.decoder().feed(frame) != [frame]:
+                raise FrameError(f"a frame of {len(frame)} bytes has another size in its header")
 
     def encode(self, frames: Sequence[bytes]) -> list[bytes]:
         self.check(frames)
+        if self.keep_header:
+            return list(frames)
         return [_varint(len(frame)) + frame for frame in frames]
 
 
@@ -75,9 +107,11 @@ def _varint(number: int) -> bytes:
 class VarintDecoder(SizedDecoder):
     """Remembers what the frames of a chunk took: their lengths may be written in several ways."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, offset: int, keep_header: bool) -> None:
         super().__init__()
         self._limit = limit
+        self._offset = offset
+        self._keep_header = keep_header
         self._images: list[int] = []  # their sizes, of the frames of the latest chunk
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -85,22 +119,27 @@ class VarintDecoder(SizedDecoder):
         return super().feed(data)
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
-        limit = self._limit
+        limit, offset, keep_header = self._limit, self._offset, self._keep_header
         end = len(data)
         while at < end:
-            size, start = data[at], at + 1
+            field = at + offset
+            if field >= end:
+                self._need = offset + 1
+                break
+            size, start = data[field], field + 1
             if size > 0x7F:
-                size, start = self._long(data, at)
+                size, start = self._long(data, field)
                 if not start:
                     break
-            if size > limit:
-                self.fault = FrameTooLong(limit, size, declared=True)
-                break
             stop = start + size
+            begin = at if keep_header else start
+            if stop - begin > limit:
+                self.fault = FrameTooLong(limit, stop - begin, declared=True)
+                break
             if stop > end:
                 self._need = stop - at
                 break
-            frames.append(data[start:stop])
+            frames.append(data[begin:stop])
             self._images.append(stop - at)
             at = stop
         return at
@@ -116,7 +155,7 @@ class VarintDecoder(SizedDecoder):
         if len(field) == LONGEST_VARINT:
             self.fault = BadFrame(f"expected a length of at most {LONGEST_VARINT} bytes", field)
         else:
-            self._need = len(field) + 1
+            self._need = self._offset + len(field) + 1
         return 0, 0
 
     def _wire_size(self, frames: Sequence[bytes]) -> int:

@@ -13,6 +13,8 @@ from attrs import frozen
 from nbclient.errors import BadFrame, FrameError, FrameTooLong, SpecError
 from nbclient.framing.base import AROUND, MAX_FRAME, Decoder, Framing, check_limit
 from nbclient.framing.checksums import Checksum, check_over, checksum_named
+from nbclient.framing.delimited import check_limits, check_size, escaped
+from nbclient.framing.headed import HeadedDecoder
 from nbclient.framing.rows import AGAIN, SHORT, cut_row
 from nbclient.framing.sized import SizedDecoder
 
@@ -22,6 +24,9 @@ _POSITIVE = {text: number for text, number in _NUMBERS.items() if number}
 
 SIZES = (1, 2, 3, 4, 8)
 """Bytes that a binary length field may have."""
+
+LONGEST_MARK = 256
+"""The end of every chunk is compared with every beginning of a mark."""
 
 
 def length(
@@ -34,6 +39,9 @@ def length(
     max_frame: int = MAX_FRAME,
     checksum: str = "",
     over: str = "payload",
+    mark: bytes = b"",
+    bits: int = 0,
+    on_bad_frame: str = "close",
 ) -> Framing:
     """Frames behind a binary length, unsigned, `size` bytes wide (1, 2, 3, 4 or 8).
 
@@ -44,18 +52,34 @@ def length(
     :param inclusive: the value counts from the first byte of the header on.
     :param keep_header: the header is part of the frame, received and sent; a
         frame to be sent must then announce its own size rightly. Without it a
-        header with an offset can be received but not sent: nobody knows what
-        the bytes before the field should be.
+        header with an offset can be received but not sent: what the bytes before
+        the field should be is not known, unless all of them are the `mark`.
     :param max_frame: the longest frame accepted, bytes as handed over.
     :param checksum: the last of the bytes behind the field are this checksum
         (`nbclient.framing.checksums`): verified and taken off, and put on. The
         value counts it too; where it does not, `adjust` by the checksum's size.
     :param over: what the checksum covers: ``payload``, the frame as handed
-        over, or ``frame``, the header too.
+        over; ``frame``, the header too; ``behind-mark``, all of that but the mark.
+    :param mark: what each header begins with, at most `offset` bytes.
+    :param bits: only so many of the field's lowest bits are the length. The others
+        are not looked at, and sent as zeros. 0: all of them.
+    :param on_bad_frame: ``skip``, with a `mark` only: what is no good frame is passed over,
+        and the next looked for one byte behind the mark of a bad one.
     :raises SpecError: if an argument is out of range, or no frame could meet them all.
     """
     return Length(
-        size, little_endian, inclusive, offset, adjust, keep_header, max_frame, checksum, over
+        size,
+        little_endian,
+        inclusive,
+        offset,
+        adjust,
+        keep_header,
+        max_frame,
+        checksum,
+        over,
+        mark,
+        bits,
+        on_bad_frame,
     )
 
 
@@ -103,34 +127,50 @@ class Length(Framing):
     max_frame: int = MAX_FRAME
     checksum: str = ""
     over: str = "payload"
+    mark: bytes = b""
+    bits: int = 0
+    on_bad_frame: str = "close"
 
     def __attrs_post_init__(self) -> None:
-        check_limit(self.max_frame)
+        check_limits(self.max_frame, self.on_bad_frame)
         if self.size not in SIZES:
             raise SpecError(f"a length has 1, 2, 3, 4 or 8 bytes, not {self.size}")
+        if not 0 <= self.bits <= 8 * self.size:
+            raise SpecError(f"a length of {self.size} bytes has no {self.bits} bits")
         if not 0 <= self.offset <= self.max_frame:  # what is before a frame is held too
             raise SpecError(
                 f"the offset of a length is 0 to {self.max_frame} bytes (max_frame),"
                 f" not {self.offset}"
             )
-        check_over(self.checksum, self.over, ("payload", "frame"))
+        if len(self.mark) > min(self.offset, LONGEST_MARK):
+            raise SpecError(
+                f"the mark has {len(self.mark)} bytes: there are {self.offset} before the length"
+                f" (offset), and a mark has at most {LONGEST_MARK}"
+            )
+        if self.on_bad_frame == "skip" and not self.mark:
+            raise SpecError("a length without a mark cannot skip: nothing shows the next frame")
+        check_over(self.checksum, self.over, ("payload", "frame", "behind-mark"))
         layout = self._layout
         if layout.lowest > layout.highest:
             raise SpecError(f"no frame of {self} can be within the limit of {self.max_frame} bytes")
 
     @property
     def sends(self) -> bool:
-        return self.keep_header or not self.offset
+        return self.keep_header or self.offset == len(self.mark)
 
     @property
     def most_held(self) -> int:
-        return self.max_frame + self.offset + AROUND
+        # A frame inside a false one is given out late, and what follows it kept until then.
+        again = 2 if self.on_bad_frame == "skip" else 1
+        return again * (self.max_frame + self.offset + AROUND)
 
     def __str__(self) -> str:
         options = [
             ",le" if self.little_endian else "",
             ",inclusive" if self.inclusive else "",
             f",offset={self.offset}" if self.offset else "",
+            f",mark={escaped(self.mark, comma=True)}" if self.mark else "",
+            f",bits={self.bits}" if self.bits else "",
             f",adjust={self.adjust}" if self.adjust else "",
             ",keep-header" if self.keep_header else "",
             f",checksum={self.checksum}" if self.checksum else "",
@@ -139,9 +179,11 @@ class Length(Framing):
         return f"length:{self.size}" + "".join(options)
 
     def decoder(self) -> Decoder:
+        if self.mark:
+            return HeadedDecoder(self)
         if self._sum is not None:
             return SummedLengthDecoder(self, self._sum)
-        plain = not (self.offset or self.keep_header or self.adjust or self.inclusive)
+        plain = not (self.offset or self.keep_header or self.adjust or self.inclusive or self.bits)
         return PlainLengthDecoder(self) if plain else LengthDecoder(self)
 
     def check(self, frames: Sequence[bytes]) -> None:
@@ -159,16 +201,18 @@ class Length(Framing):
         self._check_sizes(list(map(len, frames)))
         pack = self._pack
         grown = self._layout.grown
+        if self.mark:
+            return [self.mark + pack(len(frame) - grown) + frame for frame in frames]
         if grown:
             return [pack(len(frame) - grown) + frame for frame in frames]
         return [pack(len(frame)) + frame for frame in frames]
 
     def image(self, frame: bytes) -> bytes:
-        if self.keep_header or self._sum is not None:
+        if self.keep_header or self.mark or self._sum is not None:
             return self.encode((frame,))[0]
         size = len(frame)
         least, most = self._sizes
-        if self.offset or not least <= size <= most:
+        if not self.sends or not least <= size <= most:
             self._check_sizes((size,))
         return self._pack(size - self._layout.grown) + frame
 
@@ -176,12 +220,35 @@ class Length(Framing):
         self.check(frames)
         heads = [b""] * len(frames)
         if not self.keep_header:
-            heads = [self._pack(len(frame) - self._layout.grown) for frame in frames]
-        covering = self.over == "frame"
+            grown = self._layout.grown
+            heads = [self.mark + self._pack(len(frame) - grown) for frame in frames]
         return [
-            head + frame + checksum.image(head + frame if covering else frame)
+            head + frame + checksum.image(self._covered(head, frame))
             for head, frame in zip(heads, frames, strict=True)
         ]
+
+    def _covered(self, head: bytes, frame: bytes) -> bytes:
+        """What the checksum is of.
+
+        :param head: the header, where it is not part of the frame.
+        """
+        if self.over == "payload":
+            return frame
+        return (head + frame)[len(self.mark) if self.over == "behind-mark" else 0 :]
+
+    def _fault(self, data: bytes, begin: int, stop: int) -> BadFrame | None:
+        """What is wrong with the checksum of the whole frame in ``data[begin:stop]``."""
+        if self._sum is None:
+            return None
+        split = stop - self._sum.size
+        starts = begin + self.offset + self._layout.starts
+        covered = self._covered(data[begin:starts], data[starts:split])
+        return self._sum.fault(covered, data[split:stop])
+
+    @cached_property
+    def _summed(self) -> int:
+        """How long the checksum is, bytes."""
+        return self._sum.size if self._sum else 0
 
     @cached_property
     def _sum(self) -> Checksum | None:
@@ -192,14 +259,14 @@ class Length(Framing):
         header = self.offset + self.size
         # What the bytes behind the field are more than the value.
         following = self.adjust - (header if self.inclusive else 0)
-        extra = self._sum.size if self._sum else 0
+        extra = self._summed
         grown = following + (header if self.keep_header else 0) - extra
         return _Layout(
             header=header,
             starts=-self.offset if self.keep_header else self.size,
             behind=self.size + following,
             lowest=max(0, extra - following),
-            highest=min(256**self.size - 1, self.max_frame - grown),
+            highest=min(2 ** (self.bits or 8 * self.size) - 1, self.max_frame - grown),
             grown=grown,
         )
 
@@ -221,9 +288,12 @@ class Length(Framing):
     def _unpack(self) -> Callable[[bytes, int], tuple[int, ...]]:
         """From data and offset to a tuple of one, as `struct` has it."""
         unpacker = self._struct()
+        order = self._order()
+        if self.bits:
+            mask = 2**self.bits - 1
+            return lambda data, at: (int.from_bytes(data[at : at + self.size], order) & mask,)
         if unpacker is not None:
             return unpacker.unpack_from
-        order = self._order()
         return lambda data, at: (int.from_bytes(data[at : at + self.size], order),)
 
     def _struct(self) -> Struct | None:
@@ -234,7 +304,7 @@ class Length(Framing):
         return "little" if self.little_endian else "big"
 
     def _check_sizes(self, sizes: Sequence[int]) -> None:
-        if self.offset:
+        if not self.sends:
             raise FrameError(f"{self} cannot send: the bytes before the length are not known")
         least, most = self._sizes
         if sizes and (min(sizes) < least or max(sizes) > most):
@@ -248,8 +318,9 @@ class Length(Framing):
             size = len(frame)
             if size < layout.header:
                 raise FrameError(f"a frame of {size} bytes has no header of {layout.header} bytes")
-            if size > self.max_frame:
-                raise FrameError(f"a frame of {size} bytes is over the limit of {self.max_frame}")
+            check_size(frame, self.max_frame)
+            if not frame.startswith(self.mark):
+                raise FrameError(f"a frame of {self} begins with {self.mark!r}")
             (value,) = unpack(frame, self.offset)
             if value + layout.grown != size:
                 raise FrameError(
@@ -336,7 +407,7 @@ class SummedLengthDecoder(LengthDecoder):
     def __init__(self, framing: Length, checksum: Checksum) -> None:
         super().__init__(framing)
         self._sum = checksum
-        self._before = self._image if framing.over == "frame" else 0
+        self._before = self._image if framing.over != "payload" else 0  # there is no mark
         self._image += checksum.size
 
     def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:

@@ -23,12 +23,13 @@ KNOWN = (
     "lines, crlf, delimiter:BYTES, between:START,END[,trailer=N][,checksum=C][,over=WHAT]"
     "[,or-end=BYTES][,keep-end][,start-inside], stx-etx[,OPTIONS OF between], mllp, slip, "
     "nmea[,checksum=optional], json, netstring, length:N[,le][,inclusive][,offset=K]"
-    "[,adjust=A][,keep-header][,checksum=C][,over=WHAT], varint, digits:N, octet-counted, "
+    "[,adjust=A][,keep-header][,checksum=C][,over=WHAT][,mark=BYTES][,bits=B], "
+    "varint[,offset=K][,keep-header], digits:N, octet-counted, "
     "fixed:N[,checksum=C], raw, package.module:name"
 )
 """What a SPEC may say, for messages and help."""
 
-SKIPPING = "lines, crlf, delimiter, between, stx-etx, mllp, slip and nmea"
+SKIPPING = "lines, crlf, delimiter, between, stx-etx, mllp, slip, nmea and length with a mark"
 """The framings that find the next boundary by themselves."""
 
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
@@ -55,14 +56,18 @@ def named(spec: str, max_frame: int = MAX_FRAME, on_bad_frame: str = "close") ->
     kind, mark, rest = _KIND.fullmatch(spec).groups()  # type: ignore[union-attr]
     if kind in _KINDS:
         if on_bad_frame != "close" and kind not in _SKIPPING:
-            raise SpecError(
-                f"framing {spec!r} cannot {on_bad_frame} a bad frame: "
-                f"only {SKIPPING} find the next boundary by themselves"
-            )
+            raise _cannot_skip(spec, on_bad_frame)
         return _KINDS[kind](_rest(spec, kind, mark, rest), max_frame, on_bad_frame)
     if _OWN.fullmatch(spec):
         return _own(spec, max_frame, on_bad_frame)
     raise SpecError(f"unknown framing {spec!r}; there are {KNOWN}")
+
+
+def _cannot_skip(spec: str, on_bad_frame: str) -> SpecError:
+    return SpecError(
+        f"framing {spec!r} cannot {on_bad_frame} a bad frame: "
+        f"only {SKIPPING} find the next boundary by themselves"
+    )
 
 
 def _rest(spec: str, kind: str, mark: str, rest: str) -> str:
@@ -110,9 +115,11 @@ def _options(kind: str, given: list[str], known: Mapping[str, str]) -> dict[str,
     return found
 
 
-def _length(text: str, max_frame: int, _: str) -> Framing:
+def _length(text: str, max_frame: int, bad: str) -> Framing:
     size, *given = text.split(",")
     options = _options("length", given, _LENGTH_OPTIONS)
+    if bad != "close" and "mark" not in options:
+        raise _cannot_skip(f"length:{text}", bad)
     return length(
         _number(size, "size of length", "1, 2, 3, 4 or 8"),
         little_endian="le" in options,
@@ -121,8 +128,17 @@ def _length(text: str, max_frame: int, _: str) -> Framing:
         adjust=_number(options.get("adjust", "0"), "adjust of length", "of 18 digits at most"),
         keep_header="keep-header" in options,
         max_frame=max_frame,
+        mark=_bytes(options.get("mark", ""), "mark"),
+        bits=_number(options.get("bits", "0"), "bits of length", "1 to 64"),
+        on_bad_frame=bad,
         **_summed(options, "length"),
     )
+
+
+def _varint(text: str, max_frame: int, _: str) -> Framing:
+    options = _options("varint", text.split(",")[1:], {"offset": "K", "keep-header": ""})
+    offset = _number(options.get("offset", "0"), "offset of varint", f"0 to {max_frame}")
+    return varint(max_frame, offset, "keep-header" in options)
 
 
 def _between(text: str, max_frame: int, bad: str) -> Framing:
@@ -224,6 +240,8 @@ _LENGTH_OPTIONS = {
     "keep-header": "",
     "checksum": "C",
     "over": "WHAT",
+    "mark": "BYTES",
+    "bits": "B",
 }
 _BETWEEN_OPTIONS = {
     "trailer": "N",
@@ -246,7 +264,7 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "json": lambda _, limit, __: json(limit),
     "netstring": lambda _, limit, __: netstring(limit),
     "length": _length,
-    "varint": lambda _, limit, __: varint(limit),
+    "varint": _varint,
     "digits": lambda text, limit, _: digits(
         _number(text, "count of digits", f"1 to {MOST_DIGITS}"), limit
     ),
@@ -255,5 +273,5 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "raw": lambda _, __, ___: raw(),
 }
 _ARGUED = ("delimiter", "between", "length", "digits", "fixed")  # KIND:WHAT
-_OPTIONED = ("stx-etx", "nmea")  # KIND[,OPTION]
-_SKIPPING = ("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "nmea")
+_OPTIONED = ("stx-etx", "nmea", "varint")  # KIND[,OPTION]
+_SKIPPING = ("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "nmea", "length")
