@@ -107,6 +107,64 @@ class DoorCase(SynchronousTestCase):
         return guest, pipe
 
 
+class LockTests(DoorCase):
+    """Beside a socket's path: Twisted's lock, or whatever is in its place."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = f"{self.folder()}/s"
+        self.lock = f"{self.path}.lock"
+        self.where = Address(path=self.path)
+
+    def assertRefused(self, why: str) -> None:
+        with pytest.raises(LocalError, match=f"^cannot listen at {self.path}: .*{why}$"):
+            self.door(self.where)
+        self.assertEqual(self.reactor.asked, [])
+        self.assertTrue(os.path.lexists(self.lock))
+
+    def test_one_that_leads_to_no_process_is_refused_in_a_line(self) -> None:
+        for odd in ("hello", " ", "0", "-1", "4_194_303", "9" * 30, "s.lock", "\u0663", "a\nb"):
+            os.symlink(odd, self.lock)
+            self.assertRefused("should lead to a process's number, not to .*")
+            os.unlink(self.lock)
+
+    def test_what_is_no_link_is_refused(self) -> None:
+        touch(self.lock)
+        self.assertRefused("should be a symbolic link, and something else is there")
+
+    def test_one_that_cannot_be_looked_at_is_refused(self) -> None:
+        self.path = f"{self.path}/x"
+        touch(os.path.dirname(self.path))
+        with pytest.raises(LocalError, match=r"not a directory$"):
+            listening.check_lock(self.path)
+
+    def test_one_of_a_program_that_had_our_number_is_dropped(self) -> None:
+        """In a container each start has the same."""
+        os.symlink(str(os.getpid()), self.lock)
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(self.path)
+        self.door(self.where)
+        self.assertEqual(len(self.reactor.asked), 1)
+        self.assertFalse(os.path.lexists(self.lock) or os.path.lexists(self.path))
+        os.symlink(str(os.getpid()), self.lock)  # without a socket
+        self.door(self.where)
+        self.assertFalse(os.path.lexists(self.lock))
+
+    def test_of_one_that_is_in_use_nothing_is_touched(self) -> None:
+        os.symlink(str(os.getpid()), self.lock)
+        with socket.socket(socket.AF_UNIX) as used:
+            used.bind(self.path)
+            used.listen()
+            self.door(self.where)
+        self.assertTrue(os.path.lexists(self.lock) and os.path.lexists(self.path))
+
+    def test_one_that_is_anothers_by_the_end_is_no_fault(self) -> None:
+        for error in (OSError(), ValueError("not owned"), OverflowError()):
+            self.reactor.port = Port(fail(error))
+            door = self.door(self.where)
+            self.successResultOf(door.close())
+
+
 class DoorTests(DoorCase):
     """Who comes and goes."""
 
@@ -162,8 +220,12 @@ class DoorTests(DoorCase):
             (os.getpid(), held, True),
             (1, taken, True),
         ):
-            os.symlink(str(owner), f"{path}.lock")
-            self.reactor.error = error
+
+            def listen(*_: Any, owner: int = owner, error: Exception = error, **__: Any) -> None:
+                os.symlink(str(owner), f"{path}.lock")
+                raise error
+
+            self.patch(self.reactor, "listenUNIX", listen)
             with pytest.raises(LocalError):
                 self.door(Address(path=path))
             self.assertIs(os.path.lexists(f"{path}.lock"), stays)

@@ -109,6 +109,36 @@ def test_list_names_the_owner(tmp_path: Path, run: Any) -> None:
     lock.release()
 
 
+@pytest.mark.parametrize("value", ["abc", b"\xff", "", float("inf"), -1e300, "nan"], ids=repr)
+@pytest.mark.parametrize(
+    "where",
+    ["frames SET stored", "sqlite_sequence SET seq", "set_aside SET moved", "meta SET value"],
+)
+def test_a_damaged_value_is_one_line(tmp_path: Path, run: Any, where: str, value: Any) -> None:
+    folder = filled(tmp_path, b"a", b"b", aside=1)
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as db:
+        db.execute(f"UPDATE {where} = ?", (value,))
+        db.commit()
+    commands = [("list",), ("show",), ("export",), ("requeue", "--all"), ("discard", "2")]
+    for command, *words in commands:
+        ran = run(command, tmp_path, *words)
+        assert (ran.status, ran.err.count("\n")) in ((0, 0), (1, 1))
+        assert ran.status == 0 or "damaged" in ran.err
+
+
+@pytest.mark.parametrize("name", ["lock", DATABASE])
+def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, run: Any, name: str
+) -> None:
+    folder = filled(tmp_path, b"a")
+    (folder / name).unlink()
+    os.mkfifo(folder / name, 0o600)
+    for command, *words in (("list",), ("show",), ("discard", "1")):
+        ran = run(command, tmp_path, *words)
+        assert ran.status == (0 if command == "show" and name == "lock" else ran.status)
+        assert ran.status == 0 or ran.err.count("\n") == 1
+
+
 def test_list_shows_the_others_when_one_is_damaged(tmp_path: Path, run: Any) -> None:
     filled(tmp_path, b"a")
     (filled(tmp_path, link="bad") / DATABASE).write_text("no database" * 20)

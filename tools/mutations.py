@@ -1290,6 +1290,32 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "odd-lock-is-looked-at",
+        "nbclient/daemon/listening.py",
+        "                check_lock(where.path)\n",
+        "",
+        (
+            "tests/test_daemon_listening.py::LockTests::"
+            "test_one_that_leads_to_no_process_is_refused_in_a_line",
+            "tests/test_daemon_listening.py::LockTests::"
+            "test_one_of_a_program_that_had_our_number_is_dropped",
+        ),
+    ),
+    Mutation(
+        "refused-in-one-line",
+        "nbclient/daemon/commandline.py",
+        """    text = one_line(message.replace("\\n", "\\\\n")).encode""",
+        "    text = message.encode",
+        ("tests/test_daemon_odd_paths.py::test_an_option_takes_it_or_refuses_it_in_one_line",),
+    ),
+    Mutation(
+        "damaged-time-in-a-spool",
+        "nbclient/delivery/spool_store.py",
+        "        if not _are_times(row):\n",
+        "        if False:\n",
+        ("tests/test_spool_tool.py::test_a_damaged_value_is_one_line",),
+    ),
+    Mutation(
         "default-output-carries-anything",
         "nbclient/daemon/formats.py",
         "        return AnyLines(framing.lines(max_frame=link.max_frame))\n",

@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+from nbclient.daemon.streams import make_folders
 from nbclient.errors import BadFrame, PeerError
 
 KEPT = 20
@@ -127,7 +128,7 @@ class BadFrames:
 
     def _look(self) -> deque[str]:
         """What is there from before, oldest first."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(str(self._directory), 0o700)
         found = sorted(
             (int(match[1]), match[0])
             for match in map(_OURS.fullmatch, os.listdir(self._directory))

@@ -16,6 +16,7 @@ from twisted.python import usage
 
 from nbclient.daemon.checks import check
 from nbclient.daemon.helptext import INTERRUPTED, STATUSES, help_for, spelling, version_text
+from nbclient.daemon.logs import one_line
 from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Given, Option, Settings, table
 from nbclient.daemon.values import shown
 from nbclient.errors import SpecError
@@ -177,7 +178,9 @@ def tell(text: str) -> NoReturn:
 
 def refuse(message: str) -> NoReturn:
     """One line on stderr, status 2."""
-    print(f"nbclient: {message}", file=sys.stderr)
+    # A path may hold line ends, and bytes that are no text.
+    text = one_line(message.replace("\n", "\\n")).encode("utf-8", "backslashreplace").decode()
+    print(f"nbclient: {text}", file=sys.stderr)
     raise SystemExit(2)
 
 

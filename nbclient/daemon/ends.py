@@ -296,7 +296,8 @@ def program(place: Place) -> list[str]:
     :raises LocalError: there is no such program.
     """
     words = command(place.path)
-    if shutil.which(words[0]) is None:
+    found = shutil.which(words[0])
+    if found is None or not os.path.isfile(found):
         raise LocalError(f"exec: {shown(words[0])}: {_why_not_run(words[0])}")
     return words
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import resource
+import socket
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +25,7 @@ from nbclient.daemon.inputs import Intake, Source, Taker
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.places import Address
 from nbclient.daemon.streams import os_reason
+from nbclient.daemon.values import shown
 from nbclient.errors import LocalError
 
 QUEUE = 1024 * 1024
@@ -39,6 +43,9 @@ SPARE = 64
 
 HALVES = 64
 """Readers at most that send no more: where nothing is written, one that has left looks the same."""
+
+_PROCESS = re.compile("[1-9][0-9]{0,8}", re.ASCII)
+"""What a lock leads to: the number of a process."""
 
 SELDOM = 60.0
 """Seconds at least between two lines about programs that were turned away."""
@@ -159,6 +166,7 @@ class Door(GuestFactory):
         try:
             if where.path:
                 check_path(where.path)
+                check_lock(where.path)
                 self._port = self._reactor.listenUNIX(
                     where.path, self, mode=self._mode, wantPID=True
                 )
@@ -246,8 +254,8 @@ class Door(GuestFactory):
         if port is not None:
             self._closing = True
             stopped: Deferred[Any] = maybeDeferred(port.stopListening)
-            # Somebody may have removed the socket's path.
-            stopped.addErrback(lambda failure: failure.trap(OSError))
+            # The socket's path may have been removed, its lock be another's, or none.
+            stopped.addErrback(lambda failure: failure.trap(OSError, ValueError, OverflowError))
             stopped.addCallback(self._closed)
             if self.turned_away:
                 self._log.info(
@@ -415,6 +423,42 @@ def check_path(path: str) -> None:
     raise LocalError(
         f"cannot listen at {path}: something is there that is no socket, it is left alone"
     )
+
+
+def check_lock(path: str) -> None:
+    """Refuse a lock beside a socket's path that Twisted cannot read, and drop a stale one.
+
+    Twisted's lock is a symbolic link to the number of the process that listens. One
+    with our own number was left by a program that was killed and had it before: in
+    a container each start has the same.
+
+    :raises LocalError: the path of the lock is something else.
+    """
+    lock = f"{path}.lock"
+    try:
+        leads_to = os.readlink(lock)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        found = "is there" if error.errno == errno.EINVAL else os_reason(error)
+        raise LocalError(
+            f"cannot listen at {path}: {lock} should be a symbolic link, and something else {found}"
+        ) from None
+    if not _PROCESS.fullmatch(leads_to):
+        raise LocalError(
+            f"cannot listen at {path}: {lock} should lead to a process's number, not to"
+            f" {shown(leads_to)!r}"
+        )
+    if int(leads_to) == os.getpid() and not _is_listened_at(path):
+        with suppress(OSError):
+            os.unlink(lock)
+            os.unlink(path)
+
+
+def _is_listened_at(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.setblocking(False)
+        return asking.connect_ex(path) not in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def _drop_lock(path: str) -> None:

@@ -217,6 +217,8 @@ def read_file(path: str) -> bytes:
             data = file.read(MOST + 1)
     except OSError as error:
         raise LocalError(f"{path}: {os_reason(error)}") from None
+    except ValueError:
+        raise LocalError(f"{shown(path)}: a path cannot hold a NUL") from None
     if len(data) > MOST:
         raise LocalError(f"{path}: is longer than {MOST} bytes")
     return data

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
+from nbclient.daemon.streams import make_folders
 from nbclient.daemon.writers import CHUNK, FileWriter
 
 KEEP = 5
 """How many full files are kept beside the one being written, if nothing is said."""
+
+_FIELD = re.compile("%[-_0^#]*[0-9]*:*[EO]?[A-Za-z%]")
 
 
 class RotatingWriter(FileWriter):
@@ -47,13 +51,15 @@ class RotatingWriter(FileWriter):
         """See `FileWriter.open`; for the name of now."""
         self._path = self._name()
         if "%" in self._pattern:
-            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+            make_folders(os.path.dirname(self._path) or ".")
         super().open()
 
     def _name(self) -> str:
         if "%" not in self._pattern:
             return self._pattern
-        return datetime.fromtimestamp(self._now()).strftime(self._pattern)
+        moment = datetime.fromtimestamp(self._now())
+        # Field by field, for the rest may be bytes that are no text.
+        return _FIELD.sub(lambda field: moment.strftime(field[0]), self._pattern)
 
     def _room(self, size: int) -> int:
         super()._room(size)

@@ -15,7 +15,7 @@ from twisted.logger import globalLogBeginner
 from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import ShellOptions, refuse
 from nbclient.daemon.link import import_from_here
-from nbclient.daemon.logs import StderrLines, make_logger, write_stderr
+from nbclient.daemon.logs import StderrLines, make_logger, one_line, write_stderr
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.plan import make_plan, surroundings
 from nbclient.daemon.progress import Screen
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before the reactor ran
         return INTERRUPTED
     if outcome.message:
-        write_stderr(f"nbclient: {outcome.message}\n".encode("utf-8", "backslashreplace"))
+        message = one_line(outcome.message.replace("\n", "\\n"))
+        write_stderr(f"nbclient: {message}\n".encode("utf-8", "backslashreplace"))
     return outcome.status
 
 

@@ -279,3 +279,15 @@ def os_reason(error: OSError) -> str:
         return "disk full"
     words = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return words.lower()
+
+
+def make_folders(path: str, mode: int = 0o777) -> None:
+    """A folder, and those that it lies in, where they are missing.
+
+    :param mode: of the folder itself.
+    :raises OSError: one of them cannot be made.
+    """
+    try:
+        os.makedirs(path, mode, exist_ok=True)
+    except RecursionError:  # it is one call for each part of the path
+        raise OSError(errno.ENAMETOOLONG, "File name too long", path) from None

@@ -21,6 +21,7 @@ from nbclient.delivery.spool_place import (
 )
 from nbclient.delivery.spool_store import (
     BUSY,
+    LATEST,
     ChangingStore,
     Description,
     Store,
@@ -56,13 +57,13 @@ _TABLES = {
     "cursors": "CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 }
 
-_MISTYPED = """
+_MISTYPED = f"""
     SELECT 'a frame' FROM frames WHERE typeof(frame) <> 'blob' OR typeof(stored) <> 'real'
-        OR typeof(attempts) <> 'integer' OR abs(stored) > 1e15
+        OR typeof(attempts) <> 'integer' OR abs(stored) > {LATEST}
     UNION ALL
     SELECT 'a frame set aside' FROM set_aside WHERE typeof(frame) <> 'blob'
         OR typeof(stored) <> 'real' OR typeof(attempts) <> 'integer' OR typeof(reason) <> 'text'
-        OR typeof(moved) <> 'real' OR max(abs(stored), abs(moved)) > 1e15
+        OR typeof(moved) <> 'real' OR max(abs(stored), abs(moved)) > {LATEST}
     UNION ALL
     SELECT 'a cursor' FROM cursors WHERE typeof(name) <> 'text' OR typeof(value) <> 'text'
     UNION ALL
@@ -169,7 +170,9 @@ def reading(folder: Path) -> Iterator[Store]:
 
 def _check_header(path: Path) -> None:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise SpoolError(f"{path}: is not a plain file")
             head = file.read(_HEADER.size)
     except OSError as error:
         raise SpoolError(f"{path}: {reason(error)}") from None
@@ -182,6 +185,11 @@ def _check_header(path: Path) -> None:
         raise SpoolError(f"{path}: is not a spool of nbclient (another program's database)")
     if version != FORMAT:
         raise SpoolError(f"{path}: has format {version}; this nbclient reads format {FORMAT}")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Not to wait for whoever writes into a FIFO in its place."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_tables(path: Path, db: sqlite3.Connection) -> None:

@@ -317,7 +317,9 @@ def _read_pid(descriptor: int) -> int | None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Non-blocking, for what is there may be a FIFO.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
     try:
         yield descriptor
     finally:

@@ -11,7 +11,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, frozen
 
@@ -35,6 +35,9 @@ _INSERT_ROWS = "INSERT INTO frames VALUES " + ", ".join(
 
 _TYPES = (int, bytes, float, int, str, float)
 """Of what `AsideFrame` has: SQLite gives others where a row's head is damaged."""
+
+LATEST = 1e15
+"""No time is later, seconds since the epoch: what a damaged row says may be no time at all."""
 
 BUSY = 5.0
 """Seconds to wait for a stranger's write lock (somebody's ``sqlite3 spool.db``)."""
@@ -151,7 +154,13 @@ class Store:
         meta = dict(self._db.execute("SELECT key, value FROM meta"))
         if not {"link", "peer"} <= meta.keys():
             raise SpoolError(f"{self.path}: is not a spool of nbclient (names no link and peer)")
-        return Description(meta["link"], meta["peer"])
+        link, peer = meta["link"], meta["peer"]
+        if not (isinstance(link, str) and isinstance(peer, str)):
+            raise self._damaged("its description")
+        return Description(link, peer)
+
+    def _damaged(self, what: str) -> SpoolError:
+        return SpoolError(f"{self.path}: is damaged: {what} is not what it should be")
 
     def load(self, after: int, most: int) -> list[SpooledFrame]:
         """The frames that wait behind number `after`, in order.
@@ -176,7 +185,7 @@ class Store:
         # Closed even when not read to its end: a reader that stays keeps the log growing.
         with contextlib.closing(self._db.execute(sql, (after,))) as rows:
             for row in rows:
-                if tuple(map(type, row)) != _TYPES[: len(row)]:
+                if tuple(map(type, row)) != _TYPES[: len(row)] or not _are_times(row[2::3]):
                     raise SpoolError(f"{self.path}: frame {row[0]} is damaged")
                 piece.append(row)
                 most -= len(row[1]) + FRAME_COST
@@ -195,11 +204,17 @@ class Store:
 
     def _oldest(self) -> float | None:
         row = self._db.execute("SELECT stored FROM frames ORDER BY seq LIMIT 1").fetchone()
-        return None if row is None else float(row[0])
+        if row is None:
+            return None
+        if not _are_times(row):
+            raise self._damaged("the time of the first frame")
+        return cast(float, row[0])
 
     def _number(self, sql: str) -> int:
         (number,) = self._db.execute(sql).fetchone()
-        return int(number)
+        if type(number) is not int:
+            raise self._damaged("a number")
+        return number
 
 
 class ChangingStore(Store):
@@ -402,6 +417,10 @@ class ChangingStore(Store):
         self._draft = evolve(
             self._draft, **{name: getattr(self._draft, name) + n for name, n in more.items()}
         )
+
+
+def _are_times(values: Iterable[object]) -> bool:
+    return all(type(value) is float and abs(value) <= LATEST for value in values)
 
 
 def _cost(sizes: Iterable[int]) -> int:
