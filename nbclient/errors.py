@@ -63,6 +63,10 @@ class ArgumentError(SpecError):
         self.argument = argument
 
 
+class Unsupported(LocalError, AttributeError):
+    """A name that is another package's, and not here; the text says what is here instead."""
+
+
 class FrameError(LocalError, ValueError):
     """A frame outside the domain of the framing that should carry it.
 

@@ -18,7 +18,7 @@ import random as _random
 import time
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from weakref import ref
 
 from attrs import evolve, frozen
@@ -57,7 +57,7 @@ from nbclient.errors import (
 )
 from nbclient.framing import Framing
 from nbclient.hooks import awaited
-from nbclient.link_options import OUTBOX_BYTES, LinkOptions, shared
+from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
 from nbclient.liveness import INSTANT, Watch
 from nbclient.observing import LinkObserver, global_reactor
 from nbclient.protocol import FrameProtocol
@@ -66,6 +66,7 @@ from nbclient.reasons import explain
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor
 from nbclient.states import Action, Event, Machine, State
+from nbclient.subclassing import Refusing, complete
 from nbclient.talker import Talker
 from nbclient.talking import Answer, Heartbeat, Poll, first_answer
 from nbclient.tally import Tally
@@ -81,6 +82,11 @@ NOTHING_SENT = Outbox(OUTBOX_BYTES).stats(0.0)
 ACK_FIRST = 0.01
 ACK_LONGEST = 0.1
 """Seconds between two looks for acknowledgements while frames are in flight."""
+
+NOT_STARTED = (
+    "a link dials by itself: LinkService(endpoint, link) or link.start(endpoint) starts it, not"
+    " endpoint.connect(link), and not ClientService"
+)
 
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
@@ -127,16 +133,26 @@ class LinkStats:
     outbox: OutboxStats
 
 
-def _option(name: str) -> Any:
-    """An attribute of a link that stands in its `LinkOptions`; it may be set, and is checked."""
+def _option(name: str, fixed: bool = False) -> Any:
+    """An attribute of a link that stands in its `LinkOptions`.
+
+    It may be set, and is checked; unless it is `fixed`, since setting it would change nothing.
+    """
 
     def change(link: ReconnectingFactory, value: Any) -> None:
         link.options = shared(evolve(link.options, **{name: value}))
 
-    return property(attrgetter(f"options.{name}"), change)
+    def refuse(link: ReconnectingFactory, value: object) -> None:
+        raise _setByConstructor(name)
+
+    return property(attrgetter(f"options.{name}"), refuse if fixed else change)
 
 
-class ReconnectingFactory(_ClientFactory, LinkObserver):
+def _setByConstructor(name: str) -> LocalError:
+    return LocalError(f"{name}: only the constructor sets it; give it {name}=")
+
+
+class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     """A link that stays up: builds connections, redials politely, keeps what is to be sent.
 
     Every argument has a default, so that ``forProtocol(MyProtocol, ...)`` takes
@@ -256,6 +272,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
     _unsettled: Tally | None = None  # connections that ended with frames not settled
     log = Logger(namespace="nbclient")
 
+    _unheard: ClassVar[tuple[str, ...]] = ()  # overridden, and not called by endpoints
+    _reported: Failure | None = None  # a failed attempt that an override is being told of
+
     backoff: Backoff = _option("backoff")
     framing: Framing | None = _option("framing")
     connectTimeout: float = _option("connectTimeout")
@@ -374,6 +393,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._verdict: GaveUp | None = None
         self._service: ref[Any] | None = None
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Complete a subclass that leaves out up-calls, or refuse it: see `subclassing`.
+
+        :raises LocalError: it sets what is set otherwise here.
+        """
+        super().__init_subclass__(**more)
+        complete(cls, ReconnectingFactory, ("name", "clock", *NAMES))
+
     # -- what applications call ------------------------------------------------
 
     @classmethod
@@ -386,6 +413,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         if isinstance(protocol, type):
             fits = issubclass(protocol, FrameProtocol)
         check("protocol", protocol, fits, "a subclass of FrameProtocol, or what makes one")
+        for foreign in filter(None, map(vars(Refusing).get, kwargs)):
+            raise foreign.refuse(cls)
         return cast(Self, super().forProtocol(protocol, *args, **kwargs))
 
     @property
@@ -396,6 +425,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         there is one of these it is the reactor of this process.
         """
         return global_reactor() if self._clock is None else self._clock
+
+    @clock.setter
+    def clock(self, value: object) -> None:
+        raise _setByConstructor("clock")
 
     @property
     def outbox(self) -> Outbox:
@@ -448,6 +481,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._clock = global_reactor() if clock is None else clock
         self._begin()
         self.name = self.name or _describeEndpoint(endpoint)
+        for name in self._unheard:
+            self.log.warn(
+                "{link}: endpoints do not call {name}, which {kind} overrides; use observe()",
+                link=self._label(),
+                name=name,
+                kind=type(self).__name__,
+            )
         self._dialer = EndpointDialer(endpoint, self)
         self._machine.handle(Event.START)
 
@@ -605,12 +645,28 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
         self._timers = timers_of(self._clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A connection of this link, or one that aborts where none is wanted."""
+        """A connection of this link, or one that aborts where none is wanted.
+
+        An override may call it or not: what it returns becomes the link's connection.
+
+        :raises LocalError: nothing has started this link: `endpoint.connect` was given it.
+        """
+        return self._build(super().buildProtocol, addr)
+
+    def _build(self, make: Callable[[Any], Any], addr: IAddress | None) -> Any:
+        if self.state is State.IDLE:
+            self.log.error("{link}: {why}", link=self._label(), why=NOT_STARTED)
+            raise LocalError(f"{self._label()}: {NOT_STARTED}")
         if self.state is not State.CONNECTING or self.connection is not None:
+            self.log.debug("{link}: a connection nobody waits for is refused", link=self._label())
             return Refusal()
         try:
-            connection = cast(Any, super().buildProtocol(cast(IAddress, addr)))
-            self._adopt(connection)
+            connection = make(addr)
+            if isinstance(connection, Refusal):  # an override called this, which failed
+                return connection
+            own = isinstance(connection, FrameProtocol)
+            if self.connection is None or (own and connection is not self.connection):
+                self._adopt(connection)
         except Exception:
             reason = Failure()
             self.log.failure("{link}: building the protocol failed", reason, link=self._label())
@@ -618,6 +674,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             self._machine.handle(Event.ABORT)
             return Refusal(self._refusalGone(self._dials))
         return connection
+
+    def _overrideFailed(self, what: str, reason: Failure) -> None:
+        self.log.failure(
+            "{link}: the application's {what} failed", reason, link=self._label(), what=what
+        )
 
     def _refusalGone(self, attempt: int) -> Callable[[], None]:
         def gone() -> None:
@@ -628,7 +689,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The reactor's attempt failed."""
-        if self._dialledBy(connector):
+        if self._dialledBy(connector) and reason is not self._reported:
             self.dialFailed(reason)
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
@@ -1308,6 +1369,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
             raise LocalError(
                 f"{type(connection).__name__} is no FrameProtocol: this factory builds no other"
             )
+        if connection.factory is None:  # made by an override, or by a callable
+            connection.factory = self
         if self.framing is not None:
             connection.framing = self.framing
         if getattr(connection, "framing", None) is None:
@@ -1350,6 +1413,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver):
 
     def _label(self) -> str:
         return self.name or type(self).__name__
+
+
+for _name in NAMES:
+    if not hasattr(ReconnectingFactory, _name):
+        setattr(ReconnectingFactory, _name, _option(_name, fixed=True))
 
 
 class _LinkMachine(Machine):

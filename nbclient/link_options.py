@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 from weakref import ref
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from nbclient import arguments as check
 from nbclient.admission import WHEN_FULL
@@ -125,6 +125,10 @@ class LinkOptions:
             raise LocalError("settleAfter is of no use at delivery 'reply': an answer says more")
         rules = Rules(self.whenFull, self.maxAge, self.maxAttempts, self.onReject, self.settleAfter)
         object.__setattr__(self, "rules", RULES if rules == RULES else rules)
+
+
+NAMES = tuple(each.name for each in fields(LinkOptions) if each.init)
+"""Of all of them."""
 
 
 def shared(options: LinkOptions) -> LinkOptions:

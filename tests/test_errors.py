@@ -43,12 +43,14 @@ from nbclient.errors import (
     SilenceTimeout,
     SpecError,
     TurnedAway,
+    Unsupported,
 )
 
 WHO_CAN_MEND_IT: dict[type[NBClientError], set[type[NBClientError]]] = {
     LocalError: {
         ArgumentError,
         SpecError,
+        Unsupported,
         FrameError,
         OutboxFull,
         RequestsFull,

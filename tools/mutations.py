@@ -691,8 +691,8 @@ MUTATIONS = (
     Mutation(
         "refusal",
         "nbclient/factory.py",
-        "self.connection is not None:\n            return Refusal()\n",
-        "self.connection is not None:\n            return None\n",
+        "            return Refusal()\n",
+        "            return None\n",
         (
             f"{FACTORY}StoppingTests::test_while_a_dial_cannot_be_cancelled",
             f"{FACTORY}BuildingTests::test_a_connection_nobody_wants_is_aborted",
@@ -2048,6 +2048,87 @@ MUTATIONS = (
         ("tests/test_hooks.py::test_a_class_whose_framing_is_none_is_refused",),
     ),
     Mutation(
+        "up-calls-not-completed",
+        "nbclient/subclassing.py",
+        "            setattr(cls, name, completed(vars(cls)[name], base))\n",
+        "            pass\n",
+        (
+            "tests/test_subclassing.py::UpCallTests::test_all_of_them_left_out",
+            "tests/test_subclassing.py::UpCallTests::test_a_constructor_that_leaves_it_out_is_refused",
+        ),
+    ),
+    Mutation(
+        "a-failure-told-twice",
+        "nbclient/factory.py",
+        " and reason is not self._reported:\n",
+        ":\n",
+        (
+            "tests/test_subclassing.py::UpCallTests::test_a_failure_is_counted_once_though_an_override_dials_and_makes_the_up_call",
+        ),
+    ),
+    Mutation(
+        "built-beside-the-link",
+        "nbclient/factory.py",
+        "            if self.connection is None or (own and connection is not self.connection):\n",
+        "            if self.connection is None:\n",
+        (
+            "tests/test_subclassing.py::UpCallTests::test_what_an_override_builds_beside_the_up_call_is_what_counts",
+        ),
+    ),
+    Mutation(
+        "unheard-overrides-unsaid",
+        "nbclient/factory.py",
+        "        for name in self._unheard:\n",
+        "        for name in ():\n",
+        (
+            "tests/test_subclassing.py::UpCallTests::test_endpoints_do_not_call_them_and_that_is_said",
+        ),
+    ),
+    Mutation(
+        "foreign-names-set-in-silence",
+        "nbclient/subclassing.py",
+        "        raise self.refuse(type(link))\n",
+        "        pass\n",
+        (
+            "tests/test_subclassing.py::test_a_name_of_the_other_factory_is_refused_with_what_is_here_instead",
+        ),
+    ),
+    Mutation(
+        "a-foreign-name-less",
+        "nbclient/subclassing.py",
+        '    maxRetries = Foreign("it gives up after Backoff(retries=N), for backoff=")\n',
+        "",
+        (
+            "tests/test_subclassing.py::test_a_name_of_the_other_factory_is_refused_with_what_is_here_instead",
+        ),
+    ),
+    Mutation(
+        "hidden-class-attributes",
+        "nbclient/subclassing.py",
+        "        if getattr_static(cls, name) is not getattr_static(base, name):\n",
+        "        if False:\n",
+        (
+            "tests/test_subclassing.py::test_a_class_attribute_that_the_constructor_would_hide_is_refused",
+        ),
+    ),
+    Mutation(
+        "set-for-nothing",
+        "nbclient/factory.py",
+        "refuse if fixed else change)\n",
+        "change)\n",
+        ("tests/test_subclassing.py::test_so_is_setting_what_would_change_nothing",),
+    ),
+    Mutation(
+        "dialled-by-others-in-silence",
+        "nbclient/factory.py",
+        "        if self.state is State.IDLE:\n            self.log.error",
+        "        if False:\n            self.log.error",
+        (
+            "tests/test_subclassing.py::EndpointTests::test_an_endpoint_that_connects_it_is_told_what_to_do",
+            "tests/test_subclassing.py::EndpointTests::test_so_is_a_client_service",
+        ),
+    ),
+    Mutation(
         "arguments-not-checked",
         "nbclient/arguments.py",
         "        if not ((optional and value is None) or fits(value)):\n",
@@ -2077,8 +2158,8 @@ MUTATIONS = (
     Mutation(
         "set-unchecked",
         "nbclient/factory.py",
-        '    return property(attrgetter(f"options.{name}"), change)\n',
-        '    return property(attrgetter(f"options.{name}"), lambda link, value: None)\n',
+        "refuse if fixed else change)\n",
+        "lambda link, value: None)\n",
         ("tests/test_arguments.py::test_what_is_set_on_a_link_is_checked_as_what_it_is_made_with",),
     ),
     Mutation(
