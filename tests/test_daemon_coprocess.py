@@ -196,6 +196,31 @@ class CoprocessTests(SynchronousTestCase):
         self.child.end(3)
         self.successResultOf(output.ended)
         self.assertEqual(self.log.lines, ["exec:bot -x has ended (status 3)"])
+        self.assertFalse(output.failed, "what its status means, it knows alone")
+        self.end(output)
+
+    def test_a_crash_is_no_end_of_the_input(self) -> None:
+        """What it had to say, nobody knows: not all of it was sent."""
+        output = self.start(backoff=None)
+        self.child.end(None, 11)
+        self.successResultOf(output.ended)
+        self.assertTrue(output.failed)
+        self.end(output)
+
+    def test_nor_is_a_program_that_never_ran(self) -> None:
+        self.found = None
+        output = self.start(backoff=None)
+        self.successResultOf(output.ended)
+        self.assertTrue(output.failed)
+        self.end(output)
+
+    def test_words_that_no_program_can_be_given_are_told(self) -> None:
+        def refuse(*_: object) -> None:
+            raise ValueError("embedded null byte")
+
+        self.patch(self.reactor, "spawnProcess", refuse)
+        output = self.start()
+        self.assertIn("it cannot be started: embedded null byte", self.log.lines[0])
         self.end(output)
 
     def test_what_arrives_when_it_has_ended_for_good_is_lost_to_nobody(self) -> None:

@@ -323,6 +323,15 @@ class DoorTests(DoorCase):
         self.successResultOf(closed)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_a_port_that_cannot_be_closed_does_not_hold_it_up(self) -> None:
+        """That its path is gone is no fault; what else it is, is told."""
+        for fault, told in ((FileNotFoundError(2, "gone"), 0), (ZeroDivisionError("ours"), 1)):
+            before = len(self.log.lines)
+            self.reactor.port = Port(fail(fault))
+            self.successResultOf(self.door().close())
+            lines = self.log.lines[before:]
+            self.assertEqual(sum("closing failed" in line for line in lines), told)
+
     def test_a_port_that_does_not_go_is_not_waited_for_long(self) -> None:
         self.reactor.port = Port(Deferred())
         closed = self.door().close()

@@ -948,6 +948,31 @@ class SpoolTests(JobCase):
         self.assertEqual(self.outcome(), Outcome(2, "--spool: d/link: in use by process 17"))
         self.assertEqual(self.endpoint.attempts, [])
 
+    def test_a_fault_of_ours_at_the_spool_ends_the_job_and_is_told(self) -> None:
+        """Else it would neither begin nor end."""
+        self.start("--spool", "d", "--output", "none")
+        self.opening.errback(ZeroDivisionError("a fault of ours"))
+        self.assertEqual(self.status(), 3)
+        self.assertIn("h:1: a fault of nbclient", self.log.lines)
+        self.assertEqual(self.endpoint.attempts, [])
+
+    def test_so_does_one_at_what_follows(self) -> None:
+        self.start("--spool", "d", "--output", "none")
+        self.opening.callback("no spool")
+        self.assertEqual(self.status(), 3)
+        self.assertIn("h:1: a fault of nbclient", self.log.lines)
+
+    def test_a_fault_of_ours_at_the_end_does_not_hold_it_up(self) -> None:
+        job = self.start("--spool", "d", "--output", "none")
+
+        def broken() -> None:
+            raise ZeroDivisionError("a fault of ours")
+
+        self.patch(job._spool, "close", broken)
+        job.interrupt(signal.SIGINT)
+        self.assertEqual(self.status(), 128 + signal.SIGINT)
+        self.assertIn("h:1: a fault of nbclient", self.log.lines)
+
     def test_the_end_may_come_before_the_spool_is_open(self) -> None:
         job = self.start("--spool", "d", "--output", "none")
         job.interrupt(signal.SIGINT)

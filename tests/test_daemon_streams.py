@@ -171,6 +171,33 @@ class StreamOutputTests(SynchronousTestCase):
         self.assertEqual(self.log.lines[1:], ["output /x goes on"])
         self.assertEqual(output.lost, 0)
 
+    def test_a_fault_of_ours_is_told_and_tried_again(self) -> None:
+        """An output that hangs would hold up the link for ever, and say nothing."""
+        output = self.output()
+        faults = [OverflowError("year is out of range")]
+
+        def reopen() -> None:
+            if faults:
+                raise faults.pop()
+
+        self.patch(self.disk, "reopen", reopen)
+        output.write([b"a"])
+        output.reopen()
+        self.runner.steps()
+        (line,) = self.log.lines
+        self.assertIn("paused by /x (overflowerror: year is out of range), trying again", line)
+        self.clock.advance(1)
+        self.runner.steps()
+        self.assertEqual(self.disk.data, b"a\n")
+        self.assertEqual(self.log.lines[1:], ["output /x goes on"])
+
+    def test_nor_does_one_at_the_end_hold_it_up(self) -> None:
+        self.patch(self.disk, "close", lambda: 1 / 0)
+        closed = self.output().close()
+        self.runner.steps()
+        self.successResultOf(closed)
+        self.assertIn("output /x: closing failed: zerodivisionerror", self.log.lines[0])
+
     def test_nothing_is_written_between_two_tries(self) -> None:
         self.disk.errors = [errno.EIO]
         output = self.output()

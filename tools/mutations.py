@@ -1805,6 +1805,35 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "an-output-does-not-hang-for-a-fault-of-ours",
+        "nbclient/daemon/streams.py",
+        "        error = os_error(failure)\n",
+        "        failure.trap(OSError)\n        error = os_error(failure)\n",
+        (
+            "tests/test_daemon_streams.py::StreamOutputTests::"
+            "test_a_fault_of_ours_is_told_and_tried_again",
+        ),
+    ),
+    Mutation(
+        "nor-does-a-job-before-its-spool",
+        "nbclient/daemon/run.py",
+        "            opening.addCallbacks(self._spool_opened, self._no_spool)"
+        ".addErrback(self._failed)\n",
+        "            opening.addCallbacks(self._spool_opened, self._no_spool)\n",
+        (
+            "tests/test_daemon_run.py::SpoolTests::"
+            "test_a_fault_of_ours_at_the_spool_ends_the_job_and_is_told",
+            "tests/test_daemon_run.py::SpoolTests::test_so_does_one_at_what_follows",
+        ),
+    ),
+    Mutation(
+        "a-crash-is-no-end-of-an-input",
+        "nbclient/daemon/coprocess.py",
+        "crashed=ended.signal is not None)",
+        "crashed=False)",
+        ("tests/test_daemon_coprocess.py::CoprocessTests::test_a_crash_is_no_end_of_the_input",),
+    ),
+    Mutation(
         "no-place-within-what-is-passed-over",
         "nbclient/daemon/inputs.py",
         "            self._behind = self._begin_behind(data)\n",

@@ -152,6 +152,7 @@ class Coprocess(ShapedOutput, Source):
         self._failures = 0
         self._stuck = False  # runs and does not read
         self._dropping = False  # and this was told
+        self._crashed = False  # that was none that it chose
         self._unwanted = False  # it has ended for good, of its own accord
         self._over = False
         self._watch: IDelayedCall | None = None
@@ -167,7 +168,7 @@ class Coprocess(ShapedOutput, Source):
     @property
     def failed(self) -> bool:
         """See `Source.failed`."""
-        return self.intake.broken
+        return self.intake.broken or self._crashed
 
     # -- the program's life
 
@@ -182,19 +183,21 @@ class Coprocess(ShapedOutput, Source):
         self._since = self._reactor.seconds()
         path = shutil.which(self._words[0])
         if path is None:
-            self._ended("it cannot be found")
+            self._ended("it cannot be found", crashed=True)
             return
         try:
             self._child = self._reactor.spawnProcess(Child(self), path, self._words, os.environ)
-        except OSError as error:
-            self._ended(f"it cannot be started: {os_reason(error)}")
+        except (OSError, ValueError) as error:
+            why = os_reason(error) if isinstance(error, OSError) else str(error)
+            self._ended(f"it cannot be started: {why}", crashed=True)
 
     def child_ended(self, reason: Failure) -> None:
         """The program has ended."""
         self._child = None
-        self._ended(how_it_ended(reason))
+        ended: Any = reason.value
+        self._ended(how_it_ended(reason), crashed=ended.signal is not None)
 
-    def _ended(self, why: str) -> None:
+    def _ended(self, why: str, crashed: bool) -> None:
         if self.feed.full:
             self._drop()
         self._let_in()
@@ -202,7 +205,7 @@ class Coprocess(ShapedOutput, Source):
             self._let_go()
         elif self._backoff is None:
             self._log.info("{name} has ended ({why})", name=self.name, why=why)
-            self._unwanted = True
+            self._unwanted, self._crashed = True, crashed
             self.feed.clear()
             self.ended.callback(None)
         else:

@@ -17,6 +17,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nbclient.daemon.feeds import Feed
@@ -255,7 +256,7 @@ class Door(GuestFactory):
             self._closing = True
             stopped: Deferred[Any] = maybeDeferred(port.stopListening)
             # The socket's path may have been removed, its lock be another's, or none.
-            stopped.addErrback(lambda failure: failure.trap(OSError, ValueError, OverflowError))
+            stopped.addErrback(self._not_closed)
             stopped.addCallback(self._closed)
             if self.turned_away:
                 self._log.info(
@@ -265,6 +266,10 @@ class Door(GuestFactory):
                 )
         for guest in tuple(self.guests):
             guest.go()
+
+    def _not_closed(self, failure: Failure) -> None:
+        if not failure.check(OSError, ValueError, OverflowError):
+            self._log.failure("{where}: closing failed", failure, where=str(self))
 
     def close(self) -> Deferred[None]:
         """As `dismiss`; fires when all is gone, at most after `FAREWELL` seconds."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -129,7 +129,8 @@ class Job:
             source.ended.addCallback(self._input_ended)
             source.start()
         if self._spool.wanted:
-            self._spool.open().addCallbacks(self._spool_opened, self._no_spool)
+            opening: Deferred[Any] = self._spool.open()
+            opening.addCallbacks(self._spool_opened, self._no_spool).addErrback(self._failed)
         else:
             self._begin()
         return self._over
@@ -151,9 +152,11 @@ class Job:
             self._begin()
 
     def _no_spool(self, failure: Failure) -> None:
-        if failure.check(NBClientError):  # else the end came first
-            self._verdict = Outcome(USAGE, f"--spool: {failure.value}")
-            self.link.stop()
+        if failure.check(CancelledError):  # the end came first
+            return
+        failure.trap(NBClientError)
+        self._verdict = Outcome(USAGE, f"--spool: {failure.value}")
+        self.link.stop()
 
     def _begin(self) -> None:
         """Let the input's frames in, and dial."""
@@ -340,9 +343,9 @@ class Job:
         if self._input is not None:
             self._input.stop()
         self._sending.stop()
-        self._outputs.close().addCallback(lambda _: self._spool.close()).addCallback(
-            lambda _: self._finish()
-        )
+        closing: Deferred[Any] = self._outputs.close()
+        closing.addCallback(lambda _: self._spool.close()).addErrback(self._failed)
+        closing.addCallback(lambda _: self._finish())
 
     def _judge(self, gave_up: GaveUp | None) -> Outcome:
         """The link stopped by itself."""

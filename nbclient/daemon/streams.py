@@ -17,6 +17,7 @@ from nbclient.daemon.formats import Format
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import Writer
+from nbclient.reasons import explain
 
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""
@@ -200,8 +201,7 @@ class StreamOutput(ShapedOutput):
         self._busy = False
         if self._over:
             return
-        failure.trap(OSError)
-        error = cast(OSError, failure.value)
+        error = os_error(failure)
         if self._nobody_reads is not None and error.errno in _NOBODY_READS:
             self._reader_gone(self._nobody_reads)
         elif self._closing is not None:
@@ -268,9 +268,15 @@ class StreamOutput(ShapedOutput):
     def _closed(self, result: Failure | None) -> None:
         self._runner.stop()
         if isinstance(result, Failure):
-            why = os_reason(cast(OSError, result.value))
+            why = os_reason(os_error(result))
             self._log.error("output {name}: closing failed: {why}", name=self.name, why=why)
         cast("Deferred[None]", self._closing).callback(None)
+
+
+def os_error(failure: Failure) -> OSError:
+    """What the system said; a fault of ours, in its form: an output must not hang for one."""
+    error = failure.value
+    return error if isinstance(error, OSError) else OSError(None, explain(failure))
 
 
 def os_reason(error: OSError) -> str:
