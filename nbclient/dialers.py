@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from nbclient.connecting import binds_again, refine
 from nbclient.hooks import deferred
 
 
@@ -35,6 +36,14 @@ class ConnectorDialer:
 
     connector: Any
     link: Any
+    _bind: tuple[str, int] | None = None
+
+    def began(self) -> None:
+        """An attempt has begun: refine it."""
+        bind = getattr(self.connector, "bindAddress", None)
+        if binds_again(getattr(self.connector, "reactor", None), bind):
+            self._bind, self.connector.bindAddress = bind, None
+        refine(self.connector, self._bind)
 
     def dial(self) -> None:
         timeout = getattr(self.connector, "timeout", None)

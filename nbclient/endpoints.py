@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import sys
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import HostnameAddress
@@ -36,10 +36,11 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
 
 from nbclient import resolver as _resolver
 from nbclient.arguments import check, check_text, check_timeout, check_whole, is_clock
+from nbclient.connecting import binds_again, refine
 from nbclient.errors import LinkError, SpecError
 from nbclient.resolver import Address, Resolver
 from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
@@ -63,6 +64,9 @@ LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
 
 CONNECT_TIMEOUT = 10.0
 """Default time for the name and the connection together, seconds."""
+
+AT_ONCE = 10
+"""Addresses of a name that one attempt tries; the next attempt tries the next."""
 
 _FAMILIES = {None: socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 
@@ -139,7 +143,7 @@ def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
         raise _refuse_ssl(text)
     _check_string(text)
     try:
-        endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
+        endpoint: IStreamClientEndpoint = clientFromString(_Refining(reactor), text)
     except Exception as error:  # parsers are plugins: they raise what they like
         raise SpecError(f"endpoint {text!r}: {_one_line(error)}") from error
     if isinstance(endpoint, SSL4ClientEndpoint):  # written in another way
@@ -246,6 +250,7 @@ class _TCPEndpoint:
         self._bind = bind
         self._family = family
         self._resolver = resolver
+        self._tried: frozenset[str] = frozenset()  # where there are more than `AT_ONCE`
 
     def __repr__(self) -> str:
         host = f"[{self._host}]" if isIPv6Address(self._host) else self._host
@@ -257,13 +262,16 @@ class _TCPEndpoint:
 
     def _unbound(self, failure: Failure) -> Failure:
         """Whoever reads "cannot assign requested address" must know which."""
-        if not failure.check(ConnectBindError):
-            return failure
         address, port = self._bind or ("", 0)
-        number = failure.value.osError  # type: ignore[union-attr]
-        why = os.strerror(number).lower()
-        if number == errno.EADDRNOTAVAIL:
+        number = getattr(failure.value, "osError", None)
+        if not failure.check(ConnectBindError):
+            if not (port and number == errno.EADDRNOTAVAIL):
+                return failure
+            why = "the last connection from there stands still, in TIME_WAIT for a minute at most"
+        elif number == errno.EADDRNOTAVAIL:
             why = "it is not an address of this machine"
+        else:
+            why = os.strerror(cast(int, number)).lower()
         host = f"[{address}]" if port and isIPv6Address(address) else address
         return Failure(BindFailed(f"bind {host}{f':{port}' if port else ''}: {why}"))
 
@@ -281,22 +289,39 @@ class _TCPEndpoint:
     def _dial_addresses(
         self, addresses: list[Address], deadline: float, factory: IProtocolFactory
     ) -> Deferred[IProtocol]:
+        addresses = self._next(addresses)
         left = max(0.0, deadline - self._reactor.seconds())
         if len(addresses) == 1:
             return self._dial(addresses[0].host, left, factory)
         # The first address stands for the name: HostnameEndpoint refuses names
         # that are not IDNA, and has no need of it, the answer being here.
-        return HostnameEndpoint(
+        endpoint = HostnameEndpoint(
             _ReactorWithAnswer(self._reactor, addresses),
             addresses[0].host,
             self._port,
             timeout=left,
             bindAddress=self._bind,
-        ).connect(factory)
+        )
+        return endpoint.connect(factory).addCallback(self._found)
+
+    def _next(self, addresses: list[Address]) -> list[Address]:
+        """Those of them whose turn it is: after an attempt that failed, those not tried yet."""
+        if len(addresses) <= AT_ONCE:
+            return addresses
+        fresh = [each for each in addresses if each.host not in self._tried]
+        if not fresh:
+            self._tried, fresh = frozenset(), addresses
+        chosen = fresh[:AT_ONCE]
+        self._tried |= {each.host for each in chosen}
+        return chosen
+
+    def _found(self, connected: IProtocol) -> IProtocol:
+        self._tried = frozenset()
+        return connected
 
     def _dial(self, host: str, timeout: float, factory: IProtocolFactory) -> Deferred[IProtocol]:
         kind = TCP6ClientEndpoint if isIPv6Address(host) else TCP4ClientEndpoint
-        endpoint = kind(self._reactor, host, self._port, timeout, self._bind)
+        endpoint = kind(_Refining(self._reactor), host, self._port, timeout, self._bind)
         return endpoint.connect(factory)
 
     def _too_slow(self, _: object, timeout: float) -> Failure:
@@ -310,19 +335,41 @@ class _TCPEndpoint:
         return Failure(ConnectingCancelledError(address))
 
 
-@implementer(IReactorPluggableNameResolver)
-class _ReactorWithAnswer:
-    """The reactor, but its name resolver gives an answer that is here already."""
+class _Refining:
+    """The reactor, but what it dials is refined (`nbclient.connecting`)."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        directlyProvides(self, providedBy(reactor))
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = CONNECT_TIMEOUT,
+        bindAddress: tuple[str, int] | None = None,
+    ) -> Any:
+        ours = bindAddress if binds_again(self._reactor, bindAddress) else None
+        theirs = bindAddress if ours is None else None
+        connector = self._reactor.connectTCP(host, port, factory, timeout, theirs)
+        refine(connector, ours)
+        return connector
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+
+class _ReactorWithAnswer(_Refining):
+    """The same, and its name resolver gives an answer that is here already."""
 
     def __init__(self, reactor: Any, addresses: list[Address]) -> None:
-        self._reactor = reactor
+        super().__init__(reactor)
+        alsoProvides(self, IReactorPluggableNameResolver)
         self.nameResolver = _Answer(addresses)
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         raise NotImplementedError("the answer is here already")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
 
 
 @implementer(IHostnameResolver, IHostResolution)

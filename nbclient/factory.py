@@ -628,6 +628,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             except LocalError:
                 cast(Any, connector).stopConnecting()
                 raise
+        cast(ConnectorDialer, self._dialer).began()
         self._machine.handle(Event.DIALLED)  # ignored where the machine dialled itself
 
     def _beginBy(self, connector: IConnector) -> None:
@@ -670,7 +671,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         except Exception:
             reason = Failure()
             self.log.failure("{link}: building the protocol failed", reason, link=self._label())
-            self._blame(Failure(CallbackFailed(f"building the protocol failed: {reason.value!r}")))
+            self._blame(Failure(CallbackFailed(f"building the protocol failed: {explain(reason)}")))
             self._machine.handle(Event.ABORT)
             return Refusal(self._refusalGone(self._dials))
         return connection
@@ -1517,5 +1518,12 @@ def _describeAddress(address: Any) -> str:
 
 
 def _describeEndpoint(endpoint: Any) -> str:
-    """An endpoint's own ``name``, where it has one (ours do), else its repr."""
-    return str(getattr(endpoint, "name", None) or repr(endpoint))
+    """An endpoint's own ``name``, where it has one (ours do), else where it leads, or its kind."""
+    name = getattr(endpoint, "name", None)
+    host, port = getattr(endpoint, "_host", None), getattr(endpoint, "_port", None)
+    shown = repr(endpoint)
+    if name:
+        return str(name)
+    if isinstance(host, str) and isinstance(port, int):  # Twisted's TCP endpoints
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return type(endpoint).__name__ if " at 0x" in shown else shown

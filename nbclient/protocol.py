@@ -35,10 +35,12 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from nbclient.connecting import ConnectedToItself, is_itself
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
 from nbclient.hooks import Result, deferred
 from nbclient.observing import LinkObserver
+from nbclient.reasons import explain
 from nbclient.receiving import NOTHING, FrameReceiver, PauseToken
 from nbclient.tcpinfo import no_delay, sent_within, supported, tcp_socket
 
@@ -344,7 +346,7 @@ class FrameProtocol(FrameReceiver):
             self._failed(reason)
         else:
             self._logFailure("opening", reason)
-            self._failed(Failure(OpeningFailed(f"the opening failed: {reason.value!r}")))
+            self._failed(Failure(OpeningFailed(f"the opening failed: {explain(reason)}")))
 
     # -- what the transport calls ------------------------------------------------
 
@@ -375,6 +377,9 @@ class FrameProtocol(FrameReceiver):
                 listener.handshakeCompleted = self.handshakeCompleted
             alsoProvides(listener, IHandshakeListener)
         self._link.transportMade(self)
+        if is_itself(self._raw):
+            self._failed(Failure(ConnectedToItself()))
+            return
         self._guarded(self.connectionMade)
         if not self.secure:
             self.handshakeCompleted()

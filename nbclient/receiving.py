@@ -23,6 +23,7 @@ from nbclient.framing import Decoder, Framing
 from nbclient.framing.base import check_framing
 from nbclient.hooks import Result, awaited, deferred, refuse_async
 from nbclient.observing import ALONE, LinkObserver
+from nbclient.reasons import explain
 
 NOTHING: list[bytes] = []  # shared and never changed: most links have nothing pending
 SPENT = iter(NOTHING)  # of a loop over a single frame: nothing is behind it
@@ -617,7 +618,7 @@ class FrameReceiver(Protocol):
             self._failed(reason)
             return
         self._logFailure("callback", reason)
-        self._failed(Failure(CallbackFailed(f"a callback failed: {reason.value!r}")))
+        self._failed(Failure(CallbackFailed(f"a callback failed: {explain(reason)}")))
 
     def _resultFailed(self, reason: Failure) -> None:
         """A callback's Deferred failed."""

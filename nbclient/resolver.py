@@ -36,8 +36,8 @@ network may be back; one that comes while two hang shares the younger, so that
 one dead name redialled for hours holds two threads and no more.
 """
 
-MAX_ADDRESSES = 10
-"""Addresses used of one answer; a hostile answer could hold hundreds."""
+MAX_ADDRESSES = 256
+"""Addresses used of one answer; a hostile answer could hold thousands."""
 
 
 class Resolver:
@@ -196,7 +196,7 @@ def usable(found: Iterable[tuple[Any, ...]], port: int) -> list[Address]:
         else:
             continue
         queue = ours.setdefault(family, [])
-        if address not in queue:
+        if len(queue) < MAX_ADDRESSES and address not in queue:
             queue.append(address)
     return _in_turn(list(ours.values()))[:MAX_ADDRESSES]
 

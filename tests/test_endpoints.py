@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.error import (
     ConnectBindError,
+    ConnectError,
     ConnectingCancelledError,
     ConnectionRefusedError,
     DNSLookupError,
@@ -102,6 +103,12 @@ class TCPTests(SynchronousTestCase):
             self.fail_dial(-1, ConnectBindError(number, "so"))
             failure = self.failureResultOf(connecting, BindFailed)
             self.assertEqual(str(failure.value), said)
+        connecting = self.connect("192.0.2.7", bind=("192.0.2.9", 7))
+        self.fail_dial(-1, ConnectError(errno.EADDRNOTAVAIL, "so"))
+        self.assertIn(
+            "bind 192.0.2.9:7: the last connection from there stands still, in TIME_WAIT",
+            str(self.failureResultOf(connecting, BindFailed).value),
+        )
         connecting = self.connect("2001:db8::7", bind=("2001:db8::9", 7))
         self.fail_dial(-1, ConnectBindError(errno.EADDRNOTAVAIL, "so"))
         failure = self.failureResultOf(connecting, BindFailed)
@@ -165,6 +172,31 @@ class TCPTests(SynchronousTestCase):
         self.reactor.advance(0.3)
         self.failureResultOf(connecting, ConnectionRefusedError)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_of_many_addresses_each_attempt_tries_the_next(self) -> None:
+        """And after a connection it begins at the first again."""
+        endpoint = tcp(self.reactor, "h.example", 80, resolver=cast(Resolver, self.resolver))
+        many = [IPv4Address("TCP", f"192.0.2.{n}", 80) for n in range(25)]
+
+        def attempt() -> tuple[Deferred[Any], list[int]]:
+            before = len(self.reactor.tcpClients)
+            connecting: Deferred[Any] = connectProtocol(endpoint, Protocol())
+            self.resolver.looked.callback(many)
+            self.reactor.pump([0.3] * 12)
+            hosts = [host for host, _ in self.dialled()[before:]]
+            return connecting, [int(host.rpartition(".")[2]) for host in hosts]
+
+        for tried in (range(10), range(10, 20), range(20, 25), range(10)):
+            connecting, hosts = attempt()
+            self.assertEqual(hosts, list(tried))
+            connecting.cancel()
+            self.failureResultOf(connecting, ConnectingCancelledError)
+        connecting, hosts = attempt()
+        self.assertEqual(hosts, list(range(10, 20)))
+        factory: Any = self.reactor.tcpClients[-1][2]
+        factory.buildProtocol(V4).makeConnection(object())
+        self.successResultOf(connecting)
+        self.assertEqual(attempt()[1], list(range(10)))
 
     def test_a_name_that_is_no_idna_may_have_several_addresses(self) -> None:
         self.connect("redis_1")

@@ -10,6 +10,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
@@ -380,6 +381,10 @@ class ConnectorTests(LinkTestCase):
         self.assertEqual(_describeAddress(IPv6Address("TCP", "::1", 9)), "[::1]:9")
         self.assertEqual(_describeAddress("somewhere"), "somewhere")
         self.assertEqual(_describeEndpoint("somewhere"), "'somewhere'")
+        for host, name in (("h", "h:1"), ("::1", "[::1]:1")):
+            kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
+            self.assertEqual(_describeEndpoint(kind(None, host, 1)), name)
+        self.assertEqual(_describeEndpoint(object()), "object")
 
 
 class BuildingTests(LinkTestCase):

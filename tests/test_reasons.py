@@ -13,6 +13,7 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 
 from nbclient import errors
+from nbclient.connecting import ConnectedToItself
 from nbclient.reasons import explain
 from nbclient.tls import CertificateRefused, HandshakeFailed
 
@@ -26,6 +27,8 @@ def ssl_error(*reasons: str) -> SSL.Error:
     return SSL.Error([("SSL routines", "", reason) for reason in reasons])
 
 
+NO_NETWORK = "no route to the network, or a firewall rejects the connection"
+
 EXPLAINED = [
     # How connections end.
     (error.ConnectionDone(), "the peer closed the connection"),
@@ -37,14 +40,29 @@ EXPLAINED = [
         error.ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
         "connection refused",
     ),
-    (error.NoRouteError(errno.ENETUNREACH, "Network is unreachable"), "no route to the host"),
+    (error.NoRouteError(errno.ENETUNREACH, "Network is unreachable"), NO_NETWORK),
+    (error.NoRouteError(), NO_NETWORK),
+    (ConnectedToItself(), "connected to itself: nothing listens there"),
+    (
+        error.ConnectError(string=Failure(error.ConnectionDone())),  # type: ignore[arg-type]
+        "the connection attempt failed, and the system's reason is lost",
+    ),
     (error.TCPTimedOutError(errno.ETIMEDOUT, "…"), "the connection attempt timed out"),
     (error.TimeoutError(), "the connection attempt timed out"),
     (error.DNSLookupError("no results for nowhere.example"), None),
     # Errors of the operating system without a class of their own.
-    (error.ConnectError(errno.EHOSTUNREACH, "whatever"), "no route to host"),
+    (
+        error.ConnectError(errno.EHOSTUNREACH, "whatever"),
+        "no route to the host, or a firewall rejects the connection",
+    ),
+    (
+        error.ConnectError(errno.ENOPROTOOPT, "Protocol not available"),
+        "a firewall rejects the connection (protocol unreachable)",
+    ),
+    (error.ConnectError(errno.EADDRNOTAVAIL, "x"), "no local address or port is free for it"),
     (error.ConnectError(errno.ENOENT, "/run/feed.sock"), "no such file or directory"),
-    (error.ConnectError(errno.EACCES), "permission denied"),
+    (error.ConnectError(errno.EACCES), "permission denied, here or by a firewall"),
+    (error.ConnectBindError(errno.EACCES, "x"), "permission denied"),
     (error.ConnectBindError(errno.EADDRINUSE, "x"), "address already in use"),
     (error.ConnectBindError(errno.EMFILE, "x"), "too many open files"),
     # Ours say it themselves.

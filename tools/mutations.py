@@ -476,6 +476,73 @@ MUTATIONS = (
         ),
     ),
     # Redialling is polite.
+    # What Twisted's clients leave out of an attempt.
+    Mutation(
+        "the-kernels-reason",
+        "nbclient/connecting.py",
+        "            self.failIfNotConnected(_why(self.socket, reason))\n",
+        "            self.failIfNotConnected(ConnectionRefusedError(str(reason)))\n",
+        (
+            "tests/test_connecting.py::test_the_kernels_reason_counts_not_the_reactors",
+            "tests/wire/test_connecting_wire.py::"
+            "test_a_firewalls_rejection_is_named[host-unreachable]",
+        ),
+    ),
+    Mutation(
+        "no-failure-within-a-reason",
+        "nbclient/reasons.py",
+        "    return explain(within[0]) if within else str(value)\n",
+        "    return str(value)\n",
+        ("tests/test_log_lines.py::test_a_failure_within_a_failure_is_told_in_words[GaveUp]",),
+    ),
+    Mutation(
+        "not-to-itself",
+        "nbclient/connecting.py",
+        "        if is_itself(self):\n",
+        "        if False:\n",
+        ("tests/wire/test_connecting_wire.py::ItselfTests::test_by_our_endpoint_for_any_protocol",),
+    ),
+    Mutation(
+        "not-to-itself-on-any-transport",
+        "nbclient/protocol.py",
+        "        if is_itself(self._raw):\n",
+        "        if False:\n",
+        ("tests/wire/test_connecting_wire.py::ItselfTests::test_by_twisteds_endpoint",),
+    ),
+    Mutation(
+        "reset-by-itself",
+        "nbclient/connecting.py",
+        "            self._closeSocket(False)  # with a reset: the port is free at once\n",
+        "            pass\n",
+        ("tests/wire/test_connecting_wire.py::ItselfTests::test_by_our_endpoint",),
+    ),
+    Mutation(
+        "the-port-of-the-last-connection",
+        "nbclient/connecting.py",
+        "    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n",
+        "    pass\n",
+        (
+            "tests/wire/test_connecting_wire.py::SamePortTests::test_by_a_connector",
+            "tests/wire/test_connecting_wire.py::SamePortTests::test_by_our_endpoint",
+        ),
+    ),
+    Mutation(
+        "a-late-connect-deadline",
+        "nbclient/connecting.py",
+        "    if connector.timeoutID is not None:\n",
+        "    if False:\n",
+        (
+            "tests/test_connecting.py::"
+            "test_a_deadline_after_a_standstill_is_judged_by_what_the_kernel_has_done",
+        ),
+    ),
+    Mutation(
+        "the-next-addresses-of-a-name",
+        "nbclient/endpoints.py",
+        "        fresh = [each for each in addresses if each.host not in self._tried]\n",
+        "        fresh = addresses\n",
+        ("tests/test_endpoints.py::TCPTests::test_of_many_addresses_each_attempt_tries_the_next",),
+    ),
     Mutation(
         "proof-of-stability",
         "nbclient/factory.py",

@@ -153,7 +153,9 @@ class Sending:
         """The link counts them; once for each time that it begins, it is told."""
         if not self._refusing:
             self._refusing = True
-            self._log.error("{link}: frames are refused: {why}", link=self._link.name, why=error)
+            self._log.error(
+                "{link}: frames are refused: {why}", link=self._link.name, why=str(error)
+            )
 
     async def _wait(self, error: SpoolError) -> None:
         self._not_calm()

@@ -1,0 +1,207 @@
+"""Attempts on real sockets: to itself, from a port that was just used, against firewalls."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet import reactor as _reactor
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import TestCase
+
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.alternatives import alternatives
+from nbclient.connecting import ConnectedToItself
+from nbclient.endpoints import tcp
+from nbclient.resolver import Resolver
+from tests.conformance.dialers import until
+from tests.real.children import python
+
+reactor: Any = _reactor
+
+HOST = "127.0.0.1"
+Dial = Callable[[Any, int, int], Any]
+"""Has a link dial a port of loopback from a port."""
+
+
+class Lines(FrameProtocol):
+    framing = framing.lines()
+
+    def frameReceived(self, frame: bytes) -> None:
+        pass
+
+
+def classic(link: Any, to: int, by: int) -> None:
+    reactor.connectTCP(HOST, to, link, bindAddress=(HOST, by))
+
+
+def literal(link: Any, to: int, by: int) -> None:
+    link.start(tcp(reactor, HOST, to, bind=(HOST, by)))
+
+
+def named(link: Any, to: int, by: int) -> None:
+    """Two addresses, of which the first leads nowhere."""
+
+    def found(*_: object) -> Any:
+        return [(socket.AF_INET, 1, 6, "", (host, 0)) for host in ("127.0.0.9", HOST)]
+
+    link.start(tcp(reactor, "h.example", to, bind=(HOST, by), resolver=Resolver(getaddrinfo=found)))
+
+
+def twisteds(link: Any, to: int, by: int) -> None:
+    link.start(TCP4ClientEndpoint(reactor, HOST, to, bindAddress=(HOST, by)))
+
+
+def happy(link: Any, to: int, by: int) -> None:
+    link.start(HostnameEndpoint(reactor, HOST, to, bindAddress=(HOST, by)))
+
+
+def first_of_two(link: Any, to: int, by: int) -> None:
+    link.start(alternatives([tcp(reactor, HOST, to, bind=(HOST, by)), tcp(reactor, HOST, 9)]))
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        number: int = sock.getsockname()[1]
+        return number
+
+
+class ItselfTests(TestCase):
+    """A socket bound to the port that it dials is connected to itself: nobody listens there."""
+
+    timeout = 20
+
+    async def to_itself(self, dial: Dial) -> None:
+        port = free_port()
+        link = ReconnectingFactory.forProtocol(Lines, backoff=Backoff(initial=0.05, maximum=0.1))
+        reasons: set[Any] = set()
+
+        def changed(old: State, new: State, reason: Any) -> None:
+            self.assertIsNot(new, State.READY)
+            if reason is not None:
+                reasons.add(reason.type)
+
+        link.observe(changed)
+        dial(link, port, port)
+        await until(lambda: ConnectedToItself in reasons and link.stats().dials > 3)
+        self.assertEqual(link.stats().connects, 0)
+        await link.stop()
+        with socket.socket() as server:
+            server.bind((HOST, port))  # the port is free: nothing of ours holds it
+
+    async def test_by_a_connector(self) -> None:
+        await self.to_itself(classic)
+
+    async def test_by_our_endpoint(self) -> None:
+        await self.to_itself(literal)
+
+    async def test_by_our_endpoint_and_a_name(self) -> None:
+        await self.to_itself(named)
+
+    async def test_by_twisteds_endpoint(self) -> None:
+        await self.to_itself(twisteds)
+
+    async def test_by_twisteds_endpoint_and_a_name(self) -> None:
+        await self.to_itself(happy)
+
+    async def test_by_our_endpoint_for_any_protocol(self) -> None:
+        """What looks whether the preferred peer is back, say."""
+        port = free_port()
+        endpoint = tcp(reactor, HOST, port, bind=(HOST, port))
+        with self.assertRaises(ConnectedToItself):
+            await connectProtocol(endpoint, Protocol())
+
+    async def test_by_one_of_several_peers(self) -> None:
+        await self.to_itself(first_of_two)
+
+
+class SamePortTests(TestCase):
+    """Our own close leaves the pair of ports in TIME_WAIT, for a minute."""
+
+    timeout = 20
+
+    async def again(self, dial: Dial, runs: int = 1) -> None:
+        server: Factory[Protocol] = Factory.forProtocol(Protocol)
+        server.noisy = False
+        port = reactor.listenTCP(0, server, interface=HOST)
+        by = free_port()
+        for _ in range(runs):
+            quick = Backoff(initial=0.05, maximum=0.1)
+            link = ReconnectingFactory.forProtocol(Lines, backoff=quick)
+            dial(link, port.getHost().port, by)
+            for _ in range(3):
+                connection = await link.whenReady()
+                self.assertEqual(connection.transport.getHost().port, by)
+                link.reconnectNow()  # fails as long as the peer has not closed as well
+            await link.stop()
+        await port.stopListening()
+
+    async def test_by_a_connector(self) -> None:
+        await self.again(classic)
+
+    async def test_by_our_endpoint(self) -> None:
+        """In another run of the program, too."""
+        await self.again(literal, 2)
+
+
+# What nft(8) can answer with, and what it comes to (icmp_err_convert of Linux).
+ICMP = {
+    "net-unreachable": "no route to the network, or a firewall rejects the connection",
+    "host-unreachable": "no route to the host, or a firewall rejects the connection",
+    "prot-unreachable": r"a firewall rejects the connection \(protocol unreachable\)",
+    "port-unreachable": "connection refused",
+    "net-prohibited": "no route to the network, or a firewall rejects the connection",
+    "host-prohibited": "no route to the host, or a firewall rejects the connection",
+    "admin-prohibited": "no route to the host, or a firewall rejects the connection",
+}
+
+
+@pytest.fixture(scope="module")
+def space() -> Iterator[str]:
+    """A network namespace whose firewall rejects port N in the N-th way."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("network namespaces need Linux, and root")
+    if shutil.which("ip") is None or shutil.which("nft") is None:
+        pytest.skip("needs ip and nft (Debian: iproute2, nftables)")
+    name = f"reject-{os.getpid()}"
+    rules = "".join(
+        f"add rule inet f i tcp dport {1000 + place} reject with icmp type {kind}\n"
+        for place, kind in enumerate(ICMP)
+    )
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no network namespace is to be had: {made.stderr.decode().strip()}")
+    within = ["ip", "netns", "exec", name]
+    try:
+        subprocess.run([*within, "ip", "link", "set", "lo", "up"], check=True)
+        subprocess.run(
+            [*within, "nft", "-f", "-"],
+            input="add table inet f\n"
+            "add chain inet f i { type filter hook input priority 0; }\n" + rules,
+            text=True,
+            check=True,
+        )
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@pytest.mark.parametrize("kind", ICMP)
+def test_a_firewalls_rejection_is_named(space: str, kind: str) -> None:
+    port = str(1000 + list(ICMP).index(kind))
+    run = python("-m", "nbclient", HOST, port, "--input", "none", "--retries", "0")
+    within = ["ip", "netns", "exec", space, *run]
+    done = subprocess.run(within, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 3
+    assert "Failure" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(ICMP[kind], done.stderr), done.stderr
