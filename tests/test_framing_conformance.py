@@ -28,6 +28,8 @@ GARBAGE = st.one_of(
     st.lists(st.sampled_from(b"\r\n\0ab:, 0129\xff"), max_size=60).map(bytes),
     st.lists(st.sampled_from(b"ab<>\x02\x03\x0b\x1c\r\n\xc0\xdb\xdc\xdd"), max_size=60).map(bytes),
     st.lists(st.sampled_from(b"$$!*\\\r\n\nGP71"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b"\x10\x10\x02\x03\0\1\x05ab"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b"\xef\xbb\xbf\x1e\0[]1"), max_size=60).map(bytes),
     st.lists(st.sampled_from(b'[]{}"\\ \n,:-1true'), max_size=60).map(bytes),
     st.binary(max_size=60),
 )
@@ -123,6 +125,10 @@ def without_checksums(frames: Sequence[bytes]) -> list[bytes]:
 def wide(frames: Sequence[bytes]) -> list[bytes]:
     """Lengths in more bytes than they need."""
     return [bytes([len(frame) | 0x80, 0x80, 0]) + frame for frame in frames]
+
+
+def leading_zeros(frames: Sequence[bytes]) -> list[bytes]:
+    return [b"\0" + image for image in framing.cobs().encode(frames)]
 
 
 def mqtt(body: bytes) -> bytes:
@@ -503,7 +509,67 @@ NMEA = Sample(
     ],
     sized=lambda size: b"$" + b"x" * (size - 1),
 )
+DLE = Sample(
+    framing.dle(LIMIT),
+    [b"one", b"", b"\x10", b"\x10\x02\x10\x03", b"\x02\x03"],
+    accepted_by(framing.dle(LIMIT), MARKED | st.lists(st.sampled_from(b"\x10\x02\x03")).map(bytes)),
+    [b"x" * (LIMIT + 1)],
+    [
+        (b"noise", BadFrame),
+        (b"\x10\x03", BadFrame),
+        (b"\x10\x02a\x10b", BadFrame),
+        (b"\x10\x02torn\x10\x02", BadFrame),
+        (b"\x10\x02" + LONG, FrameTooLong),
+        (b"\x10\x02" + b"y" * LIMIT + b"\x10\x10", FrameTooLong),
+    ],
+)
+COBS = Sample(
+    framing.cobs(LIMIT),
+    [b"one", b"", b"\0", b"\0\0a\0", b"z" * LIMIT],
+    accepted_by(framing.cobs(LIMIT)),
+    [b"x" * (LIMIT + 1)],
+    [(b"\x05ab\0", BadFrame), (b"\xff\0", BadFrame), (b"\x29" + LONG, FrameTooLong)],
+)
 SELF_MARKED = {
+    "dle": DLE,
+    "dle-noise": skipping(DLE, b"no\x10\x10\x02ise\x10x"),
+    "dle-torn": skipping(DLE, b"\x10\x02torn"),
+    "dle-wrong": skipping(DLE, b"\x10\x02a\x10b"),
+    "dle-long": skipping(DLE, b"\x10\x02" + LONG + b"\x10\x10\x02\x10\x03"),
+    "cobs": COBS,
+    "cobs-wrong": skipping(COBS, b"\x05ab\0"),
+    "cobs-long": skipping(COBS, LONG + b"\0"),
+    "cobs-leading": attrs.evolve(
+        COBS, wire=leading_zeros, ahead=b"\0", faults=[(b"\0\x03a\0", BadFrame)]
+    ),
+    "octet-counted-tolerant": Sample(
+        framing.octet_counted(LIMIT, tolerant=True),
+        [b"one", b"\r\n", b"3 abc", b"z" * 11],
+        accepted_by(framing.octet_counted(LIMIT, tolerant=True)),
+        [b"", b"x" * (LIMIT + 1)],
+        [
+            (b"41 ", FrameTooLong),
+            (b"999", FrameTooLong),
+            (b"0", BadFrame),
+            (b"3:", BadFrame),
+            (b"12.", BadFrame),
+            (LONG, FrameTooLong),
+            (LONG + b"\n", FrameTooLong),
+        ],
+    ),
+    "octet-counted-lines": Sample(
+        framing.octet_counted(LIMIT, tolerant=True),
+        [b"<13>one", b"<1>\r", b"<13>two", b"-"],
+        BYTES.map(lambda body: b"<" + body.replace(b"\n", b"")),
+        wire=lambda frames: [frame + b"\n" for frame in frames],
+    ),
+    "octet-counted-lf": Sample(
+        framing.octet_counted(LIMIT, tolerant=True),
+        [b"<13>one", b"<1>\r", b"<13>two", b"\n"],
+        accepted_by(framing.octet_counted(LIMIT)),
+        wire=lambda frames: [image + b"\n" for image in framing.octet_counted().encode(frames)],
+        after=b"\n",
+    ),
     "slip": SLIP,
     "slip-trailing": attrs.evolve(
         SLIP, wire=trailing_ends, ahead=b"", faults=[(b"\xdb\0\xc0", BadFrame)]
@@ -527,7 +593,9 @@ JSON = Sample(
     [
         (b"}", BadFrame),
         (b"x", BadFrame),
-        (b"\0", BadFrame),
+        (b"\x01", BadFrame),
+        (b"\xef\xbbx", BadFrame),
+        (b"\xefx", BadFrame),
         (b"[}", BadFrame),
         (b"[" * LIMIT + b"}", FrameTooLong),
         (b"[" * (LIMIT - 1) + b"}", BadFrame),
@@ -541,6 +609,25 @@ JSON = Sample(
 )
 VALUES_OF_JSON = {
     "json": JSON,
+    "json-sequence": attrs.evolve(
+        JSON,
+        wire=lambda frames: [b"\x1e" + image for image in framing.json().encode(frames)],
+        ahead=b"\x1e",
+        faults=[],
+    ),
+    "json-nul": attrs.evolve(
+        JSON, wire=lambda frames: [frame + b"\0" for frame in frames], after=b"\0", faults=[]
+    ),
+    "json-bom": attrs.evolve(
+        JSON,
+        frames=JSON.frames[:3],
+        bodies=VALUES.map(lambda value: text([value])).filter(lambda value: len(value) <= LIMIT),
+        wire=lambda frames: [b"\xef\xbb\xbf\xef\xbb\xbf" + frame for frame in frames],
+        ahead=b"\xef\xbb\xbf\xef\xbb\xbf",
+        after=b"",
+        faults=[],
+        sized=None,
+    ),
     "json-dense": attrs.evolve(
         JSON,
         frames=[b'{"a": [1,"}"]}', b"[]", b'"x"'],
@@ -743,6 +830,10 @@ ENDLESS = {
         framing.stx_etx(max_frame=100_000, start_inside=True, on_bad_frame="skip"),
         b"\x02",
     ),
+    "dle": (framing.dle(100_000), b"\x10\x02"),
+    "cobs": (framing.cobs(100_000), b"\xff"),
+    "octet-counted-tolerant": (framing.octet_counted(100_000, tolerant=True), b"100000 "),
+    "octet-counted-line": (framing.octet_counted(100_000, tolerant=True), b"<"),
     "nmea": (framing.nmea(100_000), b"$"),
     "json": (framing.json(100_000), b'["'),
     "json-number": (framing.json(100_000), b"["),

@@ -70,6 +70,9 @@ RECIPES = [
     framing.between(b"x", b"xxy", 0, "xor", "frame"),  # the end's beginning is everywhere
     framing.mllp(),
     framing.slip(),
+    framing.dle(on_bad_frame="skip"),
+    framing.cobs(),
+    framing.octet_counted(tolerant=True),
     framing.nmea(),
     framing.json(),
 ]
@@ -148,6 +151,14 @@ def test_escapes_are_linear() -> None:
     recipe = framing.slip()
     check_linear(recipe, lambda size: single(recipe.encode([b"\xc0" * (size // 2)])[0]), 1_000)
     check_linear(recipe, lambda size: recipe.encode([b"\xdb" * (size // 2)]), 5_000)
+    recipe = framing.dle(on_bad_frame="skip")
+    check_linear(recipe, lambda size: single(recipe.encode([b"\x10" * (size // 2)])[0]), 1_000)
+    check_linear(recipe, lambda size: recipe.encode([b"\x10" * (size // 2)]), 5_000)
+    check_linear(recipe, lambda size: [b"\x10\x02" * (size // 2)], 5_000)
+    check_linear(recipe, lambda size: [b"\x10a" * (size // 2)], 5_000)
+    recipe = framing.cobs()
+    check_linear(recipe, lambda size: single(recipe.encode([bytes(size)])[0]), 1_000)
+    check_linear(recipe, lambda size: [b"\1\1\0" * (size // 3)], 5_000)
     recipe = framing.json()
     check_linear(recipe, lambda size: single(b'"' + b"\\n" * (size // 2) + b'"'), 1_000)
     check_linear(recipe, lambda size: [b"[" + b'"\\n",' * (size // 5) + b"0]"], 5_000)

@@ -84,7 +84,7 @@ def test_nesting_is_bounded() -> None:
         (b"x", "expected a JSON value"),
         (b"]", "expected a JSON value"),
         (b",1", "expected a JSON value"),
-        (b"\x1e{}", "expected a JSON value"),
+        (b"\x01{}", "expected a JSON value"),
         (b"{]", "expected the other bracket of JSON"),
         (b'[{"a":[}', "expected the other bracket of JSON"),
         (b"nul ", "expected a JSON number or literal"),
@@ -137,3 +137,24 @@ def test_json_is_a_value_and_refuses_nonsense() -> None:
         json(0)
     with pytest.raises(FrameError, match="over the limit of 3"):
         json(3).encode([b"[1,2]"])
+
+
+def test_what_senders_put_between_two_texts_is_passed_over() -> None:
+    """A byte order mark; RS before each text (RFC 7464); NUL behind each."""
+    stream = b"\xef\xbb\xbf[1]\n\x1e[2]\n\x1e3\x1e4\0true\xef\xbb\xbf{}\0\0\xef\xbb\xbf\xef\xbb\xbf"
+    for chunks in ([stream], single(stream), *([stream[:n], stream[n:]] for n in range(30))):
+        got, decoder = decode(json(), chunks)
+        assert got == [b"[1]", b"[2]", b"3", b"4", b"true", b"{}"]
+        assert (decoder.fault, decoder.eof(), decoder.begun) == (None, b"", False)
+
+
+def test_half_a_byte_order_mark_is_held_until_it_is_whole() -> None:
+    decoder = json().decoder()
+    assert decoder.feed(b"[]\xef\xbb") == [b"[]"]
+    assert (decoder.eof(), decoder.begun) == (b"\xef\xbb", True)
+    assert decoder.feed(b"\xbf[1]") == [b"[1]"]
+    assert decoder.unread(b"\xbf[1]", []) == b""
+    decoder.feed(b"\xef")
+    decoder.feed(b"\xbf[1]")
+    assert isinstance(decoder.fault, BadFrame)
+    assert decoder.eof() == b"\xef\xbf[1]"

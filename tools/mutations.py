@@ -1308,6 +1308,44 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "second-dle-begins-nothing",
+        "nbclient/framing/dle.py",
+        "            at = begin + 2\n",
+        "            at = begin + 1\n",
+        (
+            "tests/test_framing_dle.py::test_the_rest_of_a_frame_over_the_limit_holds_no_beginning",
+            f"{FRAMING}test_what_was_sent_comes_back_whole[dle-long]",
+        ),
+    ),
+    Mutation(
+        "dle-stx-begins-anew",
+        "nbclient/framing/dle.py",
+        "            if sign != END:\n                return self._torn(data, stop)\n",
+        "",
+        ("tests/test_framing_dle.py::test_a_dle_before_another_byte_shows_that_a_frame_was_torn",),
+    ),
+    Mutation(
+        "octet-counted-tolerant",
+        "nbclient/framing/tolerant.py",
+        "        if not carry and data.startswith(LF, at):\n            return at + 1\n",
+        "",
+        (
+            "tests/test_framing_tolerant.py::test_counted_or_not_with_a_line_feed_or_not",
+            f"{FRAMING}test_what_was_sent_comes_back_whole[octet-counted-lf]",
+        ),
+    ),
+    Mutation(
+        "half-a-byte-order-mark",
+        "nbclient/framing/jsontext.py",
+        "                self._held = mark\n                return len(data)\n",
+        "                return begin\n",
+        (
+            "tests/test_framing_jsontext.py::test_half_a_byte_order_mark_is_held_until_it_is_whole",
+            "tests/test_framing_jsontext.py::"
+            "test_what_senders_put_between_two_texts_is_passed_over",
+        ),
+    ),
+    Mutation(
         "fs-ends-a-message",
         "nbclient/framing/between.py",
         "    end: bytes = field(default=_FS, init=False)\n",

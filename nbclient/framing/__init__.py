@@ -6,8 +6,10 @@ A framing is made by one of the functions here, or from a SPEC text by
 
 from nbclient.framing.base import MAX_FRAME, Decoder, Framing
 from nbclient.framing.between import between, mllp, stx_etx
+from nbclient.framing.cobs import cobs
 from nbclient.framing.counts import digits, varint
 from nbclient.framing.delimited import crlf, delimiter, lines
+from nbclient.framing.dle import dle
 from nbclient.framing.jsontext import json
 from nbclient.framing.nmea import nmea
 from nbclient.framing.plain import fixed, raw
@@ -20,9 +22,11 @@ __all__ = [
     "Decoder",
     "Framing",
     "between",
+    "cobs",
     "crlf",
     "delimiter",
     "digits",
+    "dle",
     "fixed",
     "json",
     "length",

@@ -17,11 +17,15 @@ MOST_NESTED = 512
 _QUOTE = ord('"')
 _CLOSERS = {ord("{"): ord("}"), ord("["): ord("]")}
 
-_VALUE = re.compile(rb"[^ \t\r\n]")
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8, which some senders put before a text."""
+
+# What may stand between two texts: white space, RS (RFC 7464) and NUL.
+_VALUE = re.compile(rb"[^ \t\r\n\x1e\0]")
 _PLAIN_BEGINS = b"-0123456789tfn"
 _PLAIN = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 # What ends a number or a literal.
-_PLAIN_END = re.compile(rb'[ \t\r\n"{}\[\],:]')
+_PLAIN_END = re.compile(rb'[ \t\r\n\x1e\0\xef"{}\[\],:]')
 # The rest of a string, and what may be passed over on the way to a bracket:
 # repeated a bounded number of times, as each takes memory while it is matched.
 _IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,64}', re.DOTALL)
@@ -34,7 +38,9 @@ def json(max_frame: int = MAX_FRAME) -> Framing:
     A frame is the text of an object, array, string, number or literal as it was
     received. Only what tells where it ends is looked at (strings, nesting to
     512 levels, the form of numbers and literals): what is between the brackets
-    may still not be JSON. A number or a literal ends with what follows it.
+    may still not be JSON. A number or a literal ends with what follows it. RS (0x1E,
+    of JSON text sequences, RFC 7464), NUL and the byte order mark of UTF-8 are
+    passed over between two values.
 
     A frame to be sent is one value, without white space around it; LF follows.
 
@@ -75,7 +81,8 @@ class JsonDecoder(Decoder):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._ends: list[int] = []  # where in the latest chunk each of its frames ends
+        self._after: list[int] = []  # bytes of the latest chunk behind each of its frames
+        self._held = b""  # the beginning of a byte order mark
         self._carry = bytearray()  # of the value begun
         self._closers = bytearray()  # what ends the arrays and objects begun, innermost last
         self._plain = False  # in a number or a literal
@@ -87,7 +94,10 @@ class JsonDecoder(Decoder):
         frames: list[bytes] = []
         if self.fault is not None:
             return frames
-        self._ends = []
+        self._after = []
+        if self._held:
+            data = self._held + data
+            self._held = b""
         begin = at = 0
         if not self._carry:
             begin, at = self._start(data, 0)
@@ -107,15 +117,15 @@ class JsonDecoder(Decoder):
         return frames
 
     def eof(self) -> bytes:
-        return bytes(self._carry)
+        return bytes(self._carry) + self._held
 
     def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
-        taken = len(self._ends) - len(frames)
-        return data[self._ends[taken - 1] :] if taken else self.eof()
+        taken = len(self._after) - len(frames)
+        return data[len(data) - self._after[taken - 1] :] if taken else self.eof()
 
     @property
     def begun(self) -> bool:
-        return bool(self._carry)
+        return bool(self._carry or self._held)
 
     def _fail(self, error: PeerError, data: bytes) -> None:
         self.fault = error
@@ -124,10 +134,9 @@ class JsonDecoder(Decoder):
 
     def _start(self, data: bytes, at: int) -> tuple[int, int]:
         """Where the next value begins, and where to look on; the end of the data for none."""
-        match = _VALUE.search(data, at)
-        if match is None or self.fault is not None:
+        begin = self._seek(data, at)
+        if begin == len(data) or self.fault is not None:
             return len(data), len(data)
-        begin = match.start()
         first = data[begin]
         if first in _CLOSERS:
             self._closers.append(_CLOSERS[first])
@@ -139,6 +148,22 @@ class JsonDecoder(Decoder):
         else:
             self._wrong = BadFrame("expected a JSON value", data[begin : begin + BadFrame.SHOWN])
         return begin, begin + 1
+
+    def _seek(self, data: bytes, at: int) -> int:
+        """Where the next value begins, or the end of the data."""
+        while True:
+            match = _VALUE.search(data, at)
+            if match is None:
+                return len(data)
+            begin = match.start()
+            mark = data[begin : begin + len(BOM)]
+            if mark == BOM:
+                at = begin + len(BOM)
+            elif BOM.startswith(mark):  # that is all there is of it, for now
+                self._held = mark
+                return len(data)
+            else:
+                return begin
 
     def _finish(self, data: bytes, begin: int, stop: int, frames: list[bytes]) -> None:
         """Append the value that ends at `stop`."""
@@ -152,7 +177,7 @@ class JsonDecoder(Decoder):
             return
         self._plain = False
         frames.append(frame)
-        self._ends.append(stop)
+        self._after.append(len(data) - stop)
 
     def _advance(self, data: bytes, at: int) -> int:
         """Where the value ends; negative if that is not in `data`.

@@ -17,6 +17,7 @@ from nbclient.framing.delimited import check_limits, check_size, escaped
 from nbclient.framing.headed import HeadedDecoder
 from nbclient.framing.rows import AGAIN, SHORT, cut_row
 from nbclient.framing.sized import SizedDecoder
+from nbclient.framing.tolerant import TolerantDecoder
 
 # Most lengths met: looking one up is cheaper than checking and converting it.
 _NUMBERS = {b"%d" % number: number for number in range(1000)}
@@ -92,15 +93,18 @@ def netstring(max_frame: int = MAX_FRAME) -> Framing:
     return Netstring(max_frame)
 
 
-def octet_counted(max_frame: int = MAX_FRAME) -> Framing:
+def octet_counted(max_frame: int = MAX_FRAME, tolerant: bool = False) -> Framing:
     """``3 abc``, as syslog over TCP sends messages (RFC 6587, 3.4.1).
 
     There is no empty message: the count begins with a digit other than zero.
 
     :param max_frame: the longest message accepted, bytes.
-    :raises SpecError: if it is less than 1.
+    :param tolerant: take what senders really send, as rsyslog's imtcp does: a line feed
+        behind a message is passed over, and what does not begin with a digit is a
+        message up to the next line feed (RFC 6587, 3.4.2). What is sent stays the same.
+    :raises SpecError: if `max_frame` is less than 1.
     """
-    return OctetCounted(max_frame)
+    return OctetCounted(max_frame, tolerant)
 
 
 class _Layout(NamedTuple):
@@ -455,14 +459,17 @@ class OctetCounted(Framing):
     """The recipe behind `octet_counted`."""
 
     max_frame: int = MAX_FRAME
+    tolerant: bool = False
 
     def __attrs_post_init__(self) -> None:
         check_limit(self.max_frame)
 
     def __str__(self) -> str:
-        return "octet-counted"
+        return "octet-counted,tolerant" if self.tolerant else "octet-counted"
 
     def decoder(self) -> Decoder:
+        if self.tolerant:
+            return TolerantDecoder(self.max_frame)
         return DigitsDecoder(self.max_frame, rb"[1-9][0-9]{0,%d}", _POSITIVE, b" ", b"")
 
     def check(self, frames: Sequence[bytes]) -> None:

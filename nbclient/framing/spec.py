@@ -11,8 +11,10 @@ from nbclient.arguments import check_text
 from nbclient.errors import SpecError
 from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.framing.between import between, mllp, stx_etx
+from nbclient.framing.cobs import cobs
 from nbclient.framing.counts import MOST_DIGITS, digits, varint
 from nbclient.framing.delimited import crlf, delimiter, lines
+from nbclient.framing.dle import dle
 from nbclient.framing.jsontext import json
 from nbclient.framing.nmea import nmea
 from nbclient.framing.plain import fixed, raw
@@ -22,14 +24,17 @@ from nbclient.framing.slip import slip
 KNOWN = (
     "lines, crlf, delimiter:BYTES, between:START,END[,trailer=N][,checksum=C][,over=WHAT]"
     "[,or-end=BYTES][,keep-end][,start-inside], stx-etx[,OPTIONS OF between], mllp, slip, "
+    "dle, cobs, "
     "nmea[,checksum=optional], json, netstring, length:N[,le][,inclusive][,offset=K]"
     "[,adjust=A][,keep-header][,checksum=C][,over=WHAT][,mark=BYTES][,bits=B], "
-    "varint[,offset=K][,keep-header], digits:N, octet-counted, "
+    "varint[,offset=K][,keep-header], digits:N, octet-counted[,tolerant], "
     "fixed:N[,checksum=C], raw, package.module:name"
 )
 """What a SPEC may say, for messages and help."""
 
-SKIPPING = "lines, crlf, delimiter, between, stx-etx, mllp, slip, nmea and length with a mark"
+SKIPPING = (
+    "lines, crlf, delimiter, between, stx-etx, mllp, slip, dle, cobs, nmea and length with a mark"
+)
 """The framings that find the next boundary by themselves."""
 
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
@@ -177,6 +182,11 @@ def _nmea(text: str, max_frame: int, bad: str) -> Framing:
     return nmea(max_frame, bad, optional="checksum" in options)
 
 
+def _octet_counted(text: str, max_frame: int, _: str) -> Framing:
+    options = _options("octet-counted", text.split(",")[1:], {"tolerant": ""})
+    return octet_counted(max_frame, "tolerant" in options)
+
+
 def _fixed(text: str, max_frame: int, _: str) -> Framing:
     size, *given = text.split(",")
     options = _options("fixed", given, {"checksum": "C"})
@@ -260,6 +270,8 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "stx-etx": _stx_etx,
     "mllp": lambda _, limit, bad: mllp(limit, bad),
     "slip": lambda _, limit, bad: slip(limit, bad),
+    "dle": lambda _, limit, bad: dle(limit, bad),
+    "cobs": lambda _, limit, bad: cobs(limit, bad),
     "nmea": _nmea,
     "json": lambda _, limit, __: json(limit),
     "netstring": lambda _, limit, __: netstring(limit),
@@ -268,10 +280,13 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "digits": lambda text, limit, _: digits(
         _number(text, "count of digits", f"1 to {MOST_DIGITS}"), limit
     ),
-    "octet-counted": lambda _, limit, __: octet_counted(limit),
+    "octet-counted": _octet_counted,
     "fixed": _fixed,
     "raw": lambda _, __, ___: raw(),
 }
 _ARGUED = ("delimiter", "between", "length", "digits", "fixed")  # KIND:WHAT
-_OPTIONED = ("stx-etx", "nmea", "varint")  # KIND[,OPTION]
-_SKIPPING = ("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "nmea", "length")
+_OPTIONED = ("stx-etx", "nmea", "varint", "octet-counted")  # KIND[,OPTION]
+_SKIPPING = (
+    *("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "dle", "cobs", "nmea"),
+    "length",
+)
