@@ -14,9 +14,11 @@ or by the endpoint's errback, a loss by the hook that every connection carries
 
 from __future__ import annotations
 
+import math
 import random as _random
 import time
 from collections.abc import Callable, Sequence
+from functools import wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from weakref import ref
@@ -27,6 +29,7 @@ from twisted.internet.interfaces import IAddress, IConnector, IReactorTime
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.python.reflect import safe_str
 
 from nbclient.acknowledging import Acknowledging
 from nbclient.arguments import CLOCK, check, check_endpoint, is_called, is_clock
@@ -46,9 +49,9 @@ from nbclient.errors import (
     FrameTimeout,
     GaveUp,
     LinkDown,
-    LinkError,
     LinkStopped,
     LocalError,
+    NBClientError,
     OpeningFailed,
     Rejected,
     ReplyTimeout,
@@ -60,7 +63,7 @@ from nbclient.hooks import awaited
 from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
 from nbclient.liveness import INSTANT, Watch
 from nbclient.observing import LinkObserver, global_reactor
-from nbclient.protocol import FrameProtocol
+from nbclient.protocol import FrameProtocol, framing_of
 from nbclient.pump import Pump, Rules
 from nbclient.reasons import explain
 from nbclient.replying import Replying
@@ -150,6 +153,19 @@ def _option(name: str, fixed: bool = False) -> Any:
 
 def _setByConstructor(name: str) -> LocalError:
     return LocalError(f"{name}: only the constructor sets it; give it {name}=")
+
+
+def _onTheClock(method: Callable[..., None]) -> Callable[..., None]:
+    """For what a timer calls: what it raises ends the attempt, not the link."""
+
+    @wraps(method)
+    def called(link: ReconnectingFactory, *args: Any) -> None:
+        try:
+            method(link, *args)
+        except Exception as error:
+            link._machine.fault(error)
+
+    return called
 
 
 class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
@@ -571,7 +587,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         pump.outbox.counters.offered += len(frames)
         try:
             self._refuseUnsendable(frames)
-        except (LocalError, LinkError):
+        except Exception:
             return pump.refuse(frames, Failure())
         return pump.offer(frames, cursor)
 
@@ -668,10 +684,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             own = isinstance(connection, FrameProtocol)
             if self.connection is None or (own and connection is not self.connection):
                 self._adopt(connection)
-        except Exception:
-            reason = Failure()
-            self.log.failure("{link}: building the protocol failed", reason, link=self._label())
-            self._blame(Failure(CallbackFailed(f"building the protocol failed: {explain(reason)}")))
+        except Exception as error:
+            self._cannotBuild(error)
             self._machine.handle(Event.ABORT)
             return Refusal(self._refusalGone(self._dials))
         return connection
@@ -680,6 +694,15 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self.log.failure(
             "{link}: the application's {what} failed", reason, link=self._label(), what=what
         )
+
+    def _cannotBuild(self, error: Exception) -> None:
+        why = explain(Failure(error))
+        if isinstance(error, NBClientError):  # in words already: whose fault it is, they say
+            self.log.error("{link}: {why}", link=self._label(), why=why)
+        else:
+            self.log.failure("{link}: building the protocol failed", link=self._label())
+            why = f"building the protocol failed: {why}"
+        self._blame(Failure(CallbackFailed(why)))
 
     def _refusalGone(self, attempt: int) -> Callable[[], None]:
         def gone() -> None:
@@ -749,7 +772,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             # Only now: among the last that arrived may have been answers.
             self._replying = None
             if self._pumpMade is not None:
-                self._rewindPump(self._pumpMade)
+                self.afterwards(self._rewind)  # by which it is settled
+                return
         if self._acks is None:
             self._report(connection, Event.SETTLED)
 
@@ -840,9 +864,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _work(self) -> None:
         """Do what is done on a connection that is ready."""
         if self.heartbeat is not None or self.poll is not None:
-            self._talker = Talker(
+            talker = Talker(
                 self.connection, self.heartbeat, self.poll, self._clock, self._now, self._label()
             )
+            if not self._usable:  # it could not say its first word
+                talker.stop()
+                return
+            self._talker = talker
             self.connection.wrote = self._wrote
         if self.reply is not None:
             self._replying = Replying(
@@ -868,8 +896,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         talker, self._talker = self._talker, None
         if talker is not None:
             talker.stop()
-        ready = self._now() - cast(float, self._readySince)
-        self._readySince = None
+        since, self._readySince = self._readySince, None
+        ready = 0.0 if since is None else self._now() - since
         if ready >= self.backoff.stable_after:
             self._attempts = 0
 
@@ -877,7 +905,19 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         """Another attempt came to nothing, or a connection ended: the wait begins now."""
         self._losses += self.connection is not None and self.connection.up
         self._attempts += 1
-        self._dueAt = self._now() + self.backoff.delay(self._attempts, self.options.random)
+        self._dueAt = self._now() + self._delay()
+
+    def _delay(self) -> float:
+        """The back-off's, or the longest where that cannot say: a fault must not make a storm."""
+        try:
+            delay = self.backoff.delay(self._attempts, self.options.random)
+            if 0 <= delay < math.inf:
+                return delay
+            why = f"it says {safe_str(delay)}"
+        except Exception as error:
+            why = explain(Failure(error))
+        self.log.error("{link}: the back-off failed: {why}", link=self._label(), why=why)
+        return self.backoff.maximum
 
     def _close(self) -> None:
         # What was received is still delivered after the peer's FIN (it is `finishing`)
@@ -895,6 +935,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _answersOwed(self) -> bool:
         return self._replying is not None and self._replying.waiting > 0
 
+    @_onTheClock
     def _closeUnanswered(self, _: object) -> None:
         """The link stops, and has waited for answers: these are all, or time is up."""
         self._ackTimer = None
@@ -931,7 +972,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._awaitLastAcks(self._acks.settling(self._now(), limit, again))
 
     def _discard(self) -> None:
-        self.connection.discard()
+        if self.connection is not None:
+            self.connection.discard()
         if self._acks is not None:
             self._acks.probe.close()
             self._lastAcksIn()
@@ -954,6 +996,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             when="at once" if delay < 0.05 else f"in {delay:.1f} s",
         )
         self._arm(delay, Event.RETRY_DUE)
+
+    def _armLongest(self) -> None:
+        self._forget()
+        if self._timer is None:
+            self._arm(self.backoff.maximum, Event.RETRY_DUE)
 
     def _giveUp(self) -> None:
         cause = "" if self.lastReason is None else explain(self.lastReason)
@@ -1029,6 +1076,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if self._ackTimer is None:
             self._ackTimer = self._timers.after(ACK_FIRST, self._lookForAcks, ACK_FIRST)
 
+    @_onTheClock
     def _lookForAcks(self, delay: float) -> None:
         self._ackTimer = None
         acks = cast(Acknowledging, self._acks)
@@ -1043,6 +1091,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if timer is not None:
             self._timers.cancel(timer)
 
+    @_onTheClock
     def _awaitLastAcks(self, settling: Settling) -> None:
         """After the loss: until the kernel has had its last word."""
         self._ackTimer = None
@@ -1054,17 +1103,21 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _lastAcksIn(self) -> None:
         self._stopLooking()
-        if self._pumpMade is not None:
-            self._pumpMade.acknowledged(cast(Acknowledging, self._acks).newly())
-        self._acks = None  # afterwards: whoever is told of it may ask for the level
-        self._rewind()
+        try:
+            if self._pumpMade is not None:
+                self._pumpMade.acknowledged(cast(Acknowledging, self._acks).newly())
+        finally:
+            self._acks = None  # afterwards: whoever is told of it may ask for the level
+            self._rewind()
 
     def _rewind(self) -> None:
         """What was not acknowledged is sent again; go on when the application is done, too."""
-        if self._pumpMade is not None:
-            self._rewindPump(self._pumpMade)
-        if self.connection is None or self.connection.settled:
-            self._machine.handle(Event.SETTLED)
+        try:
+            if self._pumpMade is not None:
+                self._rewindPump(self._pumpMade)
+        finally:
+            if self.connection is None or self.connection.settled:
+                self._machine.handle(Event.SETTLED)
 
     def _rewindPump(self, pump: Pump) -> None:
         away = self.lastReason is not None and self.lastReason.check(TurnedAway) is not None
@@ -1137,24 +1190,24 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     # -- the end -----------------------------------------------------------------------------
 
     def _finish(self) -> None:
+        self._machine.afterwards(self._tellStopped)  # first: it fires whatever happens here
         self._stopLooking()
-        if self._acks is not None:
-            self._acks.probe.close()
-            self._acks = None
-        self._replying = None
-        self._forget()
         self._stopWatches()
         self._attempts = 0
         self._hurry = False
+        self._replying = None
         if self._unsettled is not None:
             self._unsettled.stop()
         self._detach()
-        self._machine.afterwards(self._tellStopped)
+        acks, self._acks = self._acks, None
+        if acks is not None:
+            acks.probe.close()
+        self._forget()
 
     def _tellReady(self) -> None:
         # Whoever is told may end it; the others then wait for the next one.
         while self._readyWaiters and self._usable:
-            self._readyWaiters.pop(0).callback(self.connection)
+            _tell(self._readyWaiters.pop(0), self.connection)
         if not self._readyWaiters:
             self._readyWaiters = NOBODY
 
@@ -1164,11 +1217,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         ready, self._readyWaiters = self._readyWaiters, NOBODY
         ends, self._endWaiters = self._endWaiters, NOBODY
         stops, self._stopWaiters = self._stopWaiters, NOBODY
-        if self._pumpMade is not None:
-            self._pumpMade.end(reason)
-        _fire(ready, reason)
-        _fire(ends, verdict)
-        _fire(stops, None)
+        try:
+            if self._pumpMade is not None:
+                self._pumpMade.end(reason)
+        finally:
+            _fire(ready, reason)
+            _fire(ends, verdict)
+            _fire(stops, None)
 
     # -- timers ------------------------------------------------------------------------
 
@@ -1176,6 +1231,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._disarm()
         self._timer = self._timers.after(delay, self._timeUp, event)
 
+    @_onTheClock
     def _timeUp(self, event: Event) -> None:
         self._timer = None
         connection, state = self.connection, self.state
@@ -1190,6 +1246,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
                 return
         self._machine.handle(event)
 
+    @_onTheClock
     def _timeReallyUp(self, event: Event) -> None:
         self._timer = None
         self._machine.handle(event)
@@ -1243,6 +1300,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             interval = cast(float, self._path.interval)
             self._pathTimer = self._timers.after(interval, self._lookAtPath, None)
 
+    @_onTheClock
     def _lookAtPath(self, _: object) -> None:
         self._pathTimer = None
         path = cast(PathWatch, self._path)
@@ -1261,6 +1319,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if self._partial is not None and finished:
             self._partial.seen(now)
 
+    @_onTheClock
     def _watch(self) -> None:
         """Look at the watches, and again when the next of them is due."""
         late = self._timers.late
@@ -1273,6 +1332,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         else:
             self._judge(why)
 
+    @_onTheClock
     def _watchOnceMore(self) -> None:
         self._judge(self._overdue())
 
@@ -1374,8 +1434,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             connection.factory = self
         if self.framing is not None:
             connection.framing = self.framing
-        if getattr(connection, "framing", None) is None:
-            raise LocalError(f"{type(connection).__name__} has no framing: set the class attribute")
+        framing_of(connection)
         if self.wiretap is not None:
             connection.wiretap = self.wiretap
         if self.answers or self.reply is not None or self.rejectLine is not None:
@@ -1407,6 +1466,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if self._cause is None:
             self._cause = self.lastReason = _quiet(reason)
 
+    def _faulted(self, error: Exception) -> None:
+        """Something of ours, or of what we were given, has raised where no callback is run."""
+        self.log.failure("{link}: this attempt failed", Failure(error), link=self._label())
+        self._blame(Failure(CallbackFailed(f"this side failed: {explain(Failure(error))}")))
+
     def _stopReason(self) -> Failure:
         if self._verdict is not None:
             return Failure(self._verdict)
@@ -1436,6 +1500,9 @@ class _LinkMachine(Machine):
     def changed(self, old: State, new: State, event: Event) -> None:
         self._link._changed(old, new, event)
 
+    def faulted(self, error: Exception) -> None:
+        self._link._faulted(error)
+
 
 _ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {
     Action.DIAL: ReconnectingFactory._dial,
@@ -1454,6 +1521,7 @@ _ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {
     Action.ARM_CLOSE: lambda link: link._arm(link.closeTimeout, Event.DEADLINE),
     Action.ARM_OVERDUE: lambda link: link._arm(ABORT_GRACE, Event.OVERDUE),
     Action.ARM_RETRY: ReconnectingFactory._armRetry,
+    Action.ARM_LONGEST: ReconnectingFactory._armLongest,
     Action.HURRY: ReconnectingFactory._setHurry,
     Action.DISARM: ReconnectingFactory._disarm,
     Action.FINISH: ReconnectingFactory._finish,
@@ -1490,7 +1558,12 @@ def _own(waiters: list[Any]) -> list[Any]:
 def _fire(waiters: list[Deferred[Any]], result: object) -> None:
     """One after the other: the callback of one may cancel another, which removes it."""
     while waiters:
-        waiters.pop(0).callback(result)
+        _tell(waiters.pop(0), result)
+
+
+def _tell(waiter: Deferred[Any], result: object) -> None:
+    if not waiter.called:  # by the application: that is none of the others' business
+        waiter.callback(result)
 
 
 def _quiet(reason: Failure) -> Failure:

@@ -37,7 +37,16 @@ from zope.interface import alsoProvides, implementer
 
 from nbclient.connecting import ConnectedToItself, is_itself
 from nbclient.delivery.ledger import Ledger
-from nbclient.errors import ConnectionClosed, FrameError, LocalError, NBClientError, OpeningFailed
+from nbclient.errors import (
+    CallbackFailed,
+    ConnectionClosed,
+    FrameError,
+    LocalError,
+    NBClientError,
+    OpeningFailed,
+)
+from nbclient.framing import Framing
+from nbclient.framing.base import check_framing
 from nbclient.hooks import Result, deferred
 from nbclient.observing import LinkObserver
 from nbclient.reasons import explain
@@ -295,6 +304,11 @@ class FrameProtocol(FrameReceiver):
         sock = tcp_socket(self._raw)
         return sock is not None and bool(supported()) and sent_within(sock, seconds)
 
+    def sendingFailed(self, reason: Failure) -> None:
+        """What was to be sent could not be, and not for want of a connection: end this one."""
+        self._logFailure("sending", reason)
+        self._failed(Failure(CallbackFailed(f"sending failed: {explain(reason)}")))
+
     def discard(self) -> None:
         """Deliver nothing more of what was received; settle now if the transport is gone."""
         self._stopListening()
@@ -352,11 +366,33 @@ class FrameProtocol(FrameReceiver):
 
     def makeConnection(self, transport: Any) -> None:
         """Hook the transport, then take it; see the head of this module."""
-        if getattr(self, "framing", None) is None:
-            raise LocalError(f"{type(self).__name__} has no framing: set the class attribute")
         self._layOut()
-        self._decode(self.framing)
         self.transport = transport
+        try:
+            self._hook(transport)
+            self._decode(framing_of(self))
+            self._link.transportMade(self)
+        except Exception as error:
+            self._cannotBegin(error)
+            return
+        if is_itself(self._raw):
+            self._failed(Failure(ConnectedToItself()))
+            return
+        self._guarded(self.connectionMade)
+        if not self.secure:
+            self.handshakeCompleted()
+
+    def _cannotBegin(self, error: Exception) -> None:
+        """Nothing can be received: a connection that fails, with its loss reported as any other."""
+        why = explain(Failure(error))
+        if isinstance(error, NBClientError):
+            self.log.error("{link}: {why}", link=self._name(), why=why)
+        else:
+            self._logFailure("framing", Failure(error))
+            why = f"the connection could not begin: {why}"
+        self._failed(Failure(CallbackFailed(why)))
+
+    def _hook(self, transport: Any) -> None:
         self.connected = 1
         tls = self._descend(transport)
         self.secure = tls is not None
@@ -376,13 +412,6 @@ class FrameProtocol(FrameReceiver):
             if not hasattr(listener, "handshakeCompleted"):  # a wrapper that does not pass it on
                 listener.handshakeCompleted = self.handshakeCompleted
             alsoProvides(listener, IHandshakeListener)
-        self._link.transportMade(self)
-        if is_itself(self._raw):
-            self._failed(Failure(ConnectedToItself()))
-            return
-        self._guarded(self.connectionMade)
-        if not self.secure:
-            self.handshakeCompleted()
 
     def _layOut(self) -> None:
         """Set what any traffic will set.
@@ -522,8 +551,8 @@ class FrameProtocol(FrameReceiver):
 
     def _unhookTransport(self) -> None:
         """Give the transport its own methods back, and drop the reference cycle."""
-        for name in ("loseConnection", "abortConnection"):
-            self.transport.__dict__.pop(name, None)
+        if self.transport is not None:  # else the application kept it from us
+            self._transport(plain=True)
         raw, self._raw = self._raw, None
         if raw is not None:
             raw.__dict__.pop("connectionLost", None)
@@ -597,19 +626,20 @@ class FrameProtocol(FrameReceiver):
     def _finishLoss(self) -> None:
         self.settled = True
         reason = cast(Failure, self._gone)
-        if not self._deaf and self._decoder.fault is None:
-            tail = self._decoder.eof()
-            if tail:
-                self._guarded(self.tailReceived, tail)
+        self._guarded(self._endTail)
         self._failWaiters()
         opening, self._opening = self._opening, None
         if opening is not None:
-            opening.cancel()
+            self._guarded(opening.cancel)
         self._cancelHooks()
         # Whatever a forsaken transport still reports is known by now.
         self.connectionLost = _lossIsKnown  # type: ignore[method-assign, assignment]
         self._guarded(type(self).connectionLost, self, reason)
         self._link.connectionSettled(self)
+
+    def _endTail(self) -> Result:
+        tail = b"" if self._deaf or self._decoder.fault is not None else self._decoder.eof()
+        return self.tailReceived(tail) if tail else None
 
     def _transport(self, plain: bool = False) -> Any:
         """The transport; with `plain`, freed of our own hooks first."""
@@ -619,6 +649,19 @@ class FrameProtocol(FrameReceiver):
         return self.transport
 
     # -- faults --------------------------------------------------------------------
+
+
+def framing_of(protocol: Any) -> Framing:
+    """The framing of a connection, or of a class of connections.
+
+    :raises LocalError: it has none, or what it has is no `nbclient.framing.Framing`.
+    """
+    name = getattr(protocol, "__name__", None) or type(protocol).__name__
+    framing = getattr(protocol, "framing", None)
+    if framing is None:
+        raise LocalError(f"{name} has no framing: set the class attribute")
+    check_framing(f"{name}.framing", framing)
+    return cast(Framing, framing)
 
 
 def _unsent(transport: Any, data: bytes) -> bytes:

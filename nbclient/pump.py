@@ -364,6 +364,10 @@ class Pump:
         self._busy = True
         try:
             self._run()
+        except Exception:  # no fault of who offers a frame: it is accepted, and waits
+            if self._connection is None:
+                raise
+            self._connection.sendingFailed(Failure())
         finally:
             self._busy = False
 

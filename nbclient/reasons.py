@@ -8,6 +8,7 @@ from typing import cast
 
 from twisted.internet import error
 from twisted.python.failure import Failure
+from twisted.python.reflect import safe_str
 
 from nbclient.errors import NBClientError
 from nbclient.tls import explain_tls
@@ -54,7 +55,8 @@ def explain(failure: Failure) -> str:
 def _said(value: BaseException) -> str:
     """Its own text; a failure within, as Twisted wraps them, is told as one of its own."""
     within = _within(value)
-    return explain(within[0]) if within else str(value)
+    # One's own kind of error may not be able to say what it is.
+    return explain(within[0]) if within else safe_str(value)
 
 
 def _within(value: BaseException) -> list[Failure]:

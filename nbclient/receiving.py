@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import getattr_static, isfunction
 from typing import Any, ClassVar, Literal, cast
 
@@ -58,6 +58,19 @@ class PauseToken:
             owner._tokenReturned()
 
 
+class _Silent(Decoder):
+    """Of a connection that could not begin, with which nothing is received."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        return []
+
+    def eof(self) -> bytes:
+        return b""
+
+    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
+        return b""
+
+
 class FrameReceiver(Protocol):
     """The receiving half of `nbclient.FrameProtocol`.
 
@@ -96,7 +109,7 @@ class FrameReceiver(Protocol):
     _heard: Callable[[bool], None] | None = None
     _answer: Callable[[bytes], bytes | None] | None = None
     _due: deque[bytes] | None = None  # answers to send once the application took the frame
-    _decoder: Decoder
+    _decoder: Decoder = _Silent()
     _skippedBefore = 0
     _chunk = b""
     _chunks: deque[bytes] | None = None
@@ -203,6 +216,7 @@ class FrameReceiver(Protocol):
 
         What was received behind the last frame taken goes to the new decoder.
         """
+        decoder = self._made(framing)  # before anything changes: it may not be to be had
         self._halt()
         untaken = self._untaken()
         self._batch, self._next = NOTHING, 0
@@ -211,7 +225,7 @@ class FrameReceiver(Protocol):
         rest = self._decoder.unread(chunk, untaken) if chunk else self._decoder.eof()
         self._skippedBefore = self.skipped
         self.framing = framing
-        self._decode(framing)
+        self._decoder = decoder
         self.framesIn -= len(untaken)
         if rest:
             self._hold().appendleft(rest)
@@ -516,9 +530,13 @@ class FrameReceiver(Protocol):
 
     def _decode(self, framing: Framing) -> None:
         """From here on the bytes are frames of `framing`."""
-        self._decoder = framing.decoder()
+        self._decoder = self._made(framing)
+
+    def _made(self, framing: Framing) -> Decoder:
+        decoder = framing.decoder()
         if self.rejected is not None:
-            self._decoder.rejected = self.rejected
+            decoder.rejected = self.rejected
+        return decoder
 
     def _hold(self) -> deque[bytes]:
         if self._chunks is None:

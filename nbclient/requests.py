@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, ClassVar
 
 from attrs import frozen
@@ -197,8 +198,9 @@ class RequestProtocol(FrameProtocol):
         if left is not None and self._requestTimer is None:
             self._wakeIn(left, RequestProtocol._requestsDue)
 
-    def _wakeIn(self, left: float, call: Callable[[Any], object]) -> None:
-        self._requestTimer = self._deadlines.after(max(0.0, left), call, self)
+    def _wakeIn(self, left: float, call: Callable[[Any], None]) -> None:
+        due = partial(RequestProtocol._guarded, self, call)
+        self._requestTimer = self._deadlines.after(max(0.0, left), due, self)
 
     @property
     def _deadlines(self) -> Timers:

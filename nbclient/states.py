@@ -21,6 +21,10 @@ and close, and abort at a deadline; they differ in what comes after.
 
 Events that arrive during a transition are queued, never handled re-entrantly:
 an action may post whatever it likes.
+
+An action that raises ends the attempt, never the link: the others of its row are
+done all the same, and FAULT is posted behind them. Where the actions of FAULT raise as
+well, `WORSE` says what is posted then, down to what needs no timer.
 """
 
 from __future__ import annotations
@@ -68,6 +72,7 @@ class Event(_Named):
     DEADLINE = auto()  # the state's time is up
     OVERDUE = auto()  # an aborted connection does not report its end
     STOP = auto()  # no more connections
+    FAULT = auto()  # an action has raised, or a timer of the link
 
 
 class Action(_Named):
@@ -89,6 +94,7 @@ class Action(_Named):
     ARM_CLOSE = auto()
     ARM_OVERDUE = auto()
     ARM_RETRY = auto()
+    ARM_LONGEST = auto()  # the next attempt after the longest wait, unless one is due already
     HURRY = auto()  # the next attempt is due at once
     DISARM = auto()  # the one timer of the state, if set
     FINISH = auto()  # tell everybody who waits
@@ -124,6 +130,7 @@ def _table() -> dict[tuple[State, Event], Row]:
         (S.CONNECTING, E.ABORT): (S.DROPPING, abort),
         (S.CONNECTING, E.DEADLINE): (S.DROPPING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),
         (S.CONNECTING, E.STOP): (S.CLOSING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),
+        (S.CONNECTING, E.FAULT): (S.DROPPING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),
         #
         (S.OPENING, E.OPENED): (S.READY, (A.DISARM, A.ANNOUNCE)),
         (S.OPENING, E.LOST): lost,
@@ -132,12 +139,14 @@ def _table() -> dict[tuple[State, Event], Row]:
         (S.OPENING, E.ABORT): (S.DROPPING, abort),
         (S.OPENING, E.DEADLINE): (S.DROPPING, abort),
         (S.OPENING, E.STOP): (S.CLOSING, close),
+        (S.OPENING, E.FAULT): (S.DROPPING, abort),
         #
         (S.READY, E.LOST): (S.SETTLING, (A.RETIRE, A.COUNT, A.SETTLE)),
         (S.READY, E.CLOSE): (S.DROPPING, (A.RETIRE, *close)),
         (S.READY, E.RECONNECT): (S.DROPPING, (A.RETIRE, A.HURRY, *close)),
         (S.READY, E.ABORT): (S.DROPPING, (A.RETIRE, *abort)),
         (S.READY, E.STOP): (S.CLOSING, (A.RETIRE, *close)),
+        (S.READY, E.FAULT): (S.DROPPING, (A.RETIRE, *abort)),
         #
         (S.DROPPING, E.DIAL_FAILED): failed,
         (S.DROPPING, E.LOST): lost,
@@ -146,32 +155,40 @@ def _table() -> dict[tuple[State, Event], Row]:
         (S.DROPPING, E.OVERDUE): (S.SETTLING, (A.COUNT, A.FORSAKE, A.SETTLE)),
         (S.DROPPING, E.RECONNECT): (S.DROPPING, (A.HURRY,)),
         (S.DROPPING, E.STOP): (S.CLOSING, ()),  # the running deadline stays
+        (S.DROPPING, E.FAULT): (S.DROPPING, abort),
         #
         (S.CLOSING, E.DIAL_FAILED): (S.STOPPED, (A.DISARM, A.FINISH)),
         (S.CLOSING, E.LOST): (S.SETTLING, (A.SETTLE,)),  # its deadline stays
         (S.CLOSING, E.ABORT): (S.CLOSING, abort),
         (S.CLOSING, E.DEADLINE): (S.CLOSING, abort),
         (S.CLOSING, E.OVERDUE): (S.STOPPED, (A.FORSAKE, A.FINISH)),
+        (S.CLOSING, E.FAULT): (S.CLOSING, abort),
         #
         (S.SETTLING, E.SETTLED): (S.WAITING, (A.DISARM, A.ARM_RETRY)),
         (S.SETTLING, E.RECONNECT): (S.SETTLING, (A.HURRY,)),
         (S.SETTLING, E.STOP): (S.SETTLING, (A.ARM_CLOSE,)),
         (S.SETTLING, E.DEADLINE): (S.SETTLING, (A.DISCARD,)),
         (S.SETTLING, E.OVERDUE): (S.SETTLING, (A.DISCARD,)),
+        (S.SETTLING, E.FAULT): (S.SETTLING, (A.ARM_CLOSE,)),
         #
         (S.WAITING, E.RETRY_DUE): dial,
         (S.WAITING, E.DIALLED): (S.CONNECTING, (A.DISARM, A.ARM_CONNECT)),
         (S.WAITING, E.RECONNECT): (S.WAITING, (A.HURRY, A.ARM_RETRY)),
         (S.WAITING, E.GIVE_UP): (S.STOPPED, (A.DISARM, A.FINISH)),
         (S.WAITING, E.STOP): (S.STOPPED, (A.DISARM, A.FINISH)),
+        (S.WAITING, E.FAULT): (S.WAITING, (A.ARM_LONGEST,)),
         #
         (S.STOPPED, E.START): dial,
         (S.STOPPED, E.DIALLED): adopt,
+        (S.STOPPED, E.FAULT): (S.STOPPED, (A.FINISH,)),
     }
     return {(s, e): rows.get((s, e), _ignore(s)) for s in State for e in Event}
 
 
 TABLE = _table()
+
+WORSE = {Event.FAULT: Event.OVERDUE, Event.OVERDUE: Event.SETTLED}
+"""What is posted where an action raises: behind any other event, FAULT."""
 
 
 class Machine:
@@ -198,37 +215,49 @@ class Machine:
     def changed(self, old: State, new: State, event: Event) -> None:
         """The state changed; its actions come next."""
 
+    def faulted(self, error: Exception) -> None:
+        """An action has raised; the attempt ends, and this is why. Must not raise."""
+
     def handle(self, event: Event) -> None:
-        """Take one event, at once or, during a transition, after it."""
+        """Take one event, at once or, during a transition, after it. Never raises."""
         if self._busy:
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append(event)
+            self._post(event)
             return
         self._busy = True
-        fault: Exception | None = None
         upcoming: Event | None = event
         while upcoming is not None:
-            try:
-                self._step(upcoming)
-            except Exception as error:  # one broken action must not cost the events behind it
-                fault = fault or error
+            self._step(upcoming)
             upcoming = self._queue.popleft() if self._queue else None
         self._queue = None
         self._busy = False
-        if fault is not None:
-            raise fault
         while self._afterwards and not self._busy:
             call, *rest = self._afterwards
             self._afterwards = tuple(rest)
-            call()
+            self._call(call)
+
+    def fault(self, error: Exception) -> None:
+        """What the link did outside of a transition has raised: this attempt ends."""
+        self.faulted(error)
+        if self.state is not State.STOPPED:  # else this was the telling of it
+            self.handle(Event.FAULT)
 
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call `call` when all events are handled, and events act at once again."""
         if self._busy:
             self._afterwards = (*self._afterwards, call)
         else:
+            self._call(call)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        try:
             call()
+        except Exception as error:
+            self.fault(error)
+
+    def _post(self, event: Event) -> None:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(event)
 
     def _step(self, event: Event) -> None:
         old = self.state
@@ -242,7 +271,25 @@ class Machine:
         if new is State.WAITING and self.stopping:
             new, actions = State.STOPPED, (Action.DISARM, Action.FINISH)
         self.state = new
-        if new is not old:
-            self.changed(old, new, event)
+        fault: Exception | None = None
+        try:
+            if new is not old:
+                self.changed(old, new, event)
+        except Exception as error:
+            fault = error
         for action in actions:
-            self.perform(action)
+            try:
+                self.perform(action)
+            except Exception as error:  # the others of the row are needed: one sets the timer
+                fault = fault or error
+        if fault is not None:
+            self.faulted(fault)
+            self._post(self._worse(event))
+
+    def _worse(self, event: Event) -> Event:
+        """What ends the attempt where the actions of `event` have raised."""
+        if event is Event.FAULT and self.state is State.WAITING:
+            return Event.GIVE_UP  # not even a timer can be set
+        if self.state is State.STOPPED and event is not Event.FAULT:
+            return Event.FAULT  # to tell them once more
+        return WORSE.get(event, Event.FAULT)

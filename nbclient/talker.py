@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from nbclient.errors import FrameError
+from nbclient.errors import ConnectionClosed, FrameError
 from nbclient.talking import Heartbeat, Poll, Polling
 from nbclient.timers import Timer, timers_of
 
@@ -53,7 +54,7 @@ class Talker:
         if heartbeat is not None:
             self._later("heartbeat", heartbeat.due(self._sent), self._beat)
         if self._polling is not None:
-            self._ask(None)
+            self._act(self._ask)
 
     def wrote(self) -> None:
         """Something was sent: no heartbeat is needed for a while."""
@@ -73,7 +74,7 @@ class Talker:
                 asked=polling.asked,
             )
 
-    def _beat(self, _: object) -> None:
+    def _beat(self) -> None:
         heartbeat: Any = self._heartbeat
         if heartbeat.due(self._sent) <= self._now():
             # Behind a full transport it would only pile up, and be old when it leaves.
@@ -82,7 +83,7 @@ class Talker:
             self._sent = self._now()
         self._later("heartbeat", heartbeat.due(self._sent), self._beat)
 
-    def _ask(self, _: object) -> None:
+    def _ask(self) -> None:
         polling: Any = self._polling
         unanswered, heard = polling.unanswered, self._connection.framesIn != self._frames
         # While this side does not read, nobody can say that there is no answer.
@@ -123,6 +124,15 @@ class Talker:
             self._connection.sendFrame(frame)
         except FrameError as error:
             self.log.error("{link}: {why}", link=self._name, why=str(error))
+        except ConnectionClosed:  # after our half-close there is nothing to say
+            self.log.debug("{link}: closed, nothing is said any more", link=self._name)
 
-    def _later(self, what: str, due: float, call: Callable[[object], None]) -> None:
-        self._timers[what] = self._clock.after(max(0.0, due - self._now()), call, None)
+    def _later(self, what: str, due: float, call: Callable[[], None]) -> None:
+        self._timers[what] = self._clock.after(max(0.0, due - self._now()), self._act, call)
+
+    def _act(self, call: Callable[[], None]) -> None:
+        """What it raises ends the connection: a link must not fall silent for it."""
+        try:
+            call()
+        except Exception:
+            self._connection.sendingFailed(Failure())

@@ -69,7 +69,11 @@ class Timers:
         self._live += 1
         heappush(self._heap, timer)
         if self._call is None or at < self._at:
-            self._arm()
+            try:
+                self._arm()
+            except BaseException:  # the caller is told: it must not be called all the same
+                self.cancel(timer)
+                raise
         return timer
 
     def cancel(self, timer: Timer) -> None:

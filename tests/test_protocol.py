@@ -21,13 +21,14 @@ from nbclient.errors import (
     ConnectionClosed,
     FrameError,
     FrameTooLong,
-    LocalError,
     OpeningFailed,
 )
 from nbclient.observing import LinkObserver
 from nbclient.protocol import ANSWER_LIMIT, DRAIN_LIMIT
 from nbclient.receiving import PauseToken
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
+
+NO_FRAMING = "FrameProtocol has no framing: set the class attribute"
 
 
 class Recorder(FrameProtocol):
@@ -149,8 +150,11 @@ class ReceivingTests(ConnectionTestCase):
         self.assertEqual(protocol.events, ["ready", [b"one", b"two"], [b"three"]])
 
     def test_a_protocol_without_framing_is_told_so(self) -> None:
-        error = self.assertRaises(LocalError, self.connect, FrameProtocol())
-        self.assertIn("FrameProtocol has no framing", str(error))
+        with capturedLogs() as logs:
+            peer = self.connect(FrameProtocol())
+        self.assertEqual([log["why"] for log in logs], [NO_FRAMING])
+        self.reactor.turn()
+        self.assertFalse(peer.connected)
 
     def test_a_protocol_without_a_callback_is_told_so_once(self) -> None:
         class Deaf(FrameProtocol):

@@ -355,7 +355,6 @@ class RobustnessTests(ReviewTestCase):
         self.assertIs(link.state, State.WAITING)
         self.assertIn("Bare has no framing", str(link.lastReason.value))
         self.assertIsNone(self.successResultOf(link.stop()))
-        self.assertEqual(len(self.flushLoggedErrors(LocalError)), 1)
 
     def test_a_connection_without_a_transport_can_be_aborted(self) -> None:
         Lines().abandonTransport()
@@ -540,7 +539,7 @@ class MachineTests(SynchronousTestCase):
                     raise ZeroDivisionError
 
         machine = Owner()
-        self.assertRaises(ZeroDivisionError, machine.handle, Event.START)
+        machine.handle(Event.START)
         self.assertIs(machine.state, State.WAITING)
         machine.handle(Event.STOP)
         self.assertIs(machine.state, State.STOPPED)

@@ -36,6 +36,7 @@ IDLE        GIVE_UP      -
 IDLE        DEADLINE     -
 IDLE        OVERDUE      -
 IDLE        STOP         STOPPED     FINISH
+IDLE        FAULT        -
 
 CONNECTING  START        -
 CONNECTING  DIALLED      -
@@ -52,6 +53,7 @@ CONNECTING  GIVE_UP      -
 CONNECTING  DEADLINE     DROPPING    ARM_OVERDUE CANCEL_DIAL
 CONNECTING  OVERDUE      -
 CONNECTING  STOP         CLOSING     ARM_OVERDUE CANCEL_DIAL
+CONNECTING  FAULT        DROPPING    ARM_OVERDUE CANCEL_DIAL
 
 OPENING     START        -
 OPENING     DIALLED      -
@@ -68,6 +70,7 @@ OPENING     GIVE_UP      -
 OPENING     DEADLINE     DROPPING    ABORT ARM_OVERDUE
 OPENING     OVERDUE      -
 OPENING     STOP         CLOSING     CLOSE ARM_CLOSE
+OPENING     FAULT        DROPPING    ABORT ARM_OVERDUE
 
 READY       START        -
 READY       DIALLED      -
@@ -84,6 +87,7 @@ READY       GIVE_UP      -
 READY       DEADLINE     -
 READY       OVERDUE      -
 READY       STOP         CLOSING     RETIRE CLOSE ARM_CLOSE
+READY       FAULT        DROPPING    RETIRE ABORT ARM_OVERDUE
 
 DROPPING    START        -
 DROPPING    DIALLED      -
@@ -100,6 +104,7 @@ DROPPING    GIVE_UP      -
 DROPPING    DEADLINE     DROPPING    ABORT ARM_OVERDUE
 DROPPING    OVERDUE      SETTLING    COUNT FORSAKE SETTLE
 DROPPING    STOP         CLOSING
+DROPPING    FAULT        DROPPING    ABORT ARM_OVERDUE
 
 CLOSING     START        -
 CLOSING     DIALLED      -
@@ -116,6 +121,7 @@ CLOSING     GIVE_UP      -
 CLOSING     DEADLINE     CLOSING     ABORT ARM_OVERDUE
 CLOSING     OVERDUE      STOPPED     FORSAKE FINISH
 CLOSING     STOP         -
+CLOSING     FAULT        CLOSING     ABORT ARM_OVERDUE
 
 SETTLING    START        -
 SETTLING    DIALLED      -
@@ -132,6 +138,7 @@ SETTLING    GIVE_UP      -
 SETTLING    DEADLINE     SETTLING    DISCARD
 SETTLING    OVERDUE      SETTLING    DISCARD
 SETTLING    STOP         SETTLING    ARM_CLOSE
+SETTLING    FAULT        SETTLING    ARM_CLOSE
 
 WAITING     START        -
 WAITING     DIALLED      CONNECTING  DISARM ARM_CONNECT
@@ -148,6 +155,7 @@ WAITING     GIVE_UP      STOPPED     DISARM FINISH
 WAITING     DEADLINE     -
 WAITING     OVERDUE      -
 WAITING     STOP         STOPPED     DISARM FINISH
+WAITING     FAULT        WAITING     ARM_LONGEST
 
 STOPPED     START        CONNECTING  DIAL ARM_CONNECT
 STOPPED     DIALLED      CONNECTING  ARM_CONNECT
@@ -164,6 +172,7 @@ STOPPED     GIVE_UP      -
 STOPPED     DEADLINE     -
 STOPPED     OVERDUE      -
 STOPPED     STOP         -
+STOPPED     FAULT        STOPPED     FINISH
 """
 
 Pair = tuple[State, Event]
@@ -199,6 +208,7 @@ TIMERS = {
     Action.ARM_CLOSE: Event.DEADLINE,
     Action.ARM_OVERDUE: Event.OVERDUE,
     Action.ARM_RETRY: Event.RETRY_DUE,
+    Action.ARM_LONGEST: Event.RETRY_DUE,
 }
 """What the one timer of a link posts when it runs out, by what armed it."""
 
@@ -292,6 +302,8 @@ def test_ready_is_announced_and_retired_exactly_at_its_borders() -> None:
 
 def test_everybody_who_waits_is_told_at_each_way_into_stopped() -> None:
     for (old, event), (new, actions) in TABLE.items():
+        if event is Event.FAULT and old is State.STOPPED:
+            continue  # telling them has raised: once more
         assert (Action.FINISH in actions) == (new is State.STOPPED is not old), (old, event)
 
 
@@ -468,17 +480,132 @@ def test_events_that_wait_are_handled_in_the_order_they_came() -> None:
     assert machine.state is State.WAITING
 
 
-def test_an_action_that_fails_leaves_a_machine_that_still_works() -> None:
+def test_an_action_that_raises_ends_the_attempt_and_the_others_are_done_all_the_same() -> None:
+    done: list[Action] = []
+
     def perform(action: Action) -> None:
+        done.append(action)
         if action is Action.DIAL:
             machine.handle(Event.CONNECTED)
             raise OSError("no dial tone")
 
     machine = Told(perform)
-    with pytest.raises(OSError, match="no dial tone"):
-        machine.handle(Event.START)
+    machine.handle(Event.START)
+    assert machine.state is State.DROPPING
+    assert done[:3] == [Action.DIAL, Action.ARM_CONNECT, Action.ARM_OPENING]
+    assert done[-2:] == [Action.ABORT, Action.ARM_OVERDUE]
     machine.handle(Event.STOP)
     assert machine.state is State.CLOSING
+
+
+class Faulty(Owner):
+    """Of whose actions some raise, once each; the owner takes down that it was told."""
+
+    def __init__(self, path: Iterable[Event], *raising: Action) -> None:
+        self.raising: list[Action] = []
+        self.settles = False
+        self.faults: list[str] = []
+        super().__init__(path)
+        self.machine.faulted = self.faulted  # type: ignore[method-assign]
+        self.raising = list(raising)
+        self.settles = True
+
+    def perform(self, action: Action) -> None:
+        if action in self.raising:
+            self.raising.remove(action)
+            raise OSError(action.name)
+        super().perform(action)
+        if self.settles and action in (Action.SETTLE, Action.DISCARD):
+            self.machine.handle(Event.SETTLED)  # an application that has nothing left to do
+
+    def faulted(self, error: Exception) -> None:
+        self.faults.append(str(error))
+
+    def live_on(self) -> None:
+        """Only by the timer, if there is one."""
+        for _ in range(8):
+            if self.state in (State.CONNECTING, State.STOPPED) or self.timer is None:
+                break
+            self.post(self.timer)
+
+
+# State by event: each row that does something, with each of its actions raising.
+RAISING = [
+    pytest.param(state, event, action, id=f"{state.name}-{event.name}-{action.name}")
+    for (state, event), (_, actions) in TABLE.items()
+    for action in dict.fromkeys(actions)
+    if state not in (State.IDLE, State.STOPPED)
+]
+MENDING = (Action.ABORT, Action.ARM_OVERDUE, Action.ARM_CLOSE, Action.ARM_LONGEST)
+
+
+@pytest.mark.parametrize(("state", "event", "action"), RAISING)
+def test_whatever_raises_wherever_the_next_attempt_comes(
+    state: State, event: Event, action: Action
+) -> None:
+    owner = Faulty(PATHS[state], action)
+    owner.post(event)
+    assert owner.faults == [action.name]
+    owner.live_on()
+    # Where not even that timer can be had, a link can only end.
+    ends = owner.machine.stopping or event is Event.GIVE_UP or action is Action.ARM_LONGEST
+    assert owner.state is (State.STOPPED if ends else State.CONNECTING)
+
+
+@pytest.mark.parametrize(("state", "event", "action"), RAISING)
+def test_so_it_does_where_what_mends_it_raises_too(
+    state: State, event: Event, action: Action
+) -> None:
+    owner = Faulty(PATHS[state], action, *MENDING)
+    owner.post(event)
+    assert len(owner.faults) > 0
+    owner.live_on()
+    assert owner.state in (State.CONNECTING, State.STOPPED)
+    if owner.state is State.STOPPED:
+        assert owner.actions[-1] is Action.FINISH
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+def test_a_stop_whose_actions_raise_stops_all_the_same(state: State) -> None:
+    _, actions = TABLE[state, Event.STOP]
+    for action in actions:
+        owner = Faulty(PATHS[state], action)
+        owner.post(Event.STOP)
+        owner.live_on()
+        assert owner.state is State.STOPPED
+        assert owner.actions[-1] is Action.FINISH
+
+
+def test_an_owner_that_raises_at_a_change_is_no_less_a_fault() -> None:
+    faults: list[Exception] = []
+
+    def changed(old: State, new: State, event: Event) -> None:
+        if new is State.OPENING:
+            raise ZeroDivisionError
+
+    machine = Told(lambda _: None, changed)
+    machine.faulted = faults.append  # type: ignore[method-assign]
+    machine.handle(Event.START)
+    machine.handle(Event.CONNECTED)
+    assert machine.state is State.DROPPING
+    assert [type(each) for each in faults] == [ZeroDivisionError]
+
+
+def test_what_raises_outside_of_a_transition_ends_the_attempt_too() -> None:
+    faults: list[Exception] = []
+    called: list[str] = []
+    machine = Told(lambda action: action is Action.ANNOUNCE and machine.afterwards(broken))
+    machine.faulted = faults.append  # type: ignore[method-assign]
+
+    def broken() -> None:
+        machine.afterwards(lambda: called.append("at once"))
+        raise ZeroDivisionError
+
+    for event in PATHS[State.READY]:
+        machine.handle(event)
+    assert machine.state is State.DROPPING
+    assert [type(each) for each in faults] == [ZeroDivisionError]
+    assert called == ["at once"]
 
 
 # -- the document

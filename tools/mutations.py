@@ -491,7 +491,7 @@ MUTATIONS = (
     Mutation(
         "no-failure-within-a-reason",
         "nbclient/reasons.py",
-        "    return explain(within[0]) if within else str(value)\n",
+        "    return explain(within[0]) if within else safe_str(value)\n",
         "    return str(value)\n",
         ("tests/test_log_lines.py::test_a_failure_within_a_failure_is_told_in_words[GaveUp]",),
     ),
@@ -707,10 +707,66 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "the-row-is-done-though-an-action-raises",
+        "nbclient/states.py",
+        "                fault = fault or error\n",
+        "                fault = fault or error\n                break\n",
+        (
+            "tests/test_states.py::test_an_action_that_raises_ends_the_attempt"
+            "_and_the_others_are_done_all_the_same",
+        ),
+    ),
+    Mutation(
+        "an-action-that-raises-ends-the-attempt",
+        "nbclient/states.py",
+        "            self._post(self._worse(event))\n",
+        "            pass\n",
+        (
+            "tests/test_states.py::test_whatever_raises_wherever_the_next_attempt_comes"
+            "[SETTLING-SETTLED-ARM_RETRY]",
+            "tests/test_states.py::test_so_it_does_where_what_mends_it_raises_too"
+            "[SETTLING-SETTLED-ARM_RETRY]",
+            "tests/test_faults.py::test_an_action_raises_once_in_a_life_of_many_ends"
+            "[ARM_RETRY-1-instead]",
+            "tests/test_faults.py::test_the_clock_raises_once[5]",
+        ),
+    ),
+    Mutation(
+        "a-connection-that-cannot-begin-is-a-failed-attempt",
+        "nbclient/protocol.py",
+        "            self._cannotBegin(error)\n            return\n",
+        "            raise error\n",
+        ("tests/test_faults.py::test_it_is_said_once_and_is_the_reason",),
+    ),
+    Mutation(
+        "a-timer-that-raises-ends-the-attempt",
+        "nbclient/factory.py",
+        "            link._machine.fault(error)\n",
+        "            raise\n",
+        (
+            "tests/test_faults.py::test_what_a_timer_calls_ends_the_attempt_where_it_raises"
+            "[_awaitLastAcks]",
+        ),
+    ),
+    Mutation(
+        "a-back-off-that-fails-makes-no-storm",
+        "nbclient/factory.py",
+        "            if 0 <= delay < math.inf:\n",
+        "            if True:\n",
+        ("tests/test_faults.py::test_what_it_is_given_raises_once[backoff-infinite-2]",),
+    ),
+    Mutation(
+        "what-is-said-by-itself-raises",
+        "nbclient/talker.py",
+        "            self._connection.sendingFailed(Failure())\n",
+        "            raise\n",
+        ("tests/test_faults.py::test_what_it_says_by_itself_raises_once[heartbeat-2]",),
+    ),
+    Mutation(
         "events-are-queued",
         "nbclient/states.py",
-        "        if self._busy:\n            if self._queue is None:\n",
-        "        if False:\n            if self._queue is None:\n",
+        "        if self._busy:\n            self._post(event)\n",
+        "        if False:\n            self._post(event)\n",
         (
             "tests/test_states.py::"
             "test_an_event_posted_by_an_action_waits_until_the_transition_is_over",

@@ -78,7 +78,7 @@ class LayerTests(TestCase):
         await until(lambda: arrived(protocol) > 0)  # Nagle's algorithm may hold it for a while
         client.transport.abortConnection()
         await until(lambda: client.gone)
-        while not protocol._losing:
+        while not protocol.losing:
             protocol.sendFrame(b"into the void")
             await turn()
         self.assertEqual(protocol.events, ["ready", b"one"])
