@@ -238,3 +238,45 @@ def test_a_users_framing_that_knows_nothing_of_sending_counts_as_sending(
 
     monkeypatch.setattr(Own, "framing", Bare())
     assert plan(shell("h", "1", *OWN)).source == Place("-")
+
+
+PAIRED = ("--framing", "length:2", "--framing-out", "crlf")
+
+
+def test_sending_may_differ_from_receiving() -> None:
+    """Outputs follow what is received, the opening and all else that is sent the other."""
+    length, crlf = framing.length(2), framing.crlf()
+    made = plan(shell("h", "1", *PAIRED, "--opening", "GET", "--output", "./a", "--input", "./b"))
+    assert made.framing == framing.pair(length, crlf)
+    ((_, shape),) = made.targets
+    assert shape.images([b"ab"]) == [b"\0\2ab"]
+    assert made.source_framing == framing.lines()
+    assert plan(shell("h", "1", "--framing", "raw", *PAIRED[2:])).framing.encode([b"a"]) == [
+        b"a\r\n"
+    ]
+
+
+def test_a_program_has_both_as_they_are_on_the_wire() -> None:
+    made = plan(shell("h", "1", *PAIRED, "--input", "exec:true"))
+    assert made.source_framing.decoder().feed(b"a\n") == [b"a"]  # lines, for crlf is line-like
+    assert made.coprocess_shape.images([b"ab"]) == [b"\0\2ab"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--framing-out", "x"), "--framing-out: unknown framing 'x'"),
+        (("--framing-out", "length:2,offset=1"), "--framing-out: length:2,offset=1 can only rec"),
+        (("--raw", "--framing-out", "lines"), "--raw and --framing-out: with --raw"),
+    ],
+)
+def test_a_way_to_send_that_is_none_is_refused(
+    words: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        plan(shell("h", "1", *words))
+    except LocalError as error:
+        print(error, file=sys.stderr)
+    except SystemExit:
+        pass
+    assert why in capsys.readouterr().err

@@ -1477,6 +1477,23 @@ MUTATIONS = (
         ("tests/test_spool_tool.py::test_a_damaged_value_is_one_line",),
     ),
     Mutation(
+        "sent-by-the-other-half",
+        "nbclient/framing/pair.py",
+        "        return self.send.encode(frames)\n",
+        "        return self.receive.encode(frames)\n",
+        (
+            "tests/test_framing_pair.py::test_it_decodes_by_one_and_encodes_by_the_other",
+            "tests/test_daemon_plan.py::test_sending_may_differ_from_receiving",
+        ),
+    ),
+    Mutation(
+        "outputs-follow-what-is-received",
+        "nbclient/daemon/formats.py",
+        "_chosen(spec, incoming(link), name, now, encoding)",
+        "_chosen(spec, link, name, now, encoding)",
+        ("tests/test_daemon_plan.py::test_sending_may_differ_from_receiving",),
+    ),
+    Mutation(
         "default-output-carries-anything",
         "nbclient/daemon/formats.py",
         "        return AnyLines(framing.lines(max_frame=link.max_frame))\n",

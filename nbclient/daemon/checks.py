@@ -24,7 +24,7 @@ _TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
 _SCRIPT = ("opening", "opening-file", "expect")
 _RETRY = ("retry-initial", "retry-maximum", "retry-factor", "retries", "stable-after")
 _DATA = ("input", "input-framing", "output", "output-framing")
-_FRAMES = ("framing", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames")
+_FRAMES = ("framing", "framing-out", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames")
 _REPLY = ("reply-match", "reply-reject", "reply-key", "reply-window", "reply-timeout", "on-reject")
 _OUT = (
     *("spool", "max-attempts", "outbox-bytes", "when-full", "when-down", "max-age"),

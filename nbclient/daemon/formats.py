@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from nbclient import framing
 from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import Framing
+from nbclient.framing.pair import incoming
 from nbclient.terminal import StreamEscaper, escape
 
 NAMES = ("hex", "base64", "record", "record-base64")
@@ -221,7 +222,7 @@ def for_output(
     :raises SpecError: `spec` is not understood, or is no text though
         `timestamps` are asked for, or names a framing that can only receive.
     """
-    chosen = _chosen(spec, link, name, now, encoding)
+    chosen = _chosen(spec, incoming(link), name, now, encoding)
     if not timestamps:
         return chosen
     if not chosen.text:

@@ -151,8 +151,23 @@ def import_from_here() -> None:
 def link_framing(settings: Settings, protocol: type[FrameProtocol]) -> Framing:
     """What the peer speaks: --framing, else the protocol class's own, else lines.
 
+    With --framing-out what it understands is another.
+
     :raises SpecError: not understood, or options that would have no effect.
     """
+    chosen = _received(settings, protocol)
+    if settings.framing_out is None:
+        return chosen
+    try:
+        sent = framing.named(settings.framing_out, max_frame=settings.max_frame)
+    except SpecError as error:
+        raise SpecError(f"--framing-out: {error}") from None
+    if not sent.sends:
+        raise SpecError(f"--framing-out: {sent} can only receive")
+    return framing.pair(chosen, sent)
+
+
+def _received(settings: Settings, protocol: type[FrameProtocol]) -> Framing:
     if settings.raw:
         return framing.raw()
     own = getattr(protocol, "framing", None)

@@ -22,6 +22,7 @@ from nbclient.daemon.values import shown
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing import raw
 from nbclient.framing.base import Framing
+from nbclient.framing.pair import outgoing
 from nbclient.states import State
 from nbclient.terminal import printable
 
@@ -110,7 +111,7 @@ class File:
         data = read_file(self.path)
         if not data:
             return []
-        if is_raw(framing):
+        if is_raw(outgoing(framing)):
             return [data]
         return [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
 

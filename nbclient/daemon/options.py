@@ -206,6 +206,12 @@ class Settings:
     framing: str | None = _option(
         "frames", f"how the peer separates frames: {KNOWN}", "SPEC", says="lines"
     )
+    framing_out: str | None = _option(
+        "frames",
+        "how the peer wants frames separated, where that is not as it separates its own",
+        "SPEC",
+        says="as --framing",
+    )
     max_frame: int = _option(
         "frames",
         "the longest frame accepted, a security limit; 64KiB, 2M and the like are understood",

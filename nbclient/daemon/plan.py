@@ -28,8 +28,9 @@ from nbclient.daemon.progress import Screen
 from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.daemon.worker import Runner, Worker
 from nbclient.errors import LocalError, SpecError
-from nbclient.framing import named
+from nbclient.framing import named, pair
 from nbclient.framing.base import Framing
+from nbclient.framing.pair import incoming, outgoing
 from nbclient.protocol import FrameProtocol
 
 
@@ -124,7 +125,7 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
         targets=tuple(
             (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
         ),
-        coprocess_shape=(formats.framed if said else formats.by_default)(source_framing),
+        coprocess_shape=(formats.framed if said else formats.by_default)(outgoing(source_framing)),
         script=parse_script(settings.script, framing),
         spool=_spool(settings),
     )
@@ -183,11 +184,14 @@ def _source_framing(settings: Settings, source: Place, link: Framing) -> Framing
     """How the input separates frames.
 
     A program speaks one framing in both directions, if nothing is said the
-    link's own. Inputs that never end pass over a frame they cannot take.
+    link's own: it reads what is received as it came, and writes as the link sends.
+    Inputs that never end pass over a frame they cannot take.
     """
     said = "input-framing" in settings.given or settings.raw
     if source.kind == "exec" and not said:
-        return named("lines", max_frame=link.max_frame) if link.line_like else link
+        read, written = incoming(link), outgoing(link)
+        lines = named("lines", max_frame=link.max_frame)
+        return pair(lines if written.line_like else written, lines if read.line_like else read)
     chosen = input_framing(settings)
     if source.kind in ENDLESS and not settings.raw:
         spec = settings.input_framing or "lines"

@@ -12,6 +12,7 @@ from nbclient.framing.delimited import crlf, delimiter, lines
 from nbclient.framing.dle import dle
 from nbclient.framing.jsontext import json
 from nbclient.framing.nmea import nmea
+from nbclient.framing.pair import pair
 from nbclient.framing.plain import fixed, raw
 from nbclient.framing.prefixed import length, netstring, octet_counted
 from nbclient.framing.slip import slip
@@ -36,6 +37,7 @@ __all__ = [
     "netstring",
     "nmea",
     "octet_counted",
+    "pair",
     "raw",
     "slip",
     "stx_etx",
