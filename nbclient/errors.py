@@ -186,19 +186,24 @@ class ReplyTimeout(PeerError):
 
 
 class PatternTimeout(PeerError):
-    """A pattern took too long on what the peer sent: it will not be given more of it.
+    """Patterns took too long on what the peer sent: they will not be given more of it.
 
     :ivar seconds: the limit that passed.
-    :ivar pattern: its text, at most the first 80 bytes.
+    :ivar pattern: the text of the one at work, at most the first 80 bytes.
+    :ivar each_second: the limit is one of the matches of a second, not of one match.
     """
 
     SHOWN = 80
 
-    def __init__(self, seconds: float, pattern: bytes) -> None:
+    def __init__(self, seconds: float, pattern: bytes, each_second: bool = False) -> None:
         self.seconds = seconds
         self.pattern = bytes(pattern[: self.SHOWN])
+        self.each_second = each_second
         super().__init__(
-            f"the pattern {self.pattern!r} took more than {seconds:g} s on a frame of the peer"
+            f"patterns took more than {seconds:g} s of a second on frames of the peer, the last of"
+            f" them was {self.pattern!r}"
+            if each_second
+            else f"the pattern {self.pattern!r} took more than {seconds:g} s on a frame of the peer"
         )
 
 

@@ -71,7 +71,7 @@ from nbclient.spooling import Cursor
 from nbclient.states import Action, Event, Machine, State
 from nbclient.subclassing import Refusing, complete
 from nbclient.talker import Talker
-from nbclient.talking import Answer, Heartbeat, Poll, first_answer
+from nbclient.talking import LOOK, Answer, Heartbeat, Poll, first_answer
 from nbclient.tally import Tally
 from nbclient.tcpinfo import Settling
 from nbclient.timers import Timer, Timers, timers_of
@@ -1150,7 +1150,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _look(self, frame: bytes) -> bytes | None:
         """See a frame before the application does; what to send by ourselves."""
-        if self.rejectLine is not None and self.rejectLine.search(frame) is not None:
+        if self.rejectLine is not None and self.rejectLine.search(frame[:LOOK]) is not None:
             self._turnedAway(TurnedAway(frame))
             return None
         if self._replying is not None:

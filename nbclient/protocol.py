@@ -578,6 +578,8 @@ class FrameProtocol(FrameReceiver):
     def _afterRun(self) -> None:
         if self._cork is not None:
             self._uncork()
+        if self._turnEnds is not None:
+            self._turnEnds = None
         self.writable = self._open
         if self.wanted and self._open:
             self.wanted = False

@@ -43,6 +43,10 @@ AWAITED = frozenset(
 """The hooks that may be coroutines or return Deferreds."""
 
 
+TURN = 0.1
+"""How long frames are looked at one by one until the reactor has a turn, seconds."""
+
+
 class PauseToken:
     """Holds back reading until `resume`; several may be out at once."""
 
@@ -129,6 +133,7 @@ class FrameReceiver(Protocol):
     _takers: deque[Deferred[bytes]] | None = None
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
     _hooks: list[Deferred[Any]] | None = None  # what they began and has not ended
+    _turnEnds: float | None = None  # when the reactor is to have a turn
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Refuse a class that could not work.
@@ -328,6 +333,8 @@ class FrameReceiver(Protocol):
     def _deliver(self) -> None:
         """Hand over what is pending, the oldest first, until nothing is or somebody pauses."""
         while not (self._deaf or (self._pauses and self._blocked)):
+            if (self._answer or self._lookers) and self._turnIsOver():
+                return
             if self._due:
                 self._sendDue()
             if self._rest and self._restNext < len(self._rest):
@@ -341,6 +348,20 @@ class FrameReceiver(Protocol):
             else:
                 self._chunk, self._batch = b"", NOTHING
                 return
+
+    def _turnIsOver(self) -> bool:
+        """Whether the reactor is to have a turn before the next frame; then it has one.
+
+        Where each frame is looked at, how long that takes is the peer's choice, and one
+        read may hold thousands of frames: signals and timers would wait for all of them.
+        """
+        now = self._link._now()
+        if self._turnEnds is None:
+            self._turnEnds = now + TURN
+        if now < self._turnEnds:
+            return False
+        self._link.clock.callLater(0, self.pauseReading().resume)
+        return True
 
     def _handChunk(self, data: bytes) -> None:
         """Decode and hand over a chunk before which nothing is pending.

@@ -325,6 +325,8 @@ class RequestProtocol(FrameProtocol):
                 if not (self._matching and self._sift()):
                     return
             elif self._kept:
+                if (self._answer or self._lookers) and self._turnIsOver():
+                    return
                 if self._due:
                     self._sendDue()
                 if self._restNext < len(self._rest):

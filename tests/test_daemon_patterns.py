@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nbclient.daemon.patterns import LIMIT, Pattern
+from nbclient.daemon.patterns import BUDGET, LIMIT, SLOW, WATCHED, Budget, Pattern
 from nbclient.errors import PatternTimeout
 
 
@@ -48,3 +48,86 @@ def test_what_is_no_pattern_or_no_template_is_refused() -> None:
     Pattern(b"(a)").check(rb"\1")
     with pytest.raises(re.error):
         Pattern(b"(a)").check(rb"\2")
+
+
+# -- the budget of a second --------------------------------------------------------------
+
+
+class Worker:
+    """A thread whose matches take what the test says, of its own time and of the clock's."""
+
+    def __init__(self) -> None:
+        self.time = self.worked = 0.0
+        self.budget = Budget(lambda: self.time, lambda: self.worked)
+        self.pattern = Pattern(b"x", budget=self.budget)
+        object.__setattr__(self.pattern, "_compiled", self)
+        self.takes = self.stands = 0.0
+        self.timeouts: list[float] = []
+
+    def search(self, data: bytes, timeout: float) -> None:
+        """As a compiled pattern of `regex`."""
+        self.timeouts.append(timeout)
+        took = min(self.takes, timeout)
+        self.worked += took
+        self.time += took + self.stands
+        if self.takes > timeout:
+            raise TimeoutError
+
+    def match(self, takes: float, stands: float = 0.0, pause: float = 0.0) -> None:
+        """One match, which takes so long; the process stands still meanwhile, idles after."""
+        self.takes, self.stands = takes, stands
+        self.pattern.search(b"")
+        self.time += pause
+
+    def matches(self, count: int, takes: float) -> None:
+        """One behind the other."""
+        for _ in range(count):
+            self.match(takes)
+
+
+def test_matches_that_take_a_little_less_than_one_may_are_stopped_together() -> None:
+    worker = Worker()
+    began = worker.worked
+    with pytest.raises(PatternTimeout, match=r"took more than 0\.25 s of a second"):
+        worker.matches(100, 0.9 * LIMIT)
+    assert worker.worked - began < BUDGET + 3 * LIMIT
+
+
+def test_what_is_left_of_the_budget_is_the_limit_of_the_next() -> None:
+    worker = Worker()
+    worker.matches(4, 0.9 * LIMIT)
+    with pytest.raises(PatternTimeout, match="of a second") as caught:
+        worker.match(50.0)
+    assert caught.value.each_second
+    assert SLOW < worker.timeouts[-1] < LIMIT
+
+
+def test_slow_ones_now_and_then_are_let_be() -> None:
+    worker = Worker()
+    for _ in range(100):
+        worker.match(0.9 * LIMIT, pause=0.5)
+
+
+def test_fast_ones_are_free_however_many_there_are() -> None:
+    worker = Worker()
+    worker.match(2 * SLOW)
+    for _ in range(10 * WATCHED):
+        worker.match(0.9 * SLOW)
+    assert worker.budget.watched == 0
+
+
+def test_a_process_that_stood_still_was_not_at_work() -> None:
+    worker = Worker()
+    for _ in range(10):
+        worker.match(SLOW / 2, stands=60.0)
+
+
+def test_one_that_takes_too_long_by_itself_is_said_to() -> None:
+    worker = Worker()
+    worker.match(2 * SLOW)
+    with pytest.raises(PatternTimeout, match=r"took more than 0\.1 s on a frame"):
+        worker.match(50.0)
+
+
+def test_the_patterns_of_a_process_share_one_budget() -> None:
+    assert Pattern(b"a").budget is Pattern(b"b").budget

@@ -99,6 +99,11 @@ ONE_OF_EACH = [
         PatternTimeout(0.1, b"(a+)+$"),
         "the pattern b'(a+)+$' took more than 0.1 s on a frame of the peer",
     ),
+    (
+        PatternTimeout(0.25, b"(a+)+$", True),
+        "patterns took more than 0.25 s of a second on frames of the peer, the last of them was"
+        " b'(a+)+$'",
+    ),
     (FrameRejected(b"x" * 100), f"the peer rejected a frame: b'{'x' * 80}'"),
     (Rejected(FrameRejected(b"NAK")), "the peer rejected a frame: b'NAK'"),
     (ArgumentError("backoff", 5, "a Backoff"), "backoff takes a Backoff, not 5"),

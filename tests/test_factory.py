@@ -2163,6 +2163,66 @@ class ClockTests(LinkTestCase):
         link.stop()
 
 
+class TurnTests(LinkTestCase):
+    """How long a pattern takes is the peer's choice; one read may hold thousands of frames."""
+
+    class Slow:
+        """A pattern that takes most of a tenth of a second for each frame."""
+
+        pattern = b"slow"
+
+        def __init__(self, reactor: Any) -> None:
+            self.reactor = reactor
+
+        def search(self, frame: bytes) -> None:
+            self.reactor.rightNow += 0.09
+
+    def flood(self, stop: bool = False) -> Any:
+        """A hundred slow frames in one read."""
+        link, peer = self.ready()
+        link.connection.expect(self.Slow(self.reactor)).addErrback(lambda _: None)
+        if stop:
+            self.reactor.callLater(0.5, link.stop)
+        peer.send(b"x\n" * 100)
+        self.reactor.turn()
+        return link
+
+    def test_a_timer_that_is_due_in_between_is_heard_and_a_stop_obeyed(self) -> None:
+        link = self.flood(stop=True)
+        self.assertIs(link.state, State.STOPPED)
+        self.assertLess(len(link.frames), 20)
+
+    def test_every_frame_comes_once_all_the_same(self) -> None:
+        link = self.flood()
+        self.assertEqual(len(link.frames), 100)
+        self.assertFalse(link.connection.readingHeld)
+        self.assertEqual(self.reactor.pending(), [])
+
+    def test_so_it_is_with_frames_that_a_callback_held_back(self) -> None:
+        class Asking(RequestProtocol):
+            framing = framing.lines()
+
+            def answerKey(self, frame: bytes) -> bytes | None:
+                return frame if frame == b"?" else None
+
+            async def frameReceived(self, frame: bytes) -> None:
+                if frame == b"first":
+                    await self.request(b"?")
+                self.factory.frames.append(frame)  # type: ignore[union-attr]
+
+        self.protocol = Asking
+        link, peer = self.ready()
+        peer.send(b"first\n" + b"x\n" * 100)
+        self.reactor.turn()
+        link.connection.expect(self.Slow(self.reactor)).addErrback(lambda _: None)
+        self.reactor.callLater(0.5, link.stop)
+        peer.send(b"?\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.STOPPED)
+        self.assertEqual(link.frames[0], b"first")
+        self.assertLess(len(link.frames), 20)
+
+
 class TellingTests(LinkTestCase):
     def test_an_attempt_that_is_due_now_is_said_to_be(self) -> None:
         with capturedLogs() as logged:

@@ -2336,6 +2336,47 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "slow-matches-uncharged",
+        "nbclient/daemon/patterns.py",
+        "        return self._taken > BUDGET\n",
+        "        return False\n",
+        (
+            "tests/test_daemon_patterns.py::test_matches_that_take_a_little_less_than_one_may_are_stopped_together",
+        ),
+    ),
+    Mutation(
+        "the-last-match-without-a-limit",
+        "nbclient/daemon/patterns.py",
+        "        return min(LIMIT, max(SLOW, BUDGET - self._taken))\n",
+        "        return LIMIT\n",
+        (
+            "tests/test_daemon_patterns.py::test_what_is_left_of_the_budget_is_the_limit_of_the_next",
+        ),
+    ),
+    Mutation(
+        "a-standstill-is-charged",
+        "nbclient/daemon/patterns.py",
+        "        if budget.charge(budget.cpu() - began):\n",
+        "        if budget.charge(budget.now() - began):\n",
+        ("tests/test_daemon_patterns.py::test_a_process_that_stood_still_was_not_at_work",),
+    ),
+    Mutation(
+        "no-turn-between-frames",
+        "nbclient/receiving.py",
+        "            if (self._answer or self._lookers) and self._turnIsOver():\n                return\n",
+        "",
+        (
+            "tests/test_factory.py::TurnTests::test_a_timer_that_is_due_in_between_is_heard_and_a_stop_obeyed",
+        ),
+    ),
+    Mutation(
+        "no-turn-between-frames-held-back",
+        "nbclient/requests.py",
+        "                if (self._answer or self._lookers) and self._turnIsOver():\n                    return\n",
+        "",
+        ("tests/test_factory.py::TurnTests::test_so_it_is_with_frames_that_a_callback_held_back",),
+    ),
+    Mutation(
         "arguments-not-checked",
         "nbclient/arguments.py",
         "        if not ((optional and value is None) or fits(value)):\n",
