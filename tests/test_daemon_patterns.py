@@ -119,7 +119,7 @@ def test_fast_ones_are_free_however_many_there_are() -> None:
 def test_a_process_that_stood_still_was_not_at_work() -> None:
     worker = Worker()
     for _ in range(10):
-        worker.match(SLOW / 2, stands=60.0)
+        worker.match(2 * SLOW, stands=60.0)
 
 
 def test_one_that_takes_too_long_by_itself_is_said_to() -> None:

@@ -2212,8 +2212,10 @@ class TurnTests(LinkTestCase):
 
         self.protocol = Asking
         link, peer = self.ready()
-        peer.send(b"first\n" + b"x\n" * 100)
-        self.reactor.turn()
+        for sent in (b"first\n", b"x\n" * 100):
+            peer.send(sent)
+            self.reactor.turn()
+        self.assertEqual(len(link.connection._kept), 100)
         link.connection.expect(self.Slow(self.reactor)).addErrback(lambda _: None)
         self.reactor.callLater(0.5, link.stop)
         peer.send(b"?\n")

@@ -235,8 +235,9 @@ Both know the options below; the long ones may be cut short as long as they stay
 Whatever is not listed is refused, and so are combinations that make no sense. `S` stands for
 seconds (`0.5` will do), `H` for a name or an address, `P` for a port, `SIZE` for bytes (`64KiB`,
 `10M`), `REGEX` for a regular expression of Python's, looked for in a frame's bytes (`.` is any
-byte). One that takes more than 0.1 seconds on a frame of the peer ends the connection: a frame made
-to keep it busy cannot hold up anything else.
+byte). One that takes more than 0.1 seconds on a frame of the peer ends the connection, and so do
+matches of more than a millisecond that take 0.25 seconds of a second together: frames made to keep
+patterns busy cannot hold up anything else.
 """
 
 _REFERENCE_FOOT = """\

@@ -60,14 +60,13 @@ class Budget:
         self._at = now
         return min(LIMIT, max(SLOW, BUDGET - self._taken))
 
-    def charge(self, seconds: float) -> bool:
-        """A match took so long; whether that was more than there was."""
+    def charge(self, seconds: float) -> None:
+        """A match took so long."""
         if seconds <= SLOW:
             self.watched -= 1
-            return False
-        self.watched = WATCHED
-        self._taken += seconds
-        return self._taken > BUDGET
+        else:
+            self.watched = WATCHED
+            self._taken += seconds
 
 
 SHARED = Budget()
@@ -126,8 +125,7 @@ class Pattern:
             each_second = left < LIMIT
             limit = BUDGET if each_second else LIMIT
             raise PatternTimeout(limit, self.pattern, each_second) from None
-        if budget.charge(budget.cpu() - began):
-            raise PatternTimeout(BUDGET, self.pattern, True)
+        budget.charge(budget.cpu() - began)
         return found
 
     def check(self, template: bytes) -> None:
