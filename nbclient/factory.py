@@ -91,6 +91,9 @@ NOT_STARTED = (
     " endpoint.connect(link), and not ClientService"
 )
 
+SENDING_LOOK = 0.05
+"""Seconds between two looks whether a peer that has closed its side has everything."""
+
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
 
@@ -755,7 +758,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def peerClosed(self, connection: Any) -> None:
         if connection is self.connection:
             self._blame(connectionDone)
+            connection.sending = self._hasMoreFor(connection)
         self._endWith(connection)
+        if connection.sending:
+            self._takenAt = self._now()
+            self._lookAtSending()
 
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
         self._report(connection, Event.ABORT, reason)
@@ -808,6 +815,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._blame(Failure(ConnectTimeout(self.connectTimeout)))
         elif event is Event.DEADLINE and old is State.OPENING:
             self._blame(Failure(OpeningFailed(_openingLate(self.openingTimeout))))
+        if new is State.CLOSING:
+            self._finishSending()
         if new is State.CONNECTING:
             self._cause = None
             self._verdict = None
@@ -890,7 +899,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._attach(self._pumpMade)
 
     def _retire(self) -> None:
-        self._detach()
+        if not self.connection.sending:
+            self._detach()
         if self._replying is not None:
             self._replying.stop()
         talker, self._talker = self._talker, None
@@ -957,6 +967,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             cast(Dialer, self._dialer).cancel()
 
     def _settle(self) -> None:
+        if self.connection is not None and self.connection.sending:
+            self._stopSending()
         self._stopWatches()
         self._stopLooking()
         if self.connection is not None and self.connection.awaited:
@@ -1010,6 +1022,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _setHurry(self) -> None:
         self._hurry = True
+        self._finishSending()
 
     # -- the way out ---------------------------------------------------------------------
 
@@ -1034,11 +1047,83 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _attach(self, pump: Pump) -> None:
         tracked = None if self._acks is None else self._expectAcks
         pump.attach(self.connection, tracked, self._replying)
+        if self.connection.sending:  # its first frames come when the peer has closed its side
+            pump.halfClosed()
 
     def _detach(self) -> None:
         self._attached = False
         if self._pumpMade is not None:
             self._pumpMade.detach()
+
+    # -- a peer that has closed its side and goes on taking ------------------------------
+
+    feeding = 0.0
+    """Seconds for which a peer that has closed its side is kept although there is nothing to
+    send, because more is about to come; 0: once it has everything, this side closes."""
+
+    _sendingTimer: Timer | None = None
+    _taken: tuple[int, int] = (0, 0)
+    _takenAt = 0.0
+
+    def _hasMoreFor(self, connection: Any) -> bool:
+        """Whether a peer that has closed its side is to have more on this connection.
+
+        No answer can come on it, so not at level ``reply``.
+        """
+        if self.state is not State.READY or connection.secure or self.reply is not None:
+            return False
+        self._takeAcks()
+        pump = self._pumpMade
+        return self._knowsWhatArrives and (self.feeding > 0 or (pump is not None and pump.owes))
+
+    @property
+    def _knowsWhatArrives(self) -> bool:
+        """Whether frames that the peer did not take are known, and sent again.
+
+        Had it closed both sides, nothing else would tell.
+        """
+        return self._acks is not None
+
+    def _takeAcks(self) -> None:
+        """What the peer had acknowledged when it closed: all later acknowledgements show
+        that it goes on reading, for a socket that was closed answers with a reset."""
+        pump = self._pumpMade
+        if pump is not None:
+            if self._acks is not None:
+                pump.acknowledged(self._acks.newly())
+            pump.halfClosed()
+
+    def _lookAtSending(self) -> None:
+        """Until the peer has everything, or takes no more; it is not ready any longer."""
+        connection, now = self.connection, self._now()
+        acked = 0 if connection.ledger is None else connection.ledger.acked
+        if (taken := (connection.bytesOut, acked)) != self._taken:
+            self._taken, self._takenAt = taken, now
+        idle = now - self._takenAt
+        owes = self._pumpMade is not None and self._pumpMade.owes
+        if owes and idle >= self.closeTimeout - INSTANT:
+            self._stopSending()
+            self._machine.handle(Event.ABORT)
+        elif owes or idle < self.feeding - INSTANT:
+            look = ReconnectingFactory._lookAtSending
+            self._sendingTimer = self._timers.after(SENDING_LOOK, look, self)
+        else:
+            self._finishSending()
+
+    def _finishSending(self) -> None:
+        """Close now that the peer has everything, or that the link is to end."""
+        connection = self.connection
+        if connection is not None and connection.sending:
+            self._stopSending()
+            self._arm(self.closeTimeout, Event.DEADLINE)
+            connection.finish()
+
+    def _stopSending(self) -> None:
+        timer, self._sendingTimer = self._sendingTimer, None
+        if timer is not None:
+            self._timers.cancel(timer)
+        self.connection.sending = False
+        self._detach()
 
     # -- acknowledgements ----------------------------------------------------------------
 
@@ -1235,6 +1320,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _timeUp(self, event: Event) -> None:
         self._timer = None
         connection, state = self.connection, self.state
+        if event is Event.DEADLINE and connection is not None and connection.sending:
+            return  # `_lookAtSending` says when its time is up
         if event is Event.DEADLINE and connection is not None:
             connection.catchUp()
             if self.state is not state:  # what had reached this host was what it waited for

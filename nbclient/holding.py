@@ -57,6 +57,7 @@ class Holding:
         self._last = now()  # when it was looked
         self._stood = 0.0  # seconds for which this process stood still
         self._over: float | None = None  # when the connection was no longer ready
+        self._halfClosed = False
         self._doubts = 0  # frames of the peer that are no proof
         self._answers = False  # one that is has come
         self._listening: Deferred[Any] | None = None
@@ -76,12 +77,22 @@ class Holding:
     def acknowledged(self, count: int) -> int:
         """So many more are acknowledged; how many are settled with that, from the oldest."""
         self._frames.acknowledge(count, self._time())
-        return self._look()
+        if self._halfClosed:
+            self._frames.prove()
+        return self._look(self._halfClosed)
 
     def over(self) -> None:
         """The connection has lived: what is still on its way counts, but no more time does."""
         if self._over is None:
             self._over = self._time()
+
+    def halfClosed(self) -> None:
+        """The peer has closed its side: time proves nothing any more, that it goes on taking does.
+
+        Where it has closed both, what it is sent now is answered with a reset.
+        """
+        self.over()
+        self._halfClosed = True
 
     def refused(self) -> None:
         """The peer has said no."""

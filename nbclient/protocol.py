@@ -100,6 +100,8 @@ class FrameProtocol(FrameReceiver):
     :ivar ledger: keeps account of what is written, where the link wants it.
     :ivar finishing: the peer has closed; this side closes once everything
         received was delivered.
+    :ivar sending: the peer has closed its side, and the link has more for it: this side
+        does not close yet.
     :ivar settled: the application has been told everything, the loss included.
     """
 
@@ -121,6 +123,7 @@ class FrameProtocol(FrameReceiver):
     _secure = False
     up = False
     _peerClosed = False
+    sending = False
     _writeClosed = False
     _closed = False  # the transport was told to close
     _open = True  # none of these: it takes more
@@ -595,7 +598,10 @@ class FrameProtocol(FrameReceiver):
             if not self.settled and (self._deaf or not self._pending):
                 self._finishLoss()
         elif self.finishing and not self._pending:
-            self._close()
+            if self.sending:
+                self._failWaiters()
+            else:
+                self._close()
 
     # -- closing -----------------------------------------------------------------
 

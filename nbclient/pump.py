@@ -268,6 +268,21 @@ class Pump:
             return True
         return False
 
+    @property
+    def owes(self) -> bool:
+        """Whether the peer has not acknowledged all that there is."""
+        held = 0 if self._holding is None else self._holding.held
+        return not self.idle and (
+            len(self.outbox) > held
+            or bool(self._admission)
+            or not (self._spooling is None or self._spooling.idle)
+        )
+
+    def halfClosed(self) -> None:
+        """The peer has closed its side, and may have closed both."""
+        if self._holding is not None:
+            self._holding.halfClosed()
+
     def refused(self) -> None:
         """The peer has said that it takes nothing on this connection."""
         if self._holding is not None:
@@ -349,7 +364,7 @@ class Pump:
 
     def drained(self) -> Deferred[None]:
         """Fires when nothing is left to deliver; may be cancelled."""
-        if self._idle:
+        if self.idle:
             return succeed(None)
         drained: Deferred[None] = Deferred(self._drains.remove)
         self._drains.append(drained)
@@ -385,7 +400,7 @@ class Pump:
                 self._admission.admit()
             if self._spooling is not None:
                 self._spooling.refill()
-            if not (self._drains and self._idle):
+            if not (self._drains and self.idle):
                 return
             self._drains.pop(0).callback(None)  # who may offer more: look again
 
@@ -406,7 +421,8 @@ class Pump:
         self.run()
 
     @property
-    def _idle(self) -> bool:
+    def idle(self) -> bool:
+        """Whether nothing is left to deliver."""
         return not (self.outbox or self._admission) and (
             self._spooling is None or self._spooling.idle
         )

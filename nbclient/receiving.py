@@ -186,7 +186,7 @@ class FrameReceiver(Protocol):
 
         :return: fails with `ConnectionClosed` where none comes; may be cancelled.
         """
-        if self.settled or self._deaf:
+        if self._saidAll:
             return fail(ConnectionClosed("no more frames come on this connection"))
         if self._takers is None:
             self._takers = deque()
@@ -209,7 +209,7 @@ class FrameReceiver(Protocol):
         """
         if not hasattr(pattern, "search") or isinstance(getattr(pattern, "pattern", b""), str):
             raise TypeError(f"expect takes a compiled pattern of bytes, not {pattern!r}")
-        if self.settled or self._deaf:
+        if self._saidAll:
             return fail(ConnectionClosed("no more frames come on this connection"))
         seen: Deferred[re.Match[bytes]] = Deferred(self._forgetLooker)
         self._lookers = [*(self._lookers or ()), (pattern, seen)]
@@ -596,6 +596,11 @@ class FrameReceiver(Protocol):
 
     def _nothingComes(self) -> None:
         """This side has closed, and the link knows: what that took away fails now."""
+
+    @property
+    def _saidAll(self) -> bool:
+        """Whether no frame is there, and none comes."""
+        return self.settled or self._deaf or (self.finishing and not (self._busy or self._pending))
 
     def _stopListening(self) -> None:
         """From our close on, no frame: drop what is pending, and end the loop.

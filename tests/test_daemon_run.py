@@ -21,7 +21,7 @@ from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
-from nbclient.daemon.run import AT_ONCE, GRACE, Job, Outcome
+from nbclient.daemon.run import AT_ONCE, GRACE, LULL, Job, Outcome
 from nbclient.daemon.sending import PATIENCE
 from nbclient.delivery.spool import Spool
 from nbclient.delivery.spool_place import SpoolError
@@ -208,6 +208,7 @@ class BadFrameTests(JobCase):
         peer.send(b"ok\nmuch too long\nand again\nafter\n")
         peer.close()
         self.assertEqual(self.printed(), b"ok\nafter\n")
+        self.reactor.advance(LULL)
         outcome = self.outcome()
         self.assertEqual(outcome.status, 1)
         self.assertIn("2 of the peer's frames were bad and passed over", outcome.message)
@@ -375,7 +376,34 @@ class JobTests(JobCase):
             end()
             self.reactor.turn()
             peer.close()
+            self.reactor.turn()
+            self.reactor.advance(LULL)
             self.assertEqual(self.status(), status)
+
+    def test_once_goes_on_with_a_peer_that_has_closed_its_side_until_the_input_ends(self) -> None:
+        self.start("--once")
+        peer = self.connect()
+        peer.close()
+        self.reactor.turn()
+        self.reactor.advance(LULL / 2)
+        self.type(b"a\n")
+        self.reactor.advance(LULL / 2)
+        self.type(b"b\n")
+        self.finish_input()
+        self.reactor.advance(0.1)
+        self.assertEqual(peer.received, b"a\nb\n")
+        self.assertEqual(self.status(), 0)
+
+    def test_how_long_an_input_may_pause_for_such_a_peer(self) -> None:
+        (self.folder / "in").write_bytes(b"x")
+        for words, seconds in (
+            ((), 0.0),
+            (("--once",), LULL),
+            (("--drain",), LULL),
+            (("--once", "--input", f"file:{self.folder / 'in'}", "--close-timeout", "7"), 7.0),
+        ):
+            self.setUp()
+            self.assertEqual(self.start(*words).link.feeding, seconds)
 
     def test_once_at_a_terminal_may_be_ended_by_the_peer(self) -> None:
         self.patch(run.os, "isatty", lambda descriptor: descriptor == self.stdin)

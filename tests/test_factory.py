@@ -37,6 +37,7 @@ from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
 from nbclient.errors import (
     CallbackFailed,
+    ConnectionClosed,
     ConnectTimeout,
     DeadPath,
     DeliveryNotNow,
@@ -1323,6 +1324,203 @@ class Silent:
     def settling(self, now: float, limit: float, again: bool) -> Any:
         self.poll = lambda now: 0.05
         return self
+
+
+class Taking(Silent):
+    """A kernel that acknowledges what the fake peer has taken."""
+
+    def __init__(self, transport: Any, secure: bool) -> None:
+        super().__init__(transport, secure)
+        self.peer = transport.peer
+
+    def newly(self) -> int:
+        return self.ledger.acknowledged(len(self.peer.received))
+
+    def settling(self, now: float, limit: float, again: bool) -> Any:
+        self.poll = lambda now: None  # type: ignore[assignment,return-value]
+        return self
+
+
+class HalfClosedTests(LinkTestCase):
+    """A peer that has closed its sending side goes on reading, and gets the rest."""
+
+    SIZE = 10 * HIGH_WATER
+
+    def halfClosed(self, level: type = Taking, **options: Any) -> tuple[Any, Peer]:
+        """The peer reads nothing yet, and much waits for it."""
+        self.patch(factory, "Acknowledging", level)
+        link, peer = self.ready(closeTimeout=3, **options)
+        peer.stall()
+        for number in range(10):
+            link.send([b"%d" % number * HIGH_WATER])
+        self.reactor.turn()
+        peer.close()
+        self.reactor.turn()
+        self.assertIs(link.state, State.DROPPING)
+        return link, peer
+
+    def look(self, seconds: float = 0.1) -> None:
+        for _ in range(round(seconds / 0.05)):
+            self.reactor.advance(0.05)
+            self.reactor.turn(5)
+
+    def test_it_gets_all_that_waits_and_then_we_close(self) -> None:
+        link, peer = self.halfClosed()
+        self.assertTrue(peer.connected)
+        peer.unstall()
+        self.look(1)
+        self.assertEqual(len(peer.received), self.SIZE + 10)
+        self.assertFalse(peer.connected)
+        stats = link.stats().outbox
+        self.assertEqual((stats.acknowledged, stats.resent), (10, 0))
+        self.assertEqual(link.frames, ["lost"])
+        self.assertIs(link.lastReason.type, ConnectionDone)
+        self.assertEqual(len(self.endpoint.attempts), 1)
+
+    def test_it_is_ready_for_nobody_meanwhile(self) -> None:
+        """No answer could come."""
+        self.patch(factory, "Acknowledging", Taking)
+        link, peer = self.ready()
+        early = link.connection.nextFrame()
+        peer.stall()
+        link.send([b"x" * HIGH_WATER, b"y"])
+        peer.close()
+        self.reactor.turn()
+        self.assertTrue(peer.connected)
+        self.assertNoResult(link.whenReady())
+        self.failureResultOf(early, ConnectionClosed)
+        self.failureResultOf(link.connection.nextFrame(), ConnectionClosed)
+        self.failureResultOf(link.connection.expect(re.compile(b"x")), ConnectionClosed)
+
+    def test_frames_that_come_meanwhile_leave_on_it_too(self) -> None:
+        link, peer = self.halfClosed()
+        self.successResultOf(link.send([b"late"]))
+        peer.unstall()
+        self.look(1)
+        self.assertTrue(peer.received.endswith(b"late\n"))
+
+    def test_a_slow_one_has_all_the_time_while_it_takes_anything(self) -> None:
+        link, peer = self.halfClosed()
+        for _ in range(30):
+            peer.window = self.SIZE // 20
+            peer.transport.arrived()
+            self.look(2)
+        self.assertEqual(len(peer.received), self.SIZE + 10)
+        self.assertEqual(link.stats().outbox.acknowledged, 10)
+
+    def test_one_that_takes_no_more_is_left_and_the_rest_goes_to_the_next(self) -> None:
+        link, peer = self.halfClosed()
+        self.look(2.5)
+        self.assertTrue(peer.connected)
+        self.look(1)
+        self.assertTrue(peer.aborted)
+        self.look(1)
+        again = self.attempt.accept()
+        self.look(1)
+        self.assertEqual(len(again.received), self.SIZE + 10)
+        self.assertTrue(link.stats().outbox.conserved())
+
+    def test_the_end_of_the_link_ends_it(self) -> None:
+        link, peer = self.halfClosed()
+        stopped = link.stop()
+        peer.unstall()
+        self.reactor.turn(5)
+        self.successResultOf(stopped)
+        self.assertGreater(link.stats().outbox.abandoned, 0)
+        self.assertQuiet()
+
+    def test_also_where_one_who_waits_for_a_frame_ends_the_link(self) -> None:
+        self.patch(factory, "Acknowledging", Taking)
+        link, peer = self.ready()
+        peer.stall()
+        link.connection.nextFrame().addErrback(lambda _: link.stop() and None)
+        link.send([b"x" * HIGH_WATER, b"y"])
+        peer.close()
+        peer.unstall()
+        self.reactor.turn(5)
+        self.assertIs(link.state, State.STOPPED)
+        self.assertQuiet()
+
+    def test_so_does_a_wish_for_a_new_connection(self) -> None:
+        link, peer = self.halfClosed()
+        link.reconnectNow()
+        peer.unstall()
+        self.reactor.turn(5)
+        self.reactor.advance(0)
+        self.assertEqual(len(self.endpoint.attempts), 2)
+
+    def test_a_loss_in_the_middle_leaves_no_timer_and_the_rest_is_sent_again(self) -> None:
+        link, peer = self.halfClosed()
+        peer.reset()
+        self.reactor.turn(5)
+        self.assertIs(link.state, State.WAITING)
+        self.assertFalse(link.connection)
+        self.assertEqual(link.stats().outbox.waiting, 10)
+        link.stop()
+        self.assertQuiet()
+
+    def test_with_nothing_to_send_it_is_the_end_unless_more_is_about_to_come(self) -> None:
+        self.patch(factory, "Acknowledging", Taking)
+        for feeding, state in ((0.0, State.WAITING), (0.5, State.DROPPING)):
+            link, peer = self.ready()
+            link.feeding = feeding
+            peer.close()
+            self.reactor.turn()
+            self.assertIs(link.state, state)
+        self.look(0.3)
+        self.assertTrue(peer.connected)
+        link.send([b"more"])
+        self.look(0.4)
+        self.assertEqual(peer.received, b"more\n")
+        self.assertTrue(peer.connected)
+        self.look(0.4)
+        self.assertFalse(peer.connected)
+
+    def test_at_written_it_stays_the_end_for_nobody_would_know_what_is_lost(self) -> None:
+        def none(transport: Any, secure: bool) -> Any:
+            raise DeliveryUnavailable("not here")
+
+        self.patch(factory, "Acknowledging", none)
+        link, peer = self.ready()
+        peer.stall()
+        for number in range(10):
+            link.send([b"%d" % number * HIGH_WATER])
+        self.reactor.turn()
+        peer.close()
+        peer.unstall()
+        self.reactor.turn(9)
+        self.assertFalse(peer.connected)
+        self.assertGreater(link.stats().outbox.waiting, 0)
+
+    def test_what_it_takes_behind_its_end_shows_that_it_goes_on_reading(self) -> None:
+        link, peer = self.halfClosed(settleAfter=60.0)
+        peer.unstall()
+        self.look(1)
+        stats = link.stats().outbox
+        self.assertEqual((stats.acknowledged, stats.waiting), (10, 0))
+
+    def test_also_where_the_first_frame_comes_behind_it(self) -> None:
+        self.patch(factory, "Acknowledging", Taking)
+        link, peer = self.ready(settleAfter=60.0)
+        link.feeding = 0.5
+        peer.close()
+        self.reactor.turn()
+        link.send([b"one"])
+        self.look(1)
+        self.assertEqual(peer.received, b"one\n")
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+
+    def test_what_it_had_taken_before_its_end_may_have_been_taken_by_nobody(self) -> None:
+        """A balancer whose backend is down closes both its sides, and that looks the same."""
+        self.patch(factory, "Acknowledging", Taking)
+        link, peer = self.ready(settleAfter=1.0)
+        link.send([b"one"])
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"one\n")
+        peer.close()
+        self.look(3)
+        self.assertIs(link.state, State.CONNECTING)
+        self.assertEqual(link.stats().outbox.acknowledged, 0)
 
 
 class DeliveryTests(LinkTestCase):

@@ -588,6 +588,11 @@ class SettlingTests(RulesTestCase):
         self.pump.rewind()
         self.assertEqual(connection.lookers, [])
 
+    def test_a_connection_on_which_nothing_was_sent_leaves_nothing(self) -> None:
+        self.connect()
+        self.pump.detach()
+        self.assertEqual(self.pump.rewind(), 0)
+
     def test_what_the_peer_refused_is_sent_again_however_long_it_lived(self) -> None:
         self.connect()
         self.offer(frames(1, 1))

@@ -257,8 +257,8 @@ MUTATIONS = (
     Mutation(
         "finish-before-close",
         "nbclient/factory.py",
-        "        connection.finish()\n",
-        "        connection.loseConnection()\n",
+        "        self._report(connection, Event.CLOSE)\n        connection.finish()\n",
+        "        self._report(connection, Event.CLOSE)\n        connection.loseConnection()\n",
         (f"{FACTORY}ReadyTests::test_a_deadline_cuts_the_sending_short_not_the_receiving",),
     ),
     Mutation(
@@ -1598,6 +1598,53 @@ MUTATIONS = (
         (f"{ENDPOINTS}test_unverified_tls_is_refused_however_it_is_written",),
     ),
     # The spool.
+    Mutation(
+        "half-closed-gets-the-rest",
+        "nbclient/factory.py",
+        "            connection.sending = self._hasMoreFor(connection)\n",
+        "",
+        (
+            "tests/wire/test_half_close_wire.py::LinkTests::"
+            "test_a_link_sends_all_that_waits_before_it_dials_anew",
+            "tests/wire/test_half_close_wire.py::test_a_batch_gets_through_whole",
+            "tests/test_factory.py::HalfClosedTests::test_it_gets_all_that_waits_and_then_we_close",
+        ),
+    ),
+    Mutation(
+        "half-closed-while-it-takes",
+        "nbclient/factory.py",
+        "            self._taken, self._takenAt = taken, now\n",
+        "            self._taken = taken\n",
+        (
+            "tests/test_factory.py::HalfClosedTests::test_a_slow_one_has_all_the_time_while_it_takes_anything",
+        ),
+    ),
+    Mutation(
+        "half-closed-answers-nobody",
+        "nbclient/protocol.py",
+        "            if self.sending:\n                self._failWaiters()\n",
+        "            if self.sending:\n                pass\n",
+        ("tests/test_factory.py::HalfClosedTests::test_it_is_ready_for_nobody_meanwhile",),
+    ),
+    Mutation(
+        "half-closed-proves-nothing",
+        "nbclient/factory.py",
+        "                pump.acknowledged(self._acks.newly())\n            pump.halfClosed()\n",
+        "                pass\n            pump.halfClosed()\n",
+        (
+            "tests/test_factory.py::HalfClosedTests::test_what_it_had_taken_before_its_end_may_have_been_taken_by_nobody",
+        ),
+    ),
+    Mutation(
+        "half-closed-until-the-input-ends",
+        "nbclient/factory.py",
+        "        elif owes or idle < self.feeding - INSTANT:\n",
+        "        elif owes:\n",
+        (
+            "tests/test_daemon_run.py::JobTests::"
+            "test_once_goes_on_with_a_peer_that_has_closed_its_side_until_the_input_ends",
+        ),
+    ),
     Mutation(
         "acknowledged-is-not-taken",
         "nbclient/pump.py",

@@ -82,6 +82,10 @@ class Link(ReconnectingFactory):
             reason = Failure(ProxySilent(self.connectTimeout, self.proxy))
         super()._blame(reason)
 
+    @property
+    def _knowsWhatArrives(self) -> bool:
+        return self.once or super()._knowsWhatArrives  # --once: there is no other connection
+
     def connectionOpened(self, connection: Any) -> None:
         """The opening is done."""
         self.was_ready = True

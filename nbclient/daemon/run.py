@@ -41,6 +41,10 @@ GRACE = 1.0
 AT_ONCE = 0.25
 """Seconds after a signal until it is said what its end waits for; most ends are over by then."""
 
+LULL = 1.0
+"""How long a program that writes our input may pause until a peer that has closed its side,
+and may have closed both, is left, seconds."""
+
 LOOKS = 4
 """How often during --wait it is looked whether the peer still sends."""
 
@@ -126,6 +130,7 @@ class Job:
             self._when(link.whenReady(), self._report)
         if source is not None:
             self._input = source
+            link.feeding = self._feeding()
             source.ended.addCallback(self._input_ended)
             source.start()
         if self._spool.wanted:
@@ -220,8 +225,18 @@ class Job:
 
     # -- what leads to the end ---------------------------------------------------------
 
+    def _feeding(self) -> float:
+        """How long the input may have nothing to send to a peer that has closed its side."""
+        if not (self._settings.once or self._settings.drain):
+            return 0.0
+        kind, stdin = self._plan.source.kind, self._around.stdin
+        if kind == "-" and stdin is not None and os.isatty(stdin):
+            return 0.0
+        return self._settings.close_timeout if kind == "file" else LULL
+
     def _input_ended(self, _: None) -> None:
         link = self.link
+        link.feeding = 0.0
         if self._settings.once:
             ready = link.whenReady().addCallback(lambda _: link.whenDrained())
             self._when(ready, self._half_close)

@@ -52,7 +52,7 @@ class Unsettled:
     :ivar refused: the peer has said no: nothing is settled any more.
     """
 
-    __slots__ = ("_acks", "_after", "_first", "_spoken", "_written", "acknowledged", "refused")
+    __slots__ = ("_acks", "_after", "_first", "_proven", "_written", "acknowledged", "refused")
 
     def __init__(self, after: float) -> None:
         self.acknowledged = 0
@@ -61,7 +61,7 @@ class Unsettled:
         self._written: deque[list[Any]] = deque()  # how many; frames, bytes heard before
         self._acks: deque[list[Any]] = deque()  # how many; when the first and the last came
         self._first: float | None = None
-        self._spoken = False
+        self._proven = False
 
     def wrote(self, count: int, frames: int, received: int) -> None:
         """So many were written.
@@ -87,10 +87,14 @@ class Unsettled:
         else:
             self._acks.append([count, now, now])
 
+    def prove(self) -> None:
+        """The connection has proven itself in another way."""
+        self._proven = True
+
     def proven(self, now: float) -> bool:
         """Whether the connection has settled, or could have settled, a frame."""
         lived = self._first is not None and now - self._first >= self._after - INSTANT
-        return (lived or self._spoken) and not self.refused
+        return (lived or self._proven) and not self.refused
 
     def due(self) -> float:
         """When the oldest of those acknowledged are settled, if nothing else happens."""
@@ -107,7 +111,7 @@ class Unsettled:
         if self.refused or not self.acknowledged:
             return 0
         spoken = self._heard(frames, received)
-        self._spoken = self._spoken or spoken > 0
+        self._proven = self._proven or spoken > 0
         settled = max(spoken, self._outlived(now))
         if at_once and self.proven(now):
             settled = self.acknowledged
