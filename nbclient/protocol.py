@@ -237,6 +237,11 @@ class FrameProtocol(FrameReceiver):
         return self._closed or self._writeClosed or self._isOver
 
     @property
+    def full(self) -> bool:
+        """Whether the transport has more than it can send: what is written now only waits."""
+        return self._full
+
+    @property
     def socketTransport(self) -> Any:
         """The transport with the socket, below TLS and any wrapper; None when it is gone."""
         return self._raw

@@ -120,7 +120,8 @@ class RequestProtocol(FrameProtocol):
             if outstanding is None:
                 outstanding = self._prepare()
             key = self.requestKey(frame) if self._keyed else None
-            if self._queue or outstanding.room <= 0:
+            # By key a timeout makes room: at a peer that does not read they would pile up.
+            if self._queue or outstanding.room <= 0 or self._full:
                 self._wait(answered, frame, key)
             else:
                 self._ask(answered, frame, key)
@@ -176,7 +177,12 @@ class RequestProtocol(FrameProtocol):
 
     def _askWaiting(self) -> None:
         """There may be room: the requests that wait, in order."""
-        while self._queue and self._outstanding is not None and self._outstanding.room > 0:
+        while (
+            self._queue
+            and self._outstanding is not None
+            and self._outstanding.room > 0
+            and not self._full
+        ):
             answered, waiting = self._queue.popitem(last=False)
             self._queueBytes -= waiting.cost
             try:
@@ -278,6 +284,11 @@ class RequestProtocol(FrameProtocol):
 
     def _nothingComes(self) -> None:
         self._failRequests()
+
+    def _notFull(self) -> None:
+        super()._notFull()
+        if self._queue and not self._isOver:
+            self._askWaiting()
 
     # -- answers among what arrives ----------------------------------------------
 

@@ -73,6 +73,12 @@ class Talker:
                 unanswered=polling.unanswered,
                 asked=polling.asked,
             )
+        if polling is not None and polling.left_out:
+            self.log.warn(
+                "{link}: {count} polls were left out, the peer was not reading",
+                link=self._name,
+                count=polling.left_out,
+            )
 
     def _beat(self) -> None:
         heartbeat: Any = self._heartbeat
@@ -91,13 +97,24 @@ class Talker:
             polling.heard()
         if heard and self._silent:
             self._tell_of_answers(polling)
-        ask = polling.tick(self._now())
+        ask = False
+        if self._connection.full:  # of a peer that does not read; they would pile up
+            self._leave_out(polling)
+        else:
+            ask = polling.tick(self._now())
         if polling.unanswered > unanswered and self._now() >= self._next_told:
             self._tell_of_silence(polling)
         if ask:
             self._frames = self._connection.framesIn
             self._say(polling.poll.frame)
         self._later("poll", polling.due(self._now()), self._ask)
+
+    def _leave_out(self, polling: Polling) -> None:
+        polling.left_out += 1
+        if polling.left_out == 1:
+            self.log.warn(
+                "{link}: the peer does not read, polls are left out until it does", link=self._name
+            )
 
     def _tell_of_silence(self, polling: Polling) -> None:
         """Once, until there is an answer: the connection may last for months."""

@@ -89,12 +89,14 @@ class Polling:
 
     :ivar asked: polls sent.
     :ivar unanswered: polls given up.
+    :ivar left_out: ticks without a poll, because those before had not left yet.
     """
 
     poll: Poll
     start: float
     asked: int = 0
     unanswered: int = 0
+    left_out: int = 0
     _waiting_since: float | None = None
 
     def due(self, now: float) -> float:

@@ -430,6 +430,23 @@ class TimeoutTests(RequestsTestCase):
         self.assertEqual(self.results(waiting), [b"b:2"])
         self.assertEqual(protocol.frames, [b"a:late"])
 
+    def test_at_a_peer_that_does_not_read_timeouts_make_no_room_for_more(self) -> None:
+        protocol = Keyed()
+        peer = self.connect(protocol)
+        peer.stall()
+        answers = []
+        for number in range(100):
+            answers.append(protocol.request(b"%d:" % number + b"?" * 10_000))
+            self.reactor.advance(protocol.requestTimeout)
+        self.assertLess(len(peer.transport.unsent), HIGH_WATER + 10_010)
+        waiting = [place for place, each in enumerate(answers) if not each.called]
+        self.assertGreater(len(waiting), 80)
+        for each in answers:
+            each.addErrback(lambda _: None)
+        peer.unstall()
+        self.reactor.turn()
+        self.assertTrue(b"\n%d:?" % waiting[0] in peer.received)  # those have their turn
+
     def test_an_answer_in_time_sets_the_clock_for_the_next_request(self) -> None:
         protocol = Asking()
         peer = self.connect(protocol)

@@ -12,7 +12,7 @@ from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.errors import PatternTimeout
 from nbclient.reasons import explain
 from nbclient.talking import Answer, Heartbeat, Poll
-from nbclient.testing import FakeEndpoint, FakeReactor, Peer
+from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer
 
 PING = Answer(re.compile(rb"^PING (.*)"), rb"PONG \1")
 
@@ -263,6 +263,38 @@ class PollTests(TalkTestCase):
         link.stop()
         self.reactor.turn()
         self.assertEqual((said[-1]["unanswered"], said[-1]["asked"]), (1, 2))
+
+    def test_polls_do_not_pile_up_at_a_peer_that_answers_and_does_not_read(self) -> None:
+        link, peer = self.ready(poll=Poll(b"?" * 10_000, 1))
+        said: list[str] = []
+        link._talker.log = Log(lambda text, **words: said.append(text.format(**words)))
+        peer.stall()
+        for _ in range(100):
+            self.feed(peer, b"!\n")
+            self.reactor.advance(1)
+        self.assertLess(len(peer.transport.unsent), HIGH_WATER + 10_002)
+        self.assertEqual(
+            said, [f"{link.name}: the peer does not read, polls are left out until it does"]
+        )
+        peer.unstall()
+        self.reactor.turn()
+        before = len(peer.received)
+        self.reactor.advance(1)
+        self.reactor.turn()
+        self.assertEqual(len(peer.received) - before, 10_001)
+        link.stop()
+        self.assertIn("polls were left out, the peer was not reading", said[-1])
+        self.assertEqual(len(said), 2)
+
+    def test_the_first_is_asked_although_a_read_made_the_link_ready(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        _, peer = self.ready(poll=Poll(b"?", 10))
+        self.feed(peer, b"welcome\n")
+        self.assertEqual(peer.received, b"?\n")
 
     def test_it_is_not_kept_for_the_next_connection(self) -> None:
         link, peer = self.ready(poll=Poll(b"?", 2))

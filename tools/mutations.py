@@ -1122,6 +1122,26 @@ MUTATIONS = (
         (f"{PROTOCOL}SendingTests::test_answers_to_a_peer_that_does_not_read_stop_the_questions",),
     ),
     Mutation(
+        "polls-do-not-pile-up",
+        "nbclient/talker.py",
+        "        if self._connection.full:  # of",
+        "        if False:  # of",
+        (
+            "tests/test_talker.py::PollTests::"
+            "test_polls_do_not_pile_up_at_a_peer_that_answers_and_does_not_read",
+        ),
+    ),
+    Mutation(
+        "requests-do-not-pile-up",
+        "nbclient/requests.py",
+        "            if self._queue or outstanding.room <= 0 or self._full:\n",
+        "            if self._queue or outstanding.room <= 0:\n",
+        (
+            f"{REQUESTS}TimeoutTests::"
+            "test_at_a_peer_that_does_not_read_timeouts_make_no_room_for_more",
+        ),
+    ),
+    Mutation(
         "one-token-for-a-full-transport",
         "nbclient/protocol.py",
         "            if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
