@@ -15,9 +15,10 @@ is tried within half a second of a refusal, or of the connect timeout.
 
 **Which peer comes next**: after an attempt that failed the next of the list,
 after the last the first; after a connection that was good the first. Good is
-what the link calls stable: ready for ``Backoff.stable_after`` seconds. A peer
-that accepts and then closes, fails in TLS or refuses the login has failed, so
-it cannot keep the others from their turn.
+what the link calls stable: ready for ``Backoff.stable_after`` seconds. After a shorter
+one that got something done (`ReconnectingFactory.progressed`) the same peer is next, and
+the first after `failback` seconds of those. A peer that accepts and then closes, fails
+in TLS or refuses the login has failed, so it cannot keep the others from their turn.
 
 **Going back**: after `failback` seconds on another peer, the first is tried with
 a connection of its own, closed as soon as it stands (TLS handshake included).
@@ -120,6 +121,7 @@ class Alternatives:
         self._going_back = False  # the next attempt is at the first, whatever became of this one
         self._returned = False  # the present one came about that way
         self._ready_since = 0.0
+        self._came = 0.0  # when this peer became the one that is meant
         self._timer: IDelayedCall | None = None
         self._probe: _Probe | None = None
 
@@ -169,7 +171,7 @@ class Alternatives:
     def _choose(self, link: ReconnectingFactory) -> None:
         before = self.index
         if self._tried:
-            self._judge()
+            self._judge(link)
         self._tried = True
         self._good = False
         self._returned, self._going_back = self._going_back, False
@@ -185,7 +187,7 @@ class Alternatives:
                 count=len(self._endpoints),
             )
 
-    def _judge(self) -> None:
+    def _judge(self, link: ReconnectingFactory) -> None:
         """The last attempt, or the connection it led to, is over."""
         if self._failback is not None and self.index == 0:
             if self._good:
@@ -194,8 +196,17 @@ class Alternatives:
                 self._wait = min(2 * self._wait, max(LONGEST_WAIT, self._failback))
         if self._good or self._going_back:
             self.index = 0
+        elif link.progressed:
+            self._stay()
         else:
+            self._came = self._now()
             self.index = (self.index + 1) % len(self._endpoints)
+
+    def _stay(self) -> None:
+        """It takes one message a connection, say: no reason to leave it, nor to stay for good."""
+        if self._failback is not None and self._now() - self._came >= self._failback:
+            self._came = self._now()
+            self.index = 0
 
     def _changed(
         self, link: ReconnectingFactory, old: State, new: State, reason: Failure | None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen
 
-from nbclient.arguments import number, whole
+from nbclient.arguments import check, number, whole
 
 
 @frozen
@@ -24,7 +24,10 @@ class Backoff:
     :ivar retries: attempts made after the first failed, in a row; None: for ever.
     :ivar stable_after: how long a link must have been ready before its
         failures are forgotten, seconds. Neither a TCP connection nor a first
-        frame is proof: a full server greets with an error and closes.
+        frame is proof: a full server greets with an error and closes. A shorter
+        connection counts as well where it made progress (see `ReconnectingFactory`).
+    :ivar least: lower bound of every delay, seconds, at most `maximum`: for peers
+        that shut out clients that come back too soon. Jitter is added to it.
     :raises ArgumentError: for a figure that makes no sense.
     """
 
@@ -33,6 +36,11 @@ class Backoff:
     factor: float = field(default=2.0, validator=number(least=1, unit=""))
     retries: int | None = field(default=None, validator=whole(0, optional=True))
     stable_after: float = field(default=10.0, validator=number(least=0))
+    least: float = field(default=0.0, validator=number(least=0))
+
+    def __attrs_post_init__(self) -> None:
+        takes = f"at most 'maximum' ({self.maximum:g} s)"
+        check("least", self.least, self.least <= self.maximum, takes)
 
     def cap(self, failures: int) -> float:
         """The longest wait after `failures` failures in a row (at least 1), seconds."""
@@ -42,10 +50,15 @@ class Backoff:
             return self.maximum
 
     def delay(self, failures: int, random: Callable[[], float]) -> float:
-        """The wait before the next attempt, seconds: uniform in ``[0, cap(failures)]``.
+        """The wait before the next attempt, seconds: uniform in ``[least, cap(failures)]``.
+
+        Where the cap is not above `least` by `initial`, up to so much above it.
 
         :param random: returns a float in ``[0, 1)``.
         """
+        if self.least:
+            most = min(self.maximum, max(self.cap(failures), self.least + self.initial))
+            return self.least + (most - self.least) * random()
         return self.cap(failures) * random()
 
     def exhausted(self, failures: int) -> bool:

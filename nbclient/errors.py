@@ -214,11 +214,13 @@ class OpeningFailed(PeerError):
 class ConnectTimeout(LinkError):
     """DNS, connect and TLS handshake together took too long.
 
+    :param words: what it had come to, where that is known.
     :ivar seconds: the limit that passed.
     """
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"not connected within {seconds:g} s (name, connect and TLS together)")
+    def __init__(self, seconds: float, words: str = "") -> None:
+        whole = f"not connected within {seconds:g} s (name, connect and TLS together)"
+        super().__init__(words or whole)
         self.seconds = seconds
 
 

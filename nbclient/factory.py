@@ -94,6 +94,9 @@ NOT_STARTED = (
 SENDING_LOOK = 0.05
 """Seconds between two looks whether a peer that has closed its side has everything."""
 
+GREETING = 2
+"""So many frames are no progress: a greeting, and why the peer says goodbye again."""
+
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
 
@@ -177,7 +180,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     Every argument has a default, so that ``forProtocol(MyProtocol, ...)`` takes
     any of them.
 
-    :param backoff: how long to wait between attempts.
+    :param backoff: how long to wait between attempts. A connection that was ready for
+        its `stable_after` seconds, or has `progressed`, is a success.
     :param framing: overrides the protocol class's own.
     :param connectTimeout: limit on DNS, connect and TLS handshake together, seconds.
     :param openingTimeout: limit on the application's opening, seconds.
@@ -245,6 +249,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         "_acks",
         "_attached",
         "_attempts",
+        "_begunWith",
         "_bytesIn",
         "_bytesOut",
         "_cause",
@@ -264,6 +269,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         "_partial",
         "_path",
         "_pathTimer",
+        "_progressed",
         "_pumpMade",
         "_readies",
         "_readySince",
@@ -275,6 +281,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         "_skipped",
         "_spooled",
         "_stopWaiters",
+        "_stoppedAt",
         "_talker",
         "_timer",
         "_timers",
@@ -400,6 +407,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._attempts = 0
         self._attached = False  # a connection takes what is to be sent
         self._readySince: float | None = None
+        self._stoppedAt: float | None = None
+        self._begunWith: tuple[int, int] | None = None
+        self._progressed = False
         self._dueAt = 0.0
         self._hurry = False
         self._cause: Failure | None = None
@@ -802,17 +812,39 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
                 (watch.hold if held else watch.release)(self._now())
         if self._replying is not None:
             self._replying.hold(held)
+        if self._readySince is not None:
+            self._countReady(held)
         if not held and self._watchTimer is not None:
             # What remained when reading was held may be due before the next look.
             self._timers.cancel(self._watchTimer)
             self._watchAgain()
 
+    def _countReady(self, held: bool) -> None:
+        """How long it was ready counts only while it is read: else its end may be long ago."""
+        if held:
+            self._stoppedAt = self._now()
+        elif self._stoppedAt is not None:
+            self._readySince = cast(float, self._readySince) + self._now() - self._stoppedAt
+            self._stoppedAt = None
+
     # -- the machine's actions -------------------------------------------------------
+
+    def _stuckAt(self) -> str:
+        """What an attempt had come to when its time was up, where that says more."""
+        connection = self.connection
+        if connection is None or not connection.secure:
+            return ""
+        if connection.answered:
+            return f"connected, but the TLS handshake was not done within {self.connectTimeout:g} s"
+        return (
+            f"connected, but no TLS answer within {self.connectTimeout:g} s:"
+            " the peer may not speak TLS"
+        )
 
     def _changed(self, old: State, new: State, event: Event) -> None:
         self._since = self._now()
         if event is Event.DEADLINE and old is State.CONNECTING:
-            self._blame(Failure(ConnectTimeout(self.connectTimeout)))
+            self._blame(Failure(ConnectTimeout(self.connectTimeout, self._stuckAt())))
         elif event is Event.DEADLINE and old is State.OPENING:
             self._blame(Failure(OpeningFailed(_openingLate(self.openingTimeout))))
         if new is State.CLOSING:
@@ -858,6 +890,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _announce(self) -> None:
         self._readies += 1
         self._readySince = self._since
+        self._stoppedAt = self._since if self.connection.readingHeld else None
+        delivered = 0 if self._pumpMade is None else self._pumpMade.outbox.counters.acknowledged
+        self._begunWith = (self.connection.framesIn, delivered)
         self.log.info("{link}: ready", link=self._label())
         self._machine.afterwards(self._welcome)
 
@@ -907,7 +942,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if talker is not None:
             talker.stop()
         since, self._readySince = self._readySince, None
-        ready = 0.0 if since is None else self._now() - since
+        until = self._now() if self._stoppedAt is None else self._stoppedAt
+        ready = 0.0 if since is None else until - since
         if ready >= self.backoff.stable_after:
             self._attempts = 0
 
@@ -916,6 +952,24 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._losses += self.connection is not None and self.connection.up
         self._attempts += 1
         self._dueAt = self._now() + self._delay()
+
+    @property
+    def progressed(self) -> bool:
+        """Whether the last connection got something done, however short it was.
+
+        Frames of the outbox were delivered at a level that is proof (an answer; settled), or
+        more frames came than a greeting and a word of refusal. That the peer's kernel has
+        acknowledged something is none: a full server's does so, too.
+        """
+        if self.connection is None:
+            return self._progressed
+        if self._begunWith is None:
+            return False
+        frames, delivered = self._begunWith
+        pump = self._pumpMade
+        sure = self.reply is not None or self.rules.settle_after > 0
+        done = sure and pump is not None and pump.outbox.counters.acknowledged > delivered
+        return done or self.connection.framesIn - frames > GREETING
 
     def _delay(self) -> float:
         """The back-off's, or the longest where that cannot say: a fault must not make a storm."""
@@ -990,7 +1044,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._acks.probe.close()
             self._lastAcksIn()
 
+    def _armConnect(self) -> None:
+        self._progressed = False  # only now: who chose the peer of this attempt has asked
+        self._arm(self.connectTimeout, Event.DEADLINE)
+
     def _armRetry(self) -> None:
+        if self._attempts > 1 and self.progressed:
+            self._attempts = 1
+            self._dueAt = min(self._dueAt, self._now() + self._delay())
         self._forget()
         self._disarm()
         if self._hurry:
@@ -1530,6 +1591,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self.connection = connection
 
     def _forget(self) -> None:
+        if self.connection is not None:
+            self._progressed, self._begunWith = self.progressed, None
         connection, self.connection = self.connection, None
         if connection is not None:
             self._framesIn += connection.framesIn
@@ -1603,7 +1666,7 @@ _ACTIONS: dict[Action, Callable[[ReconnectingFactory], None]] = {
     Action.COUNT: ReconnectingFactory._count,
     Action.SETTLE: ReconnectingFactory._settle,
     Action.DISCARD: ReconnectingFactory._discard,
-    Action.ARM_CONNECT: lambda link: link._arm(link.connectTimeout, Event.DEADLINE),
+    Action.ARM_CONNECT: ReconnectingFactory._armConnect,
     Action.ARM_OPENING: lambda link: link._arm(link.openingTimeout, Event.DEADLINE),
     Action.ARM_CLOSE: lambda link: link._arm(link.closeTimeout, Event.DEADLINE),
     Action.ARM_OVERDUE: lambda link: link._arm(ABORT_GRACE, Event.OVERDUE),

@@ -44,6 +44,10 @@ from nbclient.tls import (
 _log = Logger()
 
 
+HELLO_SENT = b"SSLv3/TLS write client hello"
+"""OpenSSL's name for the state in which nothing of the server was understood yet."""
+
+
 @implementer(IOpenSSLClientConnectionCreator)
 class Creator:
     """Makes the OpenSSL connection for each TLS connection of ours.
@@ -110,6 +114,7 @@ class _Connection(CountingConnection):
 
     _shaken = False
     _cut_off = False
+    _unheard = False
 
     def do_handshake(self) -> None:
         super().do_handshake()
@@ -117,11 +122,12 @@ class _Connection(CountingConnection):
 
     def bio_shutdown(self) -> None:
         self._cut_off = not self._shaken
+        self._unheard = self.get_state_string() == HELLO_SENT
         super().bio_shutdown()
 
     def recv(self, bufsiz: int, flags: int | None = None) -> bytes:
         if self._cut_off:
-            raise _HandshakeCut
+            raise _HandshakeCut(self._unheard)
         try:
             return super().recv(bufsiz, flags)
         except SSL.Error as error:
@@ -135,11 +141,12 @@ class _HandshakeCut(HandshakeFailed, SSL.Error):
 
     TEXT = "the connection was closed during the TLS handshake"
 
-    def __init__(self) -> None:
-        super().__init__([("TLS", "", self.TEXT)])
+    def __init__(self, unheard: bool = False) -> None:
+        self.text = self.TEXT + unheard * ": the peer may not speak TLS"
+        super().__init__([("TLS", "", self.text)])
 
     def __str__(self) -> str:
-        return self.TEXT
+        return self.text
 
 
 class _StreamBroken(StreamBroken, SSL.Error):

@@ -51,7 +51,7 @@ from nbclient.hooks import Result, deferred
 from nbclient.observing import LinkObserver
 from nbclient.reasons import explain
 from nbclient.receiving import NOTHING, FrameReceiver, PauseToken
-from nbclient.tcpinfo import no_delay, sent_within, supported, tcp_socket
+from nbclient.tcpinfo import no_delay, received, sent_within, supported, tcp_socket
 
 DRAIN_LIMIT = 64 * 1024 * 1024
 """Most bytes read from a socket after its loss, a security limit. The kernel's
@@ -303,6 +303,12 @@ class FrameProtocol(FrameReceiver):
         """
         if self._raw is not None and not (self._busy or self.readingHeld or self._closed):
             self._drain(self._raw, CATCH_UP_LIMIT)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer has sent anything at all, as far as the kernel can tell."""
+        sock = tcp_socket(self._raw)
+        return sock is not None and bool(supported()) and received(sock)
 
     def spokeWithin(self, seconds: float) -> bool:
         """Whether something left this host so lately; False where the kernel cannot tell.

@@ -147,6 +147,14 @@ def sent_within(sock: socket.socket, seconds: float) -> bool:
         return False
 
 
+def received(sock: socket.socket) -> bool:
+    """Whether any data has arrived on the connection; False where the socket is closed."""
+    try:
+        return bool(read(sock).bytes_received)
+    except OSError:
+        return False
+
+
 def _struct(sock: socket.socket | int) -> bytes:
     if isinstance(sock, int):
         # The family is of no account here; naming one saves looking it up.

@@ -25,6 +25,9 @@ STABLE = 10.0
 class Lines(FrameProtocol):
     framing = framing.lines()
 
+    def frameReceived(self, frame: bytes) -> None:
+        pass
+
 
 class Refusing(FrameProtocol):
     """Its opening never succeeds: a login that is refused."""
@@ -134,6 +137,22 @@ class OrderTests(LinkCase):
         self.lose(peer, after=STABLE - 0.1)
         self.assertEqual(self.pending()[0], 1)
 
+    def short(self, number: int) -> None:
+        """A connection to this peer that got something done, and ends at once."""
+        tried, peer = self.accept()
+        self.assertEqual(tried, number)
+        peer.send(b"frame\n" * 3)
+        self.lose(peer, after=0.1)
+
+    def test_a_peer_that_gets_something_done_in_short_connections_is_kept(self) -> None:
+        self.refuse()
+        for _ in range(3):
+            self.short(1)
+        number, peer = self.accept()
+        self.assertEqual(number, 1)
+        self.lose(peer, after=0.1)
+        self.assertEqual(self.pending()[0], 2)
+
     def test_logs_tell_which_peer_is_meant(self) -> None:
         """The link has no name of its own, so it is called by its peer."""
         self.assertEqual((self.link.name, self.peers.name), ("a:1", "a:1"))
@@ -191,6 +210,16 @@ class FailbackTests(LinkCase):
         """The first peer answers the probe, and the link goes back to it."""
         self.probe().accept()
         self.clock.turn()
+
+    def test_short_connections_that_get_something_done_do_not_keep_it_from_the_first(self) -> None:
+        self.refuse()
+        tried = []
+        for _ in range(7):
+            number, peer = self.accept()
+            tried.append(number)
+            peer.send(b"frame\n" * 3)
+            self.lose(peer, after=0.1)  # and a minute
+        self.assertEqual(tried, [1, 1, 1, 1, 1, 0, 0])
 
     def test_the_first_is_looked_for_after_so_many_seconds_and_not_before(self) -> None:
         self.on_second()

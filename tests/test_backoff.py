@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbclient.backoff import Backoff
+from nbclient.errors import ArgumentError
 
 POLICIES = st.builds(
     Backoff,
@@ -80,6 +81,24 @@ def test_months_of_failures_do_not_overflow(policy: Backoff) -> None:
 
 
 # -- giving up
+
+
+@given(st.floats(0.001, 60), st.integers(1, 100), st.floats(0, 1, exclude_max=True))
+def test_no_wait_is_shorter_than_the_least(least: float, failures: int, die: float) -> None:
+    policy = Backoff(least=least)
+    assert least <= policy.delay(failures, lambda: die) <= policy.maximum
+
+
+def test_above_the_least_there_is_jitter_all_the_same() -> None:
+    policy = Backoff(initial=0.5, least=30)
+    assert policy.delay(1, lowest) == 30
+    assert policy.delay(1, highest) == pytest.approx(30.5)
+    assert policy.delay(20, highest) == pytest.approx(60)
+
+
+def test_a_least_above_the_maximum_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"least takes at most 'maximum' \(60 s\), not 61"):
+        Backoff(least=61)
 
 
 def test_without_a_limit_the_link_never_gives_up() -> None:

@@ -55,6 +55,7 @@ def test_each_need_names_what_is_missing(name: str, needed: tuple[str, ...]) -> 
         (("--port", "1"), "--port: needs --host"),
         (("--unix", "/s", "--tls"), "--unix and --tls: --tls-name is needed"),
         ((*TO, "--retry-initial", "61"), "--retry-initial: 61 is more than --retry-maximum (60)"),
+        ((*TO, "--retry-least", "61"), "--retry-least: 61 is more than --retry-maximum (60)"),
         (
             (*TO, "--output-framing", "hex", "--output", "-"),
             "--output-framing: stands before its --output",

@@ -452,7 +452,7 @@ def test_the_link_has_what_was_asked_for() -> None:
         *("h", "1", "--connect-timeout", "1", "--opening", "x", "--opening-timeout", "2"),
         *("--close-timeout", "3", "--silence-timeout", "4", "--frame-timeout", "5"),
         *("--retry-initial", "6", "--retry-maximum", "7", "--retry-factor", "8"),
-        *("--retries", "9", "--stable-after", "10"),
+        *("--retries", "9", "--stable-after", "10", "--retry-least", "5"),
     )
     log = KeptLog()
     link = make_link(settings, DaemonProtocol, framing.lines(), log, FakeReactor())
@@ -460,7 +460,7 @@ def test_the_link_has_what_was_asked_for() -> None:
     assert (link.silenceTimeout, link.frameTimeout) == (4, 5)
     backoff = link.backoff
     assert (backoff.initial, backoff.maximum, backoff.factor) == (6, 7, 8)
-    assert (backoff.retries, backoff.stable_after) == (9, 10)
+    assert (backoff.retries, backoff.stable_after, backoff.least) == (9, 10, 5)
     assert (link.name, link.log, link.once, link.wiretap) == ("h:1", log, False, None)
     assert link.framing == framing.lines()
 

@@ -119,6 +119,28 @@ class LinkTestCase(SynchronousTestCase):
         self.assertEqual(self.reactor.pending(), [])
 
 
+class Willing:
+    """A kernel that acknowledges whatever is written."""
+
+    overtaken = False
+
+    def __init__(self, transport: Any, secure: bool) -> None:
+        self.ledger = Ledger()
+        self.probe = self
+
+    def newly(self) -> int:
+        return self.ledger.acknowledged(self.ledger.written)
+
+    def seal(self) -> None:
+        pass
+
+    def settling(self, now: float, limit: float, again: bool) -> Any:
+        return self
+
+    def poll(self, now: float) -> None:
+        return None
+
+
 class DiallingTests(LinkTestCase):
     def test_an_attempt_that_fails_is_followed_by_another_ever_later(self) -> None:
         link = self.link()
@@ -182,7 +204,17 @@ class DiallingTests(LinkTestCase):
         self.assertTrue(peer.aborted)
         self.assertIs(link.state, State.WAITING)
         self.assertIs(link.lastReason.type, ConnectTimeout)
+        said = "connected, but no TLS answer within 5 s: the peer may not speak TLS"
+        self.assertEqual(str(link.lastReason.value), said)
         self.assertEqual(link.stats().connects, 0)
+
+    def test_one_that_was_begun_by_the_peer_is_not_called_missing(self) -> None:
+        self.patch(Lines, "answered", True)
+        link = self.link(connectTimeout=5)
+        self.attempt.accept(secure=True)
+        self.reactor.advance(5)
+        said = "connected, but the TLS handshake was not done within 5 s"
+        self.assertEqual(str(link.lastReason.value), said)
 
     def test_a_handshake_that_fails_grows_the_delay_and_is_never_ready(self) -> None:
         link = self.link()
@@ -217,6 +249,128 @@ class DiallingTests(LinkTestCase):
             self.reactor.advance(wait)
         self.assertEqual(link.stats().attempts, 3)
         self.assertEqual(link.frames.count(b"too many connections"), 3)
+
+    def test_nor_is_a_kernel_that_acknowledges_what_its_program_turns_away(self) -> None:
+        """A balancer whose backend is down takes the bytes and closes, as a full server does."""
+        self.patch(factory, "Acknowledging", Willing)
+        link = self.link(delivery="tcp")
+        for wait in (1, 2, 4):
+            peer = self.attempt.accept()
+            link.send([b"x"])
+            self.reactor.advance(0.01)
+            self.assertEqual(link.stats().outbox.acknowledged, link.stats().readies)
+            peer.send(b"-ERR max number of clients reached\n")
+            peer.close()
+            self.reactor.turn()
+            self.reactor.advance(wait)
+        self.assertEqual(link.stats().attempts, 3)
+
+    def test_frames_answered_are_a_success_however_short_the_connection(self) -> None:
+        link = self.link(delivery="reply")
+        for _ in range(5):
+            peer = self.attempt.accept()
+            link.send([b"x"])
+            self.reactor.turn()
+            peer.send(b"ok\n")
+            peer.close()
+            self.reactor.turn()
+            self.assertEqual(link.stats().attempts, 1)
+            self.assertTrue(link.progressed)
+            self.reactor.advance(1)
+        self.assertEqual(link.stats().outbox.acknowledged, 5)
+        self.attempt.refuse()
+        self.assertFalse(link.progressed)
+        self.assertEqual(link.stats().attempts, 2)
+
+    def test_so_is_an_answer_that_was_found_after_the_loss(self) -> None:
+        link = self.link(delivery="reply")
+        for _ in range(3):
+            peer = self.attempt.accept()
+            link.send([b"x"])
+            self.reactor.turn()
+            token = link.connection.pauseReading()
+            peer.send(b"ok\n")
+            link.connection.transport.connectionLost(Failure(ConnectionLost()))
+            token.resume()
+            self.reactor.turn()
+            self.assertEqual(link.stats().attempts, 1)
+            self.reactor.advance(1)
+
+    def test_so_are_frames_that_are_settled(self) -> None:
+        self.patch(factory, "Acknowledging", Willing)
+        link = self.link(delivery="tcp", settleAfter=1.0)
+        for _ in range(3):
+            peer = self.attempt.accept()
+            link.send([b"x"])
+            self.reactor.pump([0.1] * 20)
+            peer.close()
+            self.reactor.turn()
+            self.assertEqual(link.stats().attempts, 1)
+            self.reactor.advance(1)
+
+    def test_so_is_more_than_a_greeting_and_a_word_of_refusal(self) -> None:
+        for frames, attempts in ((2, 4), (3, 1)):
+            link = self.link()
+            for wait in (1, 2, 4, 8)[:4]:
+                peer = self.attempt.accept()
+                peer.send(b"frame\n" * frames)
+                peer.close()
+                self.reactor.turn()
+                self.reactor.advance(wait)
+            self.assertEqual(link.stats().attempts, attempts)
+
+    def test_what_the_opening_read_is_no_progress(self) -> None:
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                for _ in range(5):
+                    await self.nextFrame()
+
+        self.protocol = Login
+        link = self.link()
+        for wait in (1, 2, 4):
+            peer = self.attempt.accept()
+            peer.send(b"motd\n" * 5 + b"full\n")
+            peer.close()
+            self.reactor.turn()
+            self.reactor.advance(wait)
+        self.assertEqual(link.stats().attempts, 3)
+
+    def test_a_peer_that_ended_at_once_was_not_stable_whenever_that_is_noticed(self) -> None:
+        """Its end was behind what the application was at, or this side went on sending."""
+
+        class Slow(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                super().frameReceived(frame)
+                return self.factory.done  # type: ignore[union-attr]
+
+        self.protocol = Slow
+        link = self.link()
+        for wait in (1, 2, 4):
+            link.done = Deferred()
+            peer = self.attempt.accept()
+            peer.send(b"one\n")
+            peer.close()
+            self.reactor.turn()
+            self.reactor.advance(60)
+            link.done.callback(None)
+            self.reactor.turn()
+            self.assertIs(link.state, State.WAITING)
+            self.reactor.advance(wait)
+        self.assertEqual(link.stats().attempts, 3)
+
+    def test_while_it_is_read_it_counts_as_ready(self) -> None:
+        link = self.link()
+        self.attempt.refuse()
+        self.reactor.advance(1)
+        peer = self.attempt.accept()
+        for _ in range(2):
+            self.reactor.advance(15)
+            token = link.connection.pauseReading()
+            self.reactor.advance(60)
+            token.resume()
+        peer.reset()
+        self.reactor.turn()
+        self.assertEqual(link.stats().attempts, 1)
 
     def test_a_link_that_was_stable_starts_over(self) -> None:
         link = self.link()

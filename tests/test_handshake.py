@@ -470,7 +470,8 @@ def test_a_connection_closed_during_the_handshake_says_so(certs: Certs, sent: by
         outer.dataReceived(sent)
     outer.connectionLost(Failure(ConnectionDone()))
     assert isinstance(app.reason, HandshakeFailed)
-    assert str(app.reason) == "the connection was closed during the TLS handshake"
+    said = "the connection was closed during the TLS handshake: the peer may not speak TLS"
+    assert str(app.reason) == said
 
 
 def shaken(certs: Certs) -> tuple[App, Any, SSL.Connection]:

@@ -554,6 +554,77 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "progress-forgives",
+        "nbclient/factory.py",
+        "        if self._attempts > 1 and self.progressed:\n",
+        "        if False:\n",
+        (
+            f"{FACTORY}DiallingTests::"
+            "test_frames_answered_are_a_success_however_short_the_connection",
+            f"{FACTORY}DiallingTests::test_so_is_an_answer_that_was_found_after_the_loss",
+            f"{FACTORY}DiallingTests::test_so_are_frames_that_are_settled",
+            f"{FACTORY}DiallingTests::test_so_is_more_than_a_greeting_and_a_word_of_refusal",
+        ),
+    ),
+    Mutation(
+        "acknowledged-is-no-progress",
+        "nbclient/factory.py",
+        "        sure = self.reply is not None or self.rules.settle_after > 0\n",
+        "        sure = True\n",
+        (
+            f"{FACTORY}DiallingTests::"
+            "test_nor_is_a_kernel_that_acknowledges_what_its_program_turns_away",
+        ),
+    ),
+    Mutation(
+        "a-greeting-is-no-progress",
+        "nbclient/factory.py",
+        "        return done or self.connection.framesIn - frames > GREETING\n",
+        "        return done or self.connection.framesIn > frames\n",
+        (f"{FACTORY}DiallingTests::test_a_greeting_before_the_close_is_no_proof_either",),
+    ),
+    Mutation(
+        "ready-while-the-peer-was-there",
+        "nbclient/factory.py",
+        "cast(float, self._readySince) + self._now() - self._stoppedAt\n",
+        "cast(float, self._readySince)\n",
+        (
+            f"{FACTORY}DiallingTests::"
+            "test_a_peer_that_ended_at_once_was_not_stable_whenever_that_is_noticed",
+        ),
+    ),
+    Mutation(
+        "the-least-wait",
+        "nbclient/backoff.py",
+        "            return self.least + (most - self.least) * random()\n",
+        "            pass\n",
+        (
+            "tests/test_backoff.py::test_no_wait_is_shorter_than_the_least",
+            "tests/test_backoff.py::test_above_the_least_there_is_jitter_all_the_same",
+        ),
+    ),
+    Mutation(
+        "progress-keeps-its-peer",
+        "nbclient/alternatives.py",
+        "        elif link.progressed:\n",
+        "        elif False:\n",
+        (
+            "tests/test_alternatives.py::OrderTests::"
+            "test_a_peer_that_gets_something_done_in_short_connections_is_kept",
+        ),
+    ),
+    Mutation(
+        "no-tls-answer",
+        "nbclient/factory.py",
+        "        if connection is None or not connection.secure:\n",
+        "        if True:\n",
+        (
+            f"{FACTORY}DiallingTests::"
+            "test_a_handshake_that_never_ends_is_dropped_at_the_connect_deadline",
+            "tests/wire/test_connecting_wire.py::test_tls_to_a_plain_port_says_so[silent]",
+        ),
+    ),
+    Mutation(
         "stability-forgives",
         "nbclient/factory.py",
         "        if ready >= self.backoff.stable_after:\n",

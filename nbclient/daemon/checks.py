@@ -22,7 +22,10 @@ _TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", *_PROXY)
 _WHERE = (*_TCP, "tls", "unix", "endpoint", "connect-timeout")
 _TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
 _SCRIPT = ("opening", "opening-file", "expect")
-_RETRY = ("retry-initial", "retry-maximum", "retry-factor", "retries", "stable-after")
+_RETRY = (
+    *("retry-initial", "retry-maximum", "retry-factor", "retry-least"),
+    *("retries", "stable-after"),
+)
 _DATA = ("input", "input-framing", "output", "output-framing")
 _FRAMES = ("framing", "framing-out", "max-frame", "on-bad-frame", "frame-timeout", "bad-frames")
 _REPLY = ("reply-match", "reply-reject", "reply-key", "reply-window", "reply-timeout", "on-reject")
@@ -123,6 +126,11 @@ def _check_where(settings: Settings) -> None:
     if settings.retry_initial > settings.retry_maximum:
         raise SpecError(
             f"--retry-initial: {settings.retry_initial:g} is more than"
+            f" --retry-maximum ({settings.retry_maximum:g})"
+        )
+    if settings.retry_least > settings.retry_maximum:
+        raise SpecError(
+            f"--retry-least: {settings.retry_least:g} is more than"
             f" --retry-maximum ({settings.retry_maximum:g})"
         )
 

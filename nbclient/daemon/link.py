@@ -436,6 +436,7 @@ def _backoff(settings: Settings) -> Backoff:
         factor=settings.retry_factor,
         retries=0 if settings.once or settings.check else settings.retries,
         stable_after=settings.stable_after,
+        least=settings.retry_least,
     )
 
 

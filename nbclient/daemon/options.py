@@ -358,6 +358,14 @@ class Settings:
     retry_factor: float = _option(
         "staying", "how much longer the next wait may be", "F", values.factor, default=2.0
     )
+    retry_least: float = _option(
+        "staying",
+        "every wait is at least this: for peers that shut out who comes back too soon",
+        "S",
+        values.seconds_or_zero,
+        default=0.0,
+        unit="seconds",
+    )
     retries: int | None = _option(
         "staying",
         "after a failed attempt or a loss, try this often in a row, then give up",
@@ -367,7 +375,7 @@ class Settings:
     )
     stable_after: float = _option(
         "staying",
-        "a connection that is ready for this long is a success: the waits are short again",
+        "waits are short again after a connection that was ready for this long, or made progress",
         "S",
         values.seconds_or_zero,
         default=10.0,

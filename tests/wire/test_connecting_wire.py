@@ -23,7 +23,7 @@ from nbclient.connecting import ConnectedToItself
 from nbclient.endpoints import tcp
 from nbclient.resolver import Resolver
 from tests.conformance.dialers import until
-from tests.real.children import python
+from tests.real.children import Child, python
 
 reactor: Any = _reactor
 
@@ -205,3 +205,22 @@ def test_a_firewalls_rejection_is_named(space: str, kind: str) -> None:
     assert "Failure" not in done.stderr
     assert "Traceback" not in done.stderr
     assert re.search(ICMP[kind], done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"", "connected, but no TLS answer within 0.5 s: the peer may not speak TLS"),
+        (b"\x16\x03\x03", "connected, but the TLS handshake was not done within 0.5 s"),
+        (b"220 ready when you are\r\n", "the server does not answer in TLS"),
+    ],
+    ids=["silent", "half a handshake", "a greeting"],
+)
+def test_tls_to_a_plain_port_says_so(sent: bytes, said: str) -> None:
+    with socket.create_server((HOST, 0)) as server:
+        where = (HOST, str(server.getsockname()[1]), "--tls", "--tls-insecure")
+        run = python("-m", "nbclient", *where, "--connect-timeout", "0.5", "--retries", "0")
+        with Child([*run, "--input", "none"]) as child, server.accept()[0] as peer:
+            peer.sendall(sent)
+            child.err.expect(said)
+            assert child.wait() == 3

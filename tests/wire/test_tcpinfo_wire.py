@@ -104,6 +104,15 @@ def test_it_is_known_how_lately_something_left(connection: Connection) -> None:
     assert not tcpinfo.sent_within(closed, 60)
 
 
+def test_it_is_known_whether_anything_came(connection: Connection) -> None:
+    assert not tcpinfo.received(connection.ours)
+    connection.peer.sendall(b"x")
+    until(lambda: tcpinfo.received(connection.ours), "received")
+    closed = socket.socket()
+    closed.close()
+    assert not tcpinfo.received(closed)
+
+
 def test_the_self_test_passes_here() -> None:
     tcpinfo.forget_support()
     assert tcpinfo.supported().reason == ""
