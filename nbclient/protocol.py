@@ -188,10 +188,22 @@ class FrameProtocol(FrameReceiver):
         before = self.bytesOut
         self.writeFrames(frames)
         if self._full and (self._busy or self._awaiting):
-            self._answered += self.bytesOut - before
-            if self._answered > ANSWER_LIMIT and self._fullToken is None:
-                # Answers to a peer that does not read: take no more questions.
-                self._fullToken = self.pauseReading()
+            self._boundAnswers(self.bytesOut - before)
+
+    def _boundAnswers(self, size: int) -> None:
+        self._answered += size
+        if self._answered > ANSWER_LIMIT and self._fullToken is None:
+            # Answers to a peer that does not read: take no more questions.
+            self._fullToken = self.pauseReading()
+
+    def _sendRaw(self, data: bytes) -> None:
+        if self._writeClosed or self._closed or self.losing:
+            return  # what an ending connection would answer is of no use any more
+        if self.ledger is not None:
+            self.ledger.wrote(len(data))
+        self._write(data)
+        if self._full:
+            self._boundAnswers(len(data))
 
     def writeFrames(self, frames: Sequence[bytes], outbox: bool = False) -> None:
         """The one way out: both lanes, this one and the link's `outbox`, end here."""

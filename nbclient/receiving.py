@@ -312,6 +312,9 @@ class FrameReceiver(Protocol):
     def _sendAnswer(self, frame: bytes) -> None:
         """Send a frame on this connection."""
 
+    def _sendRaw(self, data: bytes) -> None:
+        """Send what the framing itself answers, as it is."""
+
     # -- delivery ----------------------------------------------------------------
 
     def _run(self) -> None:
@@ -557,6 +560,8 @@ class FrameReceiver(Protocol):
         decoder = framing.decoder()
         if self.rejected is not None:
             decoder.rejected = self.rejected
+        if framing.answers:
+            decoder.answer = self._sendRaw
         return decoder
 
     def _hold(self) -> deque[bytes]:

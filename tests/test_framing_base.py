@@ -72,6 +72,7 @@ def test_the_public_names_are_these() -> None:
         "MAX_FRAME",
         "Decoder",
         "Framing",
+        "astm",
         "between",
         "cobs",
         "crlf",
@@ -79,6 +80,7 @@ def test_the_public_names_are_these() -> None:
         "digits",
         "dle",
         "fixed",
+        "headers",
         "json",
         "length",
         "lines",
@@ -89,7 +91,9 @@ def test_the_public_names_are_these() -> None:
         "octet_counted",
         "raw",
         "slip",
+        "stomp",
         "stx_etx",
+        "telnet",
         "varint",
     ]
     assert framing.MAX_FRAME == 1024 * 1024

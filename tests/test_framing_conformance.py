@@ -29,6 +29,11 @@ GARBAGE = st.one_of(
     st.lists(st.sampled_from(b"ab<>\x02\x03\x0b\x1c\r\n\xc0\xdb\xdc\xdd"), max_size=60).map(bytes),
     st.lists(st.sampled_from(b"$$!*\\\r\n\nGP71"), max_size=60).map(bytes),
     st.lists(st.sampled_from(b"\x10\x10\x02\x03\0\1\x05ab"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b"\xff\xff\xfa\xf0\xfb\xfd\r\n\0ab"), max_size=60).map(bytes),
+    st.lists(st.sampled_from(b"\2\3\4\5\x17\r\n12a4A7E"), max_size=60).map(bytes),
+    st.lists(st.sampled_from([b"\n", b"\r\n", b"A", b"\0", b"content-length:", b"3"])).map(
+        b"".join
+    ),
     st.lists(st.sampled_from(b"\xef\xbb\xbf\x1e\0[]1"), max_size=60).map(bytes),
     st.lists(st.sampled_from(b'[]{}"\\ \n,:-1true'), max_size=60).map(bytes),
     st.binary(max_size=60),
@@ -530,6 +535,110 @@ COBS = Sample(
     [b"x" * (LIMIT + 1)],
     [(b"\x05ab\0", BadFrame), (b"\xff\0", BadFrame), (b"\x29" + LONG, FrameTooLong)],
 )
+NEGOTIATION = b"\xff\xfb\x01\xff\xfd\x00\xff\xfa\x18\x01\xff\xff\r\n\xff\xf0\xff\xf1"
+TELNET = Sample(
+    framing.telnet(LIMIT),
+    [b"one", b"", b"\xff", b"\r\xff\r", b"\0\r\0"],
+    st.lists(st.sampled_from(b"\r\0a\xff\xfb")).map(bytes).filter(lambda line: len(line) <= LIMIT),
+    [b"\n", b"a\nb", b"x" * (LIMIT + 1)],
+    [(LONG, FrameTooLong), (b"\xff\xff" * (LIMIT + 1), FrameTooLong)],
+)
+STOMP = Sample(
+    framing.stomp(LIMIT),
+    [b"A\n\n", b"A\nb:c\n\nbody", b"A\r\ncontent-length:3\r\n\r\n\0\n\0", b"A\n\n\n"],
+    BYTES.map(lambda body: b"A\n\n" + body.replace(b"\0", b"")),
+    [
+        *(b"", b"A", b"A\n", b"\nA\n\n", b"A\n\n\0", b"A\ncontent-length:1\n\n"),
+        *(b"A\ncontent-length:1\n\nab", b"A\n\n" + b"x" * LIMIT),
+    ],
+    [
+        (b"A\nb:c\0", BadFrame),
+        (b"A\ncontent-length:x\n\n", BadFrame),
+        (b"A\ncontent-length:1\n\nab", BadFrame),
+        (b"A\ncontent-length:40\n\n", FrameTooLong),
+        (b"A\n\n" + LONG, FrameTooLong),
+        (LONG, FrameTooLong),
+        (LONG + b"\0", FrameTooLong),
+    ],
+    sized=lambda size: b"A\n\n" + b"x" * (size - 3),
+)
+HEADERS = Sample(
+    framing.headers(LIMIT),
+    [b"A: b\r\n\r\n", b"Content-Length: 3\r\n\r\n\0\n\0", b"content-length :0\n\n", b"A\n\n"],
+    BYTES.map(lambda body: b"Content-Length: %d\r\n\r\n%b" % (len(body), body)),
+    [b"", b"A\n", b"\nA\n\n", b"A\n\nx", b"Content-Length: 1\n\n", b"Content-Length: 0\n\nx"],
+    [
+        (b"Content-Length: -1\n\n", BadFrame),
+        (b"Content-Length: 40\n\n", FrameTooLong),
+        (LONG, FrameTooLong),
+        (b"y" * (LIMIT - 1) + b"\n\n", FrameTooLong),
+    ],
+    sized=lambda size: b"X: " + b"y" * (size - 7) + b"\r\n\r\n",
+)
+
+
+def astm(number: int, text: bytes, end: bytes = b"\x03") -> bytes:
+    body = b"%d%b%b" % (number, text, end)
+    return b"\x02%b%02X\r\n" % (body, sum(body) & 0xFF)
+
+
+ASTM = Sample(
+    framing.astm(LIMIT),
+    [b"H|\\^&\r", b"", b"L|1|N\r", b"\r\n\0"],
+    BYTES,
+    [b"", b"one"],
+    [
+        (b"noise", BadFrame),
+        (b"\x03", BadFrame),
+        (b"\x021abc\x03ZZ", BadFrame),
+        (b"\x02xab\x03%02X" % (sum(b"xab\x03") & 0xFF), BadFrame),
+        (b"\x021abc\x02", BadFrame),
+        (b"\x021" + LONG, FrameTooLong),
+        (astm(1, b"ab", b"\x17") + astm(3, b"ab"), BadFrame),
+        (astm(1, b"ab", b"\x17") + b"\x04", BadFrame),
+    ],
+    wire=lambda frames: [b"\x05" + astm(1, frame) + b"\x04" for frame in frames],
+    ahead=b"\x05",
+    after=b"\r\n\x04",
+)
+ASTM_JOINED = attrs.evolve(
+    ASTM,
+    wire=lambda frames: [
+        b"\x05" + astm(7, frame[:3], b"\x17") + astm(0, frame[3:]) + b"\x04" for frame in frames
+    ],
+    faults=[],
+)
+ANSWERING = {
+    "telnet": TELNET,
+    "telnet-negotiation": attrs.evolve(
+        TELNET,
+        wire=lambda frames: [NEGOTIATION + image for image in framing.telnet().encode(frames)],
+        ahead=NEGOTIATION,
+        faults=[],
+    ),
+    "telnet-lf": attrs.evolve(
+        TELNET,
+        wire=lambda frames: [image[:-2] + b"\n" for image in framing.telnet().encode(frames)],
+        faults=[],
+    ),
+    "telnet-long": skipping(TELNET, LONG + b"\xff\xff\r\0\r\n"),
+    "stomp": STOMP,
+    "stomp-beats": attrs.evolve(
+        STOMP,
+        wire=lambda frames: [b"\n\r\n" + frame + b"\0\n" for frame in frames],
+        ahead=b"\n\r\n",
+        after=b"\n",
+        faults=[],
+    ),
+    "headers": HEADERS,
+    "astm": ASTM,
+    "astm-joined": ASTM_JOINED,
+    "astm-noise": skipping(ASTM, b"noise"),
+    "astm-wrong": skipping(ASTM, b"\x021abc\x03ZZ"),
+    "astm-torn": skipping(ASTM, b"\x021ab\x031"),
+    "astm-long": skipping(ASTM, b"\x021" + LONG + b"\x03AB\r\n"),
+    "astm-unfinished": skipping(ASTM_JOINED, astm(1, b"ab", b"\x17")),
+}
 SELF_MARKED = {
     "dle": DLE,
     "dle-noise": skipping(DLE, b"no\x10\x10\x02ise\x10x"),
@@ -704,6 +813,7 @@ SAMPLES = {
     **COUNTS,
     **MARKS,
     **SELF_MARKED,
+    **ANSWERING,
     **VALUES_OF_JSON,
     **OTHERS,
     **SKIPPING,
@@ -834,6 +944,11 @@ ENDLESS = {
     "cobs": (framing.cobs(100_000), b"\xff"),
     "octet-counted-tolerant": (framing.octet_counted(100_000, tolerant=True), b"100000 "),
     "octet-counted-line": (framing.octet_counted(100_000, tolerant=True), b"<"),
+    "telnet": (framing.telnet(100_000), b"\xff\xfa\xff\xf0"),
+    "telnet-sub": (framing.telnet(100_000), b"\xff\xfa"),
+    "stomp": (framing.stomp(100_000), b"A\n\n"),
+    "headers": (framing.headers(100_000), b"A: "),
+    "astm": (framing.astm(100_000), b"\x021"),
     "nmea": (framing.nmea(100_000), b"$"),
     "json": (framing.json(100_000), b'["'),
     "json-number": (framing.json(100_000), b"["),

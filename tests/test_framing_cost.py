@@ -24,6 +24,8 @@ def body_of(recipe: Framing, size: int) -> bytes:
     """A body of `size` bytes or a few more, where the framing leaves the choice."""
     if recipe == framing.nmea():
         return b"$" + b"x" * size
+    if recipe == framing.stomp():
+        return b"A\n\n" + b"x" * size
     if recipe == framing.json():
         return b'["' + b"x" * size + b'"]'
     return b"x" * (7 if recipe == SEVEN else size)
@@ -72,6 +74,8 @@ RECIPES = [
     framing.slip(),
     framing.dle(on_bad_frame="skip"),
     framing.cobs(),
+    framing.telnet(),
+    framing.stomp(),
     framing.octet_counted(tolerant=True),
     framing.nmea(),
     framing.json(),
@@ -126,6 +130,26 @@ def test_wrong_checksums_are_linear() -> None:
     recipe = framing.nmea(on_bad_frame="skip")
     check_linear(recipe, lambda size: [b"$" * size + b"\n"], 5_000)
     check_linear(recipe, lambda size: [b"$a$b\n" * (size // 5)], 5_000)
+
+
+def test_what_only_receives_is_linear() -> None:
+    recipe = framing.headers()
+    header = b"Content-Length: 1000\r\n\r\n" + bytes(1000)
+    check_linear(recipe, lambda size: single(header * (size // 1000)), 1_000)
+    check_linear(recipe, lambda size: [header * (size // 1000)], 5_000)
+    check_linear(recipe, lambda size: [b"A\n\n" * (size // 3)], 5_000)
+    check_linear(recipe, lambda size: single(b"A" * size + b"\n\n"), 1_000)
+    recipe = framing.astm(on_bad_frame="skip")
+    body = b"1" + b"x" * 240 + b"\x03"
+    image = b"\x05\x02%b%02X\r\n\x04" % (body, sum(body) & 0xFF)
+    check_linear(recipe, lambda size: single(image * (size // 245)), 1_000, most=40)
+    check_linear(recipe, lambda size: [image * (size // 245)], 5_000, most=40)
+    check_linear(recipe, lambda size: single(b"\x021" + b"x" * size), 1_000)
+    check_linear(recipe, lambda size: [b"\x02\x17" * (size // 2)], 5_000, most=200)
+    recipe = framing.telnet()
+    check_linear(recipe, lambda size: [b"\xff\xff\r\0" * (size // 4) + b"\n"], 5_000)
+    check_linear(recipe, lambda size: [b"\xff\xfb\1" * (size // 3)], 5_000)
+    check_linear(recipe, lambda size: single(b"\xff\xfa" + b"x" * size), 1_000)
 
 
 def test_false_frames_are_linear() -> None:

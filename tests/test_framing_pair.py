@@ -23,6 +23,9 @@ def test_it_decodes_by_one_and_encodes_by_the_other() -> None:
 
 def test_what_is_about_received_frames_is_that_of_the_first() -> None:
     assert (BOTH.max_frame, BOTH.line_like) == (50, False)
+    assert BOTH.most_held == framing.length(2, max_frame=50).most_held
+    assert not BOTH.answers
+    assert framing.pair(framing.astm(), framing.raw()).answers
     assert getattr(BOTH, "on_bad_frame", None) == "close"
     other = framing.pair(framing.lines(on_bad_frame="skip"), framing.length(2, offset=1))
     assert (other.line_like, other.sends) == (True, False)

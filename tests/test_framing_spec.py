@@ -74,6 +74,10 @@ from nbclient.framing import Framing, named
         ("varint,offset=1,keep-header", framing.varint(offset=1, keep_header=True)),
         ("octet-counted,tolerant", framing.octet_counted(tolerant=True)),
         ("dle", framing.dle()),
+        ("telnet", framing.telnet()),
+        ("stomp", framing.stomp()),
+        ("headers", framing.headers()),
+        ("astm", framing.astm()),
         ("cobs", framing.cobs()),
         ("varint,offset=2", framing.varint(offset=2)),
         ("between:<,>,start-inside", framing.between(b"<", b">", start_inside=True)),
@@ -187,7 +191,7 @@ def test_a_spec_that_is_not_understood_is_one_line_that_names_it(spec: str, said
     [
         *("lines", "crlf", "delimiter:;", "netstring", "octet-counted", "length:4", "fixed:4"),
         *("raw", "varint", "digits:4", "between:<,>", "stx-etx", "mllp", "slip", "nmea", "json"),
-        *("dle", "cobs", "octet-counted,tolerant"),
+        *("dle", "cobs", "octet-counted,tolerant", "telnet", "stomp", "headers", "astm"),
     ],
 )
 def test_the_limit_goes_to_every_framing_that_has_one(spec: str) -> None:
@@ -199,7 +203,7 @@ def test_the_limit_goes_to_every_framing_that_has_one(spec: str) -> None:
     "spec",
     [
         *("lines", "crlf", "delimiter:;", "between:<,>", "stx-etx", "mllp", "slip", "nmea"),
-        *(r"length:1,offset=1,mark=\xd3", "dle", "cobs"),
+        *(r"length:1,offset=1,mark=\xd3", "dle", "cobs", "telnet"),
     ],
 )
 def test_framings_that_find_boundaries_can_skip(spec: str) -> None:

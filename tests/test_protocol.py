@@ -924,6 +924,42 @@ class SendingTests(ConnectionTestCase):
         self.reactor.turn(300)
         self.assertEqual(len(protocol.frames), 100)
 
+    def test_what_the_framing_itself_answers_is_sent_as_it_is(self) -> None:
+        """Beside the frames, and counted where acknowledged bytes are."""
+
+        class Telnet(Recorder):
+            framing = framing.telnet()
+
+        protocol = Telnet()
+        peer = self.connect(protocol)
+        protocol.ledger = Ledger()
+        self.feed(peer, b"\xff\xfb\x01login:\r\n")
+        self.assertEqual(peer.received, b"\xff\xfe\x01")
+        self.assertEqual(protocol.frames, [b"login:"])
+        self.assertEqual(
+            (protocol.ledger.written, protocol.bytesOut, protocol.framesOut), (3, 3, 0)
+        )
+        protocol.finishWriting()
+        self.feed(peer, b"\xff\xfb\x02more\r\n")
+        self.assertEqual(peer.received, b"\xff\xfe\x01")
+        self.assertEqual(protocol.frames, [b"login:", b"more"])
+
+    def test_a_framing_that_answers_a_peer_that_does_not_read_takes_no_more(self) -> None:
+        class Instrument(Recorder):
+            framing = framing.astm()
+
+        protocol = Instrument()
+        peer = self.connect(protocol)
+        peer.stall()
+        protocol.transport.write(b"x" * 2 * HIGH_WATER)
+        for _ in range(100):
+            self.feed(peer, b"\x05\x04" * (ANSWER_LIMIT // 50))
+        self.assertLess(len(peer.transport.unsent), 2 * ANSWER_LIMIT + 3 * HIGH_WATER)
+        self.assertFalse(peer.transport.reading)
+        peer.unstall()
+        self.reactor.turn(300)
+        self.assertEqual(peer.received.count(b"\x06"), 100 * (ANSWER_LIMIT // 50))
+
     def test_a_loss_while_answers_wait_still_delivers_everything(self) -> None:
         class Answering(Recorder):
             def frameReceived(self, frame: bytes) -> Any:

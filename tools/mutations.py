@@ -1188,8 +1188,8 @@ MUTATIONS = (
     Mutation(
         "answers-are-bounded",
         "nbclient/protocol.py",
-        "            if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
-        "            if False:\n",
+        "        if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
+        "        if False:\n",
         (f"{PROTOCOL}SendingTests::test_answers_to_a_peer_that_does_not_read_stop_the_questions",),
     ),
     Mutation(
@@ -1215,8 +1215,8 @@ MUTATIONS = (
     Mutation(
         "one-token-for-a-full-transport",
         "nbclient/protocol.py",
-        "            if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
-        "            if self._answered > ANSWER_LIMIT:\n",
+        "        if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
+        "        if self._answered > ANSWER_LIMIT:\n",
         (
             "tests/test_regressions.py::FullTransportTests::"
             "test_many_answers_in_one_callback_are_one_reason_to_pause",
@@ -1491,6 +1491,49 @@ MUTATIONS = (
             "tests/test_framing_jsontext.py::"
             "test_what_senders_put_between_two_texts_is_passed_over",
         ),
+    ),
+    Mutation(
+        "telnet-answers-once",
+        "nbclient/framing/telnet.py",
+        "        self._answered.add((asked, option))",
+        "        pass",
+        ("tests/test_framing_telnet.py::test_each_is_answered_once_whatever_a_peer_does",),
+    ),
+    Mutation(
+        "framing-answers-are-sent",
+        "nbclient/receiving.py",
+        "            decoder.answer = self._sendRaw\n",
+        "            pass\n",
+        (f"{PROTOCOL}SendingTests::test_what_the_framing_itself_answers_is_sent_as_it_is",),
+    ),
+    Mutation(
+        "framing-answers-are-bounded",
+        "nbclient/protocol.py",
+        "        if self._full:\n            self._boundAnswers(len(data))\n",
+        "",
+        (
+            f"{PROTOCOL}SendingTests::"
+            "test_a_framing_that_answers_a_peer_that_does_not_read_takes_no_more",
+        ),
+    ),
+    Mutation(
+        "no-text-with-a-frame-missing",
+        "nbclient/framing/astm.py",
+        "        return number != self._number + 1 & 7\n",
+        "        return False\n",
+        (
+            "tests/test_framing_astm.py::"
+            "test_a_text_of_which_something_is_missing_does_not_come_out",
+            "tests/test_framing_astm.py::"
+            "test_the_first_frame_of_a_transmission_may_be_the_one_that_is_missing",
+        ),
+    ),
+    Mutation(
+        "content-length-before-nul",
+        "nbclient/framing/headers.py",
+        "            if length is not None or not self._nul:\n",
+        "            if not self._nul:\n",
+        ("tests/test_framing_headers.py::test_bodies_are_whole_and_heart_beats_are_nothing",),
     ),
     Mutation(
         "fs-ends-a-message",

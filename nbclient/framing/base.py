@@ -43,11 +43,14 @@ class Decoder(ABC):
         offending bytes as received, at most the first `SHOWN_REJECTED`, and
         with what is wrong with them. Of a frame over the limit and of noise
         these are the bytes that showed it: more may follow unseen. Must not raise.
+    :ivar answer: called with bytes that have to be sent to the peer at once, as they
+        are, where the framing itself answers (`Framing.answers`). Must not raise.
     """
 
     fault: PeerError | None = None
     skipped: int = 0
     rejected: Callable[[bytes, PeerError], object] | None = None
+    answer: Callable[[bytes], object] | None = None
 
     @abstractmethod
     def feed(self, data: bytes) -> list[bytes]:
@@ -92,6 +95,11 @@ class Decoder(ABC):
         self.skipped += 1
         self.show_rejected(error, data)
 
+    def say(self, data: bytes) -> None:
+        """For decoders that answer: send these bytes, if there is somewhere to send them."""
+        if self.answer is not None:
+            self.answer(data)
+
     def show_rejected(self, error: PeerError, data: bytes | bytearray) -> None:
         """For decoders: show the offending bytes to `rejected`, if anybody wants them."""
         if self.rejected is not None:
@@ -134,6 +142,8 @@ class Framing(ABC):
     max_frame: int
     line_like: bool = False
     """Whether a frame is a line of text, so that a file of lines can carry it."""
+    answers: bool = False
+    """Whether the framing itself answers the peer, as telnet does: `Decoder.answer`."""
 
     @property
     def most_held(self) -> int:

@@ -46,6 +46,7 @@ class Pair(Framing):
     max_frame: int = field(init=False, repr=False, eq=False)
     line_like: bool = field(init=False, repr=False, eq=False)
     on_bad_frame: str = field(init=False, repr=False, eq=False)
+    answers: bool = field(init=False, repr=False, eq=False)
 
     @max_frame.default
     def _limit(self) -> int:
@@ -58,6 +59,14 @@ class Pair(Framing):
     @on_bad_frame.default
     def _way_with_bad_frames(self) -> str:
         return getattr(self.receive, "on_bad_frame", "close")
+
+    @answers.default
+    def _answers_itself(self) -> bool:
+        return self.receive.answers
+
+    @property
+    def most_held(self) -> int:
+        return self.receive.most_held
 
     def __str__(self) -> str:
         return f"{self.receive}, sent as {self.send}"

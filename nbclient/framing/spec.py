@@ -9,22 +9,25 @@ from typing import Any
 
 from nbclient.arguments import check_text
 from nbclient.errors import SpecError
+from nbclient.framing.astm import astm
 from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.framing.between import between, mllp, stx_etx
 from nbclient.framing.cobs import cobs
 from nbclient.framing.counts import MOST_DIGITS, digits, varint
 from nbclient.framing.delimited import crlf, delimiter, lines
 from nbclient.framing.dle import dle
+from nbclient.framing.headers import headers, stomp
 from nbclient.framing.jsontext import json
 from nbclient.framing.nmea import nmea
 from nbclient.framing.plain import fixed, raw
 from nbclient.framing.prefixed import length, netstring, octet_counted
 from nbclient.framing.slip import slip
+from nbclient.framing.telnet import telnet
 
 KNOWN = (
     "lines, crlf, delimiter:BYTES, between:START,END[,trailer=N][,checksum=C][,over=WHAT]"
     "[,or-end=BYTES][,keep-end][,start-inside], stx-etx[,OPTIONS OF between], mllp, slip, "
-    "dle, cobs, "
+    "dle, cobs, telnet, stomp, headers, astm, "
     "nmea[,checksum=optional], json, netstring, length:N[,le][,inclusive][,offset=K]"
     "[,adjust=A][,keep-header][,checksum=C][,over=WHAT][,mark=BYTES][,bits=B], "
     "varint[,offset=K][,keep-header], digits:N, octet-counted[,tolerant], "
@@ -33,7 +36,8 @@ KNOWN = (
 """What a SPEC may say, for messages and help."""
 
 SKIPPING = (
-    "lines, crlf, delimiter, between, stx-etx, mllp, slip, dle, cobs, nmea and length with a mark"
+    "lines, crlf, delimiter, between, stx-etx, mllp, slip, dle, cobs, telnet, astm, nmea "
+    "and length with a mark"
 )
 """The framings that find the next boundary by themselves."""
 
@@ -270,6 +274,10 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
     "stx-etx": _stx_etx,
     "mllp": lambda _, limit, bad: mllp(limit, bad),
     "slip": lambda _, limit, bad: slip(limit, bad),
+    "telnet": lambda _, limit, bad: telnet(limit, bad),
+    "stomp": lambda _, limit, __: stomp(limit),
+    "headers": lambda _, limit, __: headers(limit),
+    "astm": lambda _, limit, bad: astm(limit, bad),
     "dle": lambda _, limit, bad: dle(limit, bad),
     "cobs": lambda _, limit, bad: cobs(limit, bad),
     "nmea": _nmea,
@@ -287,6 +295,6 @@ _KINDS: Mapping[str, Callable[[str, int, str], Framing]] = {
 _ARGUED = ("delimiter", "between", "length", "digits", "fixed")  # KIND:WHAT
 _OPTIONED = ("stx-etx", "nmea", "varint", "octet-counted")  # KIND[,OPTION]
 _SKIPPING = (
-    *("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "dle", "cobs", "nmea"),
-    "length",
+    *("lines", "crlf", "delimiter", "between", "stx-etx", "mllp", "slip", "dle", "cobs", "telnet"),
+    *("astm", "nmea", "length"),
 )
