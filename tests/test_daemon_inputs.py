@@ -85,6 +85,7 @@ class CursorTests(InputCase):
         self.assertEqual(
             self.noted,
             [
+                ([], ("file:x", "0")),
                 ([b"a"], ("file:x", "2")),
                 ([b"bbb", b"c"], ("file:x", "8")),
                 ([b"no end"], ("file:x", "14")),
@@ -96,7 +97,16 @@ class CursorTests(InputCase):
         source = self.input()
         source.stop()
         self.runner.steps()
-        self.assertEqual((self.noted, source.refused), ([], 0))
+        self.assertEqual((self.noted, source.refused), ([([], ("file:x", "0"))], 0))
+
+    def test_where_it_begins_is_noted_before_there_is_a_frame(self) -> None:
+        """Else a run that read nothing would be none, and the next one begin at the end."""
+        self.input()
+        self.assertEqual(self.noted, [([], ("file:x", "0"))])
+
+    def test_a_link_that_takes_no_place_takes_no_frames(self) -> None:
+        self.send = lambda *_: fail(LinkStopped("stopped"))  # type: ignore[method-assign]
+        self.successResultOf(self.input().ended)
 
     def test_it_goes_on_where_it_stopped_once_and_before_the_first_read(self) -> None:
         self.chunks = [b"a\n", b"b\n"]

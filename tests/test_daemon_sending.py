@@ -76,6 +76,12 @@ class SendingTests(SynchronousTestCase):
             self.successResultOf(self.send(b"a"))
         self.assertEqual(len([line for line in self.log.lines if "refused" in line]), 2)
 
+    def test_a_cursor_alone_that_is_refused_is_no_frame(self) -> None:
+        self.sending.begin()
+        self.link.answers = [fail(LinkDown("not connected"))]
+        self.successResultOf(self.send(cursor=("n", "v")))
+        self.assertEqual(self.log.lines, [])
+
     def test_what_the_disk_did_not_take_is_offered_again_until_it_does(self) -> None:
         self.sending.begin()
         self.link.answers = [fail(SpoolError("disk full")), fail(SpoolError("disk full"))]

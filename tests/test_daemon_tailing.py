@@ -323,8 +323,14 @@ def test_between_two_files_the_place_is_the_end_of_the_first(path: Path) -> None
     assert stored(path, followed) != first
 
 
-def test_there_is_no_place_in_a_file_that_never_was(path: Path) -> None:
-    assert stored(path, Followed(path)) is None
+def test_a_file_that_was_not_there_is_all_new_when_it_comes(path: Path) -> None:
+    """Also if it comes while nothing follows it."""
+    first = Followed(path)
+    cursor = TailCursor(str(path), first.tail).mark(b"", 0)
+    path.write_bytes(b"a\n")
+    followed = Followed(path)
+    TailCursor(str(path), followed.tail).resume(cursor, followed.log)
+    assert followed.read() == [b"a\n"]
 
 
 # -- more than one file between two looks

@@ -2221,6 +2221,31 @@ MUTATIONS = (
         (f"{TAILING}test_a_file_that_lost_its_name_is_read_on_while_the_new_one_is_empty",),
     ),
     Mutation(
+        "where-it-begins-is-noted",
+        "nbclient/daemon/inputs.py",
+        "                    if not await stream.begin():\n",
+        "                    if False:\n",
+        (
+            f"{INPUTS}CursorTests::test_where_it_begins_is_noted_before_there_is_a_frame",
+            "tests/recipes/test_sending.py::"
+            "test_syslog_gets_each_line_of_the_log_over_restarts_of_both_sides",
+        ),
+    ),
+    Mutation(
+        "what-was-not-there-is-new",
+        "nbclient/daemon/tailing.py",
+        "        if stored == NOTHING:\n            self._tail.begin_anew()\n",
+        "        if stored == NOTHING:\n            pass\n",
+        (f"{TAILING}test_a_file_that_was_not_there_is_all_new_when_it_comes",),
+    ),
+    Mutation(
+        "a-file-that-was-read-is-read-on",
+        "nbclient/daemon/tailing.py",
+        "        self._go_to(max(read, default=0))\n",
+        "        self._go_to(0)\n",
+        (f"{TAILING}test_of_a_file_that_was_read_only_what_was_written_to_it_afterwards_is",),
+    ),
+    Mutation(
         "a-growing-file-has-a-place",
         "nbclient/daemon/ends.py",
         "        return self._endless(place, tail.read, tail.stop, cursor, resume)\n",

@@ -242,6 +242,11 @@ class Stream:
         self._skipped = 0
         self._behind = 0  # bytes behind the last frame: of one not whole, or passed over
 
+    async def begin(self) -> bool:
+        """Note where reading begins, for the run after this one; whether all is well."""
+        place = self._place(b"", 0)
+        return place is None or await self._intake.offer([], cursor=place)
+
     async def feed(self, data: bytes) -> bool:
         """Whether more can be taken."""
         if self.faulty:
@@ -374,6 +379,8 @@ class Input(Source):
                 if self._resume is not None:
                     resume, self._resume = self._resume, None
                     await resume(self._runner)
+                    if not await stream.begin():
+                        return
                 data = await self._runner.run(self._read)
             except OSError as error:
                 self._unreadable = True

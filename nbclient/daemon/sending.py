@@ -132,7 +132,8 @@ class Sending:
             try:
                 await self._link.send(frames, cursor)
             except (OutboxFull, LinkDown) as error:
-                self._refused(error)
+                if frames:  # else it was a cursor alone
+                    self._refused(error)
                 return
             except LinkStopped:
                 self.late += len(frames)

@@ -26,6 +26,9 @@ LINGER = 40
 """So many looks a file is read on after another has its name, while that is empty: until a
 program has opened the new one, it writes to the old one."""
 
+NOTHING = '{"version": 2, "nothing": true}'
+"""The cursor of an input whose file was not there yet: the one that comes is all new."""
+
 REMEMBERED = 1000
 """So many files that were read to their end are known again, and not read again."""
 
@@ -334,6 +337,9 @@ class TailCursor(Cursor):
         :param log: told if it makes no sense.
         :raises OSError: the file cannot be read.
         """
+        if stored == NOTHING:
+            self._tail.begin_anew()
+            return
         try:
             place = TailPlace.parse(stored)
         except DamagedCursor as damage:
@@ -349,4 +355,4 @@ class TailCursor(Cursor):
     def mark(self, data: bytes, held: int) -> str:
         """See `Cursor.mark`."""
         place = self._tail.place(held)
-        return "" if place is None else place.text
+        return NOTHING if place is None else place.text

@@ -54,15 +54,25 @@ def test_syslog_gets_each_line_of_the_log_over_restarts_of_both_sides(bench: Ben
                 older.rename(bench.folder / f"app.log.{number + 1}")
 
     def read_all() -> None:
-        """Up to the last line written: each of them, in order."""
-        while read[-1:] != written[-1:]:
+        """Up to the last line written: each of them, in order. What a lost connection, or a
+        run, leaves in doubt comes once more at the beginning of the next."""
+        text = message(collector)
+        again = written.index(text)
+        assert again <= len(read)
+        del read[again:]
+        read.append(text)
+        while read[-1] != written[-1]:
             read.append(message(collector))
         assert read == written
 
     cook = bench.cook("syslog", HOST=HOST, PORT=peer.port)
     collector = peer.accept()
     cook.err.expect(": ready")
-    write(20)
+    assert cook.stop() == ENDED
+    assert collector.rest() == b""
+    write(20)  # though nothing was read yet, where it begins is known
+    cook = bench.cook("syslog", HOST=HOST, PORT=peer.port)
+    collector = peer.accept()
     read_all()
     collector.reset()
     write(100)
@@ -92,11 +102,7 @@ def test_syslog_gets_each_line_of_the_log_over_restarts_of_both_sides(bench: Ben
     assert read == written[: len(read)]
     cook = bench.cook("syslog", HOST=HOST, PORT=peer.port)
     collector = peer.accept()
-    after: list[str] = []
-    while after[-1:] != written[-1:]:
-        after.append(message(collector))
-    assert len(after) >= len(written) - len(read)
-    assert after == written[-len(after) :]
+    read_all()
     assert cook.stop() == ENDED
 
 
