@@ -49,6 +49,7 @@ from nbclient.errors import (
     FrameTimeout,
     GaveUp,
     LinkDown,
+    LinkError,
     LinkStopped,
     LocalError,
     NBClientError,
@@ -59,6 +60,7 @@ from nbclient.errors import (
     TurnedAway,
 )
 from nbclient.framing import Framing
+from nbclient.framing.base import not_carried
 from nbclient.hooks import awaited
 from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
 from nbclient.liveness import INSTANT, Watch
@@ -594,14 +596,16 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             frames = _asFrames(frames)
             if cursor is not None and not self._spooled:
                 raise LocalError("a cursor needs a spool to be stored in")
-        except LocalError:
+        except Exception:
             return fail(Failure())
         pump = self._pumpMade or self._pump
         pump.outbox.counters.offered += len(frames)
         try:
             self._refuseUnsendable(frames)
-        except Exception:
+        except (LocalError, LinkError):
             return pump.refuse(frames, Failure())
+        except Exception as error:
+            return pump.refuse(frames, Failure(not_carried(frames, error)))
         return pump.offer(frames, cursor)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
@@ -1685,7 +1689,10 @@ def _asFrames(frames: Sequence[bytes]) -> list[bytes]:
     """
     if isinstance(frames, bytes | bytearray | memoryview | str):
         raise LocalError(f"send takes a list of frames, not {type(frames).__name__}")
-    own = list(frames)
+    try:
+        own = list(frames)
+    except TypeError:
+        raise LocalError(f"send takes a list of frames, not {type(frames).__name__}") from None
     if set(map(type, own)) - {bytes}:
         for frame in own:
             if not isinstance(frame, bytes | bytearray | memoryview):

@@ -46,7 +46,7 @@ from nbclient.errors import (
     OpeningFailed,
 )
 from nbclient.framing import Framing
-from nbclient.framing.base import check_framing
+from nbclient.framing.base import check_framing, not_carried
 from nbclient.hooks import Result, deferred
 from nbclient.observing import LinkObserver
 from nbclient.reasons import explain
@@ -157,7 +157,8 @@ class FrameProtocol(FrameReceiver):
     def sendFrame(self, frame: bytes) -> None:
         """Send one frame on this connection only; it is never sent again.
 
-        :raises FrameError: the framing cannot carry it; nothing was written.
+        :raises FrameError: the framing cannot carry it; nothing was written or counted.
+        :raises TypeError: it is no bytes; as before.
         :raises ConnectionClosed: this side has closed, or the connection is lost. Of a
             callback that lets it pass, that is no fault: the frames that arrived before
             the loss are delivered all the same. Where only the peer has closed, the
@@ -167,7 +168,14 @@ class FrameProtocol(FrameReceiver):
             self.sendFrames((frame,))  # what is rare is looked at there
             return
         # What follows is `writeFrames` for one frame, without the calls.
-        data = self.framing.image(frame)
+        try:
+            data = self.framing.image(frame)
+        except FrameError:
+            raise
+        except Exception as error:
+            raise not_carried((frame,), error) from error
+        if data.__class__ is not bytes:
+            self._mustBeBytes((frame,), data)
         size = len(data)
         self.framesOut += 1
         self.bytesOut += size
@@ -212,7 +220,14 @@ class FrameProtocol(FrameReceiver):
         if self.losing:
             raise ConnectionClosed("the connection is lost: nothing more can be sent")
         framing = self.framing
-        data = framing.image(frames[0]) if len(frames) == 1 else framing.joined(frames)
+        try:
+            data = framing.image(frames[0]) if len(frames) == 1 else framing.joined(frames)
+        except FrameError:
+            raise
+        except Exception as error:
+            raise not_carried(frames, error) from error
+        if data.__class__ is not bytes:
+            self._mustBeBytes(frames, data)
         self.framesOut += len(frames)
         if self.ledger is None:
             pass
@@ -223,6 +238,12 @@ class FrameProtocol(FrameReceiver):
         else:
             self.ledger.wrote(len(data))
         self._write(data)
+
+    def _mustBeBytes(self, frames: Sequence[object], data: object) -> None:
+        """Before anything is counted: what the transport refuses was not sent."""
+        if not isinstance(data, bytes):
+            made = f"the framing makes {type(data).__name__} of a frame, not bytes"
+            raise not_carried(frames, TypeError(made))
 
     def _write(self, data: bytes) -> None:
         self.bytesOut += len(data)

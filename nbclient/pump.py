@@ -20,6 +20,7 @@ from nbclient import arguments
 from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
 from nbclient.errors import FrameError
+from nbclient.framing.base import check_frames
 from nbclient.holding import Holding
 from nbclient.liveness import INSTANT
 from nbclient.replying import Replying
@@ -454,7 +455,7 @@ class Pump:
         while room > 0 and outbox.sendable and replying.takes(outbox.next):
             (frame,) = outbox.take(1)
             try:
-                self._connection.framing.check((frame,))
+                check_frames(self._connection.framing, (frame,))
                 replying.check(frame)
             except FrameError as error:
                 self._cannotSend(error)

@@ -23,6 +23,8 @@ from twisted.python.failure import Failure
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.outstanding import Outstanding, Request
 from nbclient.errors import ConnectionClosed, PeerError, RequestsFull, RequestTimeout
+from nbclient.framing.base import check_frames, no_frame
+from nbclient.hooks import Result
 from nbclient.protocol import FrameProtocol
 from nbclient.timers import Timer, Timers, timers_of
 
@@ -85,6 +87,7 @@ class RequestProtocol(FrameProtocol):
     _ahead = False  # frames behind those that wait were looked at
     _fresh = False  # the frame being offered was not offered before
     _interrupted = False
+    _unasked = False  # it was said that frames which answer nothing are dropped
 
     # -- what applications override ------------------------------------------
 
@@ -98,6 +101,16 @@ class RequestProtocol(FrameProtocol):
     def requestKey(self, frame: bytes) -> Hashable | None:
         """By key: the same, found in a request; by default in the same way."""
         return self.answerKey(frame)
+
+    def frameReceived(self, frame: bytes) -> Result:
+        """Override for what answers nothing; by default it is dropped, which is said once."""
+        if not self._unasked:
+            self._unasked = True
+            self.log.warn(
+                "{link}: what answers no request is dropped: frameReceived is not overridden",
+                link=self._name(),
+            )
+        return None
 
     # -- what applications call ------------------------------------------------
 
@@ -161,7 +174,9 @@ class RequestProtocol(FrameProtocol):
             self._watchRequests()
 
     def _wait(self, answered: Deferred[bytes], frame: bytes, key: Hashable | None) -> None:
-        self.framing.check((frame,))
+        if not isinstance(frame, bytes):
+            raise no_frame(frame)
+        check_frames(self.framing, (frame,))
         waiting = _Waiting(frame, key)
         if self._queueBytes + waiting.cost > self.requestBytes:
             raise RequestsFull(self.requestBytes)
@@ -425,7 +440,7 @@ class RequestProtocol(FrameProtocol):
         self._fresh = True
         self._ahead = False
         outstanding = self._outstanding
-        if not outstanding or self._singly:
+        if outstanding is None or not (outstanding or outstanding.retired) or self._singly:
             super()._handOver()
             return
         frames, arrival = self._batch, self._arrival

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from twisted.python.failure import Failure
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient import factory as factory_module
 from nbclient.delivery.replies import Reply
-from nbclient.errors import CallbackFailed, LinkStopped
+from nbclient.errors import CallbackFailed, FrameError, LinkStopped, LocalError
 from nbclient.framing import Decoder, Framing
 from nbclient.states import Action
 from nbclient.talking import Answer, Heartbeat, Poll
@@ -574,6 +575,53 @@ def test_what_is_no_framing_and_known_only_at_the_connection_is_said_in_one_line
     assert [log["why"] for log in logs if "why" in log] == [str(life.link.lastReason.value)]
     assert "Late.framing takes" in str(life.link.lastReason.value)
     assert [log for log in logs if "log_failure" in log] == []
+
+
+def test_send_fails_in_words_whatever_encode_raises() -> None:
+    life = Life(framing=Faulty(faults={"encode": Once(1)}))
+    failed: list[Failure] = []
+    life.link.send([b"one"]).addErrback(failed.append)
+    assert failed[0].type is FrameError
+    assert str(failed[0].value) == "the framing failed to encode a frame: Fault"
+    for nonsense in (5, None, (each for each in ("text",))):
+        life.link.send(nonsense).addErrback(failed.append)
+    assert [type(each.value) for each in failed[1:]] == [LocalError] * 3
+    assert life.link.stats().outbox.conserved()
+    assert life.link.stats().outbox.refused == 1
+
+
+def test_an_accepted_frame_that_cannot_be_carried_any_more_is_set_aside_and_said() -> None:
+    """By a framing of one's own that the opening has chosen, whose fault is no FrameError."""
+
+    class Short(Faulty):
+        def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+            return [struct.pack(">B", len(frame)) + frame for frame in frames]
+
+    class Choosing(FrameProtocol):
+        framing = framing.lines()
+
+        def opening(self) -> None:
+            self.setFraming(Short())
+
+        def frameReceived(self, frame: bytes) -> None:
+            pass
+
+    for level in ("written", "reply"):
+        life = Life(protocol=Choosing, delivery=level)
+        for frame in (b"short", b"y" * 300, b"after"):
+            life.link.send([frame])
+        with capturedLogs() as logs:
+            peer = life.accept()
+            assert peer is not None
+            peer.send(b"ok\n")
+            life.clock.turn()
+        assert peer.received == b"\x05short\x05after"
+        said = [str(log.get("why")) for log in logs if "set aside" in log["log_format"]]
+        assert said == [
+            "the framing failed to encode a frame: error: ubyte format requires 0 <= number <= 255"
+        ]
+        assert life.link.stats().outbox.conserved()
+        assert life.link.stats().outbox.set_aside == 1
 
 
 def test_setting_a_framing_that_is_not_to_be_had_changes_nothing() -> None:

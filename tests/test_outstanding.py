@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbclient.delivery import outstanding as outstanding_module
-from nbclient.delivery.outstanding import Outstanding, Request
+from nbclient.delivery.outstanding import OWED, Outstanding, Request
 from nbclient.errors import LocalError
 
 
@@ -206,6 +206,24 @@ def test_the_key_of_an_overdue_request_waits_for_its_late_answer() -> None:
     assert requests.usable(b"a")
     requests.sent("again", now=12, key=b"a")
     assert answered(requests, b"a:in time") == "again"
+
+
+def test_a_late_answer_is_found_wherever_it_stands_among_others() -> None:
+    requests = by_key()
+    requests.sent("a", now=0, key=b"a")
+    requests.expired(10)
+    assert requests.first([b"x", b"news", b"a:late", b"more"], 0) == 2
+
+
+def test_an_answer_that_never_comes_is_not_owed_for_ever() -> None:
+    """Else a peer that sometimes answers nothing would use up every key that there is."""
+    requests = by_key()
+    requests.sent("a", now=0, key=b"a")
+    requests.expired(10)
+    with pytest.raises(LocalError):
+        requests.sent("again", now=10 + OWED * 10 - 1, key=b"a")
+    requests.sent("again", now=10 + OWED * 10, key=b"a")
+    assert answered(requests, b"a:1") == "again"
 
 
 def test_a_new_connection_owes_no_late_answers() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Any
+import struct
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any, cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import CancelledError, Deferred
@@ -54,6 +58,18 @@ class Recorder(FrameProtocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.events.append(("lost", reason.type))
+
+
+class Raw(framing.Framing):
+    """Bytes as they are; a base for framings with a fault."""
+
+    max_frame = 1000
+
+    def decoder(self) -> framing.Decoder:
+        return framing.named("raw").decoder()
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        return list(frames)
 
 
 class Watchful(LinkObserver):
@@ -892,6 +908,75 @@ class SendingTests(ConnectionTestCase):
             self.reactor.turn()
         self.assertEqual(protocol.frames, [b"one", b"two"])
         self.assertEqual(logs, [])
+
+    def test_what_is_no_frame_is_refused_before_anything_is_counted(self) -> None:
+        """A ledger that ran ahead of the wire would acknowledge nothing any more."""
+        bad: tuple[Any, ...] = ("text", bytearray(b"abcd"), memoryview(b"abcd"), None, 4)
+        ways: tuple[Callable[[Any, Any], None], ...] = (
+            lambda protocol, frame: protocol.sendFrame(frame),
+            lambda protocol, frame: protocol.sendFrames([frame]),
+            lambda protocol, frame: protocol.sendFrames([b"abcd", frame]),
+            lambda protocol, frame: protocol.writeFrames([frame], True),
+            lambda protocol, frame: protocol.sendFrames(frame),
+        )
+        for spec in ("raw", "fixed:4", "lines", "length:2", "netstring", "mllp", "slip", "json"):
+            for busy in (False, True):
+                protocol = Recorder()
+                protocol.framing = framing.named(spec)
+                protocol.ledger = Ledger()
+                peer = self.connect(protocol)
+                for way, frame in product(ways, bad):
+                    protocol._busy = busy  # as within a callback
+                    with contextlib.suppress(TypeError, FrameError):
+                        way(protocol, frame)
+                    protocol._busy = False
+                    protocol._uncork()
+                    self.reactor.turn()
+                    sent = len(peer.received)
+                    self.assertEqual((protocol.ledger.written, protocol.bytesOut), (sent, sent))
+                self.assertTrue(peer.connected)
+
+    def test_a_frame_of_another_type_is_named(self) -> None:
+        protocol = Recorder()
+        protocol.framing = framing.named("raw")
+        self.connect(protocol)
+        for frame in ("text", bytearray(b"x")):
+            error = self.assertRaises(TypeError, protocol.sendFrame, cast(Any, frame))
+            self.assertEqual(str(error), f"a frame is bytes, not {type(frame).__name__}")
+
+    def test_a_kind_of_bytes_is_bytes(self) -> None:
+        class Line(bytes):
+            pass
+
+        protocol = Recorder()
+        protocol.framing = framing.named("raw")
+        peer = self.connect(protocol)
+        protocol.sendFrame(Line(b"one"))
+        protocol.sendFrames([Line(b"two")])
+        self.reactor.turn()
+        self.assertEqual(peer.received, b"onetwo")
+
+    def test_whatever_encode_raises_the_frame_is_what_cannot_be_carried(self) -> None:
+        class Short(Raw):
+            def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+                return [struct.pack(">B", len(frame)) + frame for frame in frames]
+
+        class Broken(Raw):
+            def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+                return [bytearray(frame) for frame in frames]  # type: ignore[misc]
+
+        for kind, why in (
+            (Short, "the framing failed to encode a frame: error: ubyte format"),
+            (Broken, "the framing makes bytearray of a frame, not bytes"),
+        ):
+            protocol = Recorder()
+            protocol.framing = kind()
+            protocol.ledger = Ledger()
+            self.connect(protocol)
+            for send in (protocol.sendFrame, lambda frame, to=protocol: to.sendFrames([frame])):
+                error = self.assertRaises(FrameError, send, b"x" * 300)
+                self.assertIn(why, str(error))
+            self.assertEqual((protocol.ledger.written, protocol.framesOut), (0, 0))
 
     def test_a_full_transport_is_not_writable_until_it_is_empty(self) -> None:
         protocol = Recorder()

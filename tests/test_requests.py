@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, ReconnectingFactory, RequestProtocol, State, framing
@@ -446,6 +447,61 @@ class TimeoutTests(RequestsTestCase):
         peer.unstall()
         self.reactor.turn()
         self.assertTrue(b"\n%d:?" % waiting[0] in peer.received)  # those have their turn
+
+    def test_by_key_a_late_answer_frees_its_key_with_nothing_else_on_its_way(self) -> None:
+        for prepare in (
+            lambda _: None,
+            lambda protocol: protocol.expect(re.compile(b"never")),  # one frame at a time
+        ):
+            protocol = Keyed()
+            peer = self.connect(protocol)
+            late = protocol.request(b"a:?")
+            self.reactor.advance(10)
+            self.failureResultOf(late, RequestTimeout)
+            prepare(protocol)
+            self.feed(peer, b"news\na:late\nmore\n")
+            self.assertEqual(protocol.frames, [b"news", b"a:late", b"more"])
+            again = protocol.request(b"a:?")
+            self.feed(peer, b"a:1\n")
+            self.assertEqual(self.results(again), [b"a:1"])
+
+    def test_so_it_does_behind_a_callback_that_asks(self) -> None:
+        protocol = RelayByKey()
+        peer = self.connect(protocol)
+        late = protocol.request(b"a:?")
+        self.reactor.advance(10)
+        self.failureResultOf(late, RequestTimeout)
+        self.feed(peer, b"b\n")  # whose callback asks about it, by the key b
+        self.feed(peer, b"a:late\nb:1\n")
+        self.assertEqual(self.asked(peer)[-1], b"a:late:?")  # which has the key a
+
+    def test_the_class_of_the_page_outlives_a_late_answer_and_any_that_nobody_asked(self) -> None:
+        names: dict[str, Any] = {}
+        exec(re.search(r"<!-- code: by key -->\n```python\n(.*?)```", PAGE, re.S)[1], names)  # type: ignore[index]
+        protocol = names["Modbus"]()
+        peer = self.connect(protocol)
+        frame = b"\0\1\0\0\0\2\1\3"
+        late = protocol.request(frame)
+        self.reactor.advance(30)
+        self.failureResultOf(late, RequestTimeout)
+        with capturedLogs() as logs:
+            self.feed(peer, 3 * frame)
+        self.assertEqual(len([log for log in logs if "is dropped" in log["log_format"]]), 1)
+        again = protocol.request(frame)
+        self.feed(peer, frame)
+        self.assertEqual(self.results(again), [frame])
+        self.assertTrue(peer.connected)
+
+    def test_what_is_no_frame_is_refused_also_where_it_would_have_to_wait(self) -> None:
+        protocol = Asking()
+        self.connect(protocol)
+        asked = [protocol.request(b"q") for _ in range(3)]
+        for frame in ("text", bytearray(b"x")):
+            self.failureResultOf(protocol.request(frame), TypeError)  # type: ignore[arg-type]
+        self.assertEqual(len(protocol._queue or ()), 0)
+        protocol.abortConnection()
+        for each in asked:
+            self.failureResultOf(each, ConnectionClosed)
 
     def test_an_answer_in_time_sets_the_clock_for_the_next_request(self) -> None:
         protocol = Asking()

@@ -1062,6 +1062,64 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "no-frame-is-refused-uncounted",
+        "nbclient/protocol.py",
+        "        if not isinstance(data, bytes):\n            made",
+        "        if False:\n            made",
+        (f"{PROTOCOL}SendingTests::test_what_is_no_frame_is_refused_before_anything_is_counted",),
+    ),
+    Mutation(
+        "any-fault-of-encode-is-the-frames",
+        "nbclient/framing/base.py",
+        '    return FrameError(f"the framing failed to encode a frame: {why}")\n',
+        "    return error\n",
+        (
+            f"{PROTOCOL}SendingTests::"
+            "test_whatever_encode_raises_the_frame_is_what_cannot_be_carried",
+        ),
+    ),
+    Mutation(
+        "send-fails-whatever-encode-raises",
+        "nbclient/factory.py",
+        "            return pump.refuse(frames, Failure(not_carried(frames, error)))\n",
+        "            raise\n",
+        ("tests/test_faults.py::test_send_fails_in_words_whatever_encode_raises",),
+    ),
+    Mutation(
+        "late-answers-are-looked-for",
+        "nbclient/requests.py",
+        "not (outstanding or outstanding.retired)",
+        "not outstanding",
+        (
+            f"{REQUESTS}TimeoutTests::"
+            "test_by_key_a_late_answer_frees_its_key_with_nothing_else_on_its_way",
+        ),
+    ),
+    Mutation(
+        "late-answers-among-others",
+        "nbclient/delivery/outstanding.py",
+        "                if key in self.retired:\n",
+        "                if False:\n",
+        ("tests/test_outstanding.py::test_a_late_answer_is_found_wherever_it_stands_among_others",),
+    ),
+    Mutation(
+        "what-answers-nothing-may-be-dropped",
+        "nbclient/requests.py",
+        "        if not self._unasked:\n",
+        "        raise NotImplementedError\n        if not self._unasked:\n",
+        (
+            f"{REQUESTS}TimeoutTests::"
+            "test_the_class_of_the_page_outlives_a_late_answer_and_any_that_nobody_asked",
+        ),
+    ),
+    Mutation(
+        "not-owed-for-ever",
+        "nbclient/delivery/outstanding.py",
+        "        while self.retired and next(iter(self.retired.values())) <= now:\n",
+        "        while False:\n",
+        ("tests/test_outstanding.py::test_an_answer_that_never_comes_is_not_owed_for_ever",),
+    ),
+    Mutation(
         "nothing-is-sent-on-a-lost-connection",
         "nbclient/protocol.py",
         '            raise ConnectionClosed("the connection is lost: nothing more can be sent")\n',

@@ -11,8 +11,8 @@ How an answer finds its request:
   whether the next answer is late or the next request's, so none is believed any
   more: `broken` is set, and **the connection has to be dropped**;
 * by key (an identifier that the answer repeats, as in Modbus TCP): after a
-  timeout the connection can stay. A late answer finds no request and is
-  ignored; its key is not used again until it has come, or for the
+  timeout the connection can stay. A late answer finds no request; its key is
+  not used again until it has come, or for `OWED` timeouts, or for the
   `RETIRED` keys that time out after it (`usable`).
 
 What had arrived when a request left is no answer to it. A caller that numbers
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from nbclient.errors import LocalError
 
@@ -32,6 +32,10 @@ T = TypeVar("T")
 
 RETIRED = 10_000
 """Keys of overdue requests remembered, at most: a bound on memory."""
+
+OWED = 10
+"""For so many timeouts an answer is owed that did not come: a peer that sometimes answers
+nothing would otherwise use up every key that there is."""
 
 
 class Request(NamedTuple, Generic[T]):
@@ -58,6 +62,7 @@ class Outstanding(Generic[T]):
     :param timeout: seconds from a request to its answer; None: for ever.
     :param key: takes an answer's key out of a frame, or None where the frame
         answers nothing; without it answers come in turn.
+    :ivar retired: the keys of requests that timed out, whose answers are owed, and until when.
     :raises ValueError: for a figure that makes no sense.
     """
 
@@ -78,7 +83,7 @@ class Outstanding(Generic[T]):
         # By key; in turn by a number of our own. One timeout for all, so the
         # oldest is always the first to be overdue.
         self._flight: OrderedDict[Hashable, Request[T]] = OrderedDict()
-        self._retired: OrderedDict[Hashable, None] = OrderedDict()
+        self.retired: OrderedDict[Hashable, float] = OrderedDict()
         self._number = 0
 
     def __len__(self) -> int:
@@ -91,7 +96,7 @@ class Outstanding(Generic[T]):
 
     def usable(self, key: Hashable) -> bool:
         """Whether a request may carry `key`: nothing of that key is owed."""
-        return key not in self._flight and key not in self._retired
+        return key not in self._flight and key not in self.retired
 
     def sent(self, item: T, now: float, key: Hashable | None = None, mark: int = 0) -> None:
         """A request leaves now. To be called before it is written: its answer may be quick.
@@ -102,6 +107,8 @@ class Outstanding(Generic[T]):
         """
         if self.room <= 0:
             raise LocalError(f"there is no room: {len(self)} of {self.window} requests wait")
+        while self.retired and next(iter(self.retired.values())) <= now:
+            self.retired.popitem(last=False)
         place: Hashable
         if self._key is None:
             self._number += 1
@@ -119,6 +126,8 @@ class Outstanding(Generic[T]):
     def matched(self, frame: bytes, arrival: int | None = None) -> Request[T] | None:
         """The request that `frame` answers, which is then no longer in flight; or None.
 
+        Where the one it answers has timed out, its key is free again.
+
         :param arrival: the number of the arrival that completed the frame: it
             answers nothing that left afterwards. None: it answers whatever it can.
         """
@@ -131,7 +140,7 @@ class Outstanding(Generic[T]):
             return None
         request = self._flight.get(key)
         if request is None:
-            self._retired.pop(key, None)
+            self.retired.pop(key, None)
         elif arrival is None or request.mark < arrival:
             return self._flight.pop(key)
         return None
@@ -139,14 +148,18 @@ class Outstanding(Generic[T]):
     def first(self, frames: Sequence[bytes], start: int, arrival: int | None = None) -> int:
         """The place of the first answer in `frames` from `start` on, or their number.
 
-        Changes nothing; see `matched`.
+        One that is late counts: its key is free once `matched` has seen it. Changes
+        nothing.
         """
         if self._key is None:
             return start if self._takes(arrival) else len(frames)
         for place in range(start, len(frames)):
             key = self._key(frames[place])
             request = None if key is None else self._flight.get(key)
-            if request is not None and (arrival is None or request.mark < arrival):
+            if request is None:
+                if key in self.retired:
+                    return place
+            elif arrival is None or request.mark < arrival:
                 return place
         return len(frames)
 
@@ -172,7 +185,7 @@ class Outstanding(Generic[T]):
             place, request = self._flight.popitem(last=False)
             overdue.append(request)
             if self._key is not None:
-                self._retire(place)
+                self._retire(place, now)
         # Afterwards: `remaining` knows no deadline on a broken connection.
         self.broken = self.broken or (self._key is None and bool(overdue))
         return overdue
@@ -184,11 +197,11 @@ class Outstanding(Generic[T]):
         """
         requests = list(self._flight.values())
         self._flight.clear()
-        self._retired.clear()
+        self.retired.clear()
         self.broken = False
         return requests
 
-    def _retire(self, key: Hashable) -> None:
-        self._retired[key] = None
-        if len(self._retired) > RETIRED:
-            self._retired.popitem(last=False)
+    def _retire(self, key: Hashable, now: float) -> None:
+        self.retired[key] = now + OWED * cast(float, self.timeout)
+        if len(self.retired) > RETIRED:
+            self.retired.popitem(last=False)

@@ -13,13 +13,13 @@ what comes back is the concatenation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from attrs import fields
 
 from nbclient.arguments import check, is_whole
-from nbclient.errors import ArgumentError, PeerError, SpecError
+from nbclient.errors import ArgumentError, FrameError, PeerError, SpecError
 
 MAX_FRAME = 1024 * 1024
 """Default bound of one frame, bytes: a security limit, see `Framing.max_frame`."""
@@ -192,6 +192,43 @@ class Framing(ABC):
         :raises FrameError: as `encode`.
         """
         self.encode(frames)
+
+
+def not_carried(frames: Iterable[object], error: Exception) -> Exception:
+    """What to raise where `Framing.encode` raised something else than `FrameError`.
+
+    A fault of a framing, or of its caller: either way nothing was written.
+
+    :return: `TypeError` where something in `frames` is no bytes, else `FrameError`.
+    """
+    for frame in frames:
+        if not isinstance(frame, bytes):
+            return no_frame(frame)
+    try:
+        said = str(error)
+    except Exception:  # one's own kind of error, with a fault of its own
+        said = ""
+    why = ": ".join(filter(None, (type(error).__name__, said)))
+    return FrameError(f"the framing failed to encode a frame: {why}")
+
+
+def no_frame(frame: object) -> TypeError:
+    """What to raise where something else than bytes was to be sent."""
+    return TypeError(f"a frame is bytes, not {type(frame).__name__}")
+
+
+def check_frames(framing: Framing, frames: Sequence[bytes]) -> None:
+    """Whether `framing` can carry all of `frames`, whatever it raises where it cannot.
+
+    :raises FrameError: it cannot.
+    :raises TypeError: something of them is no bytes, where the framing minds.
+    """
+    try:
+        framing.check(frames)
+    except FrameError:
+        raise
+    except Exception as error:
+        raise not_carried(frames, error) from error
 
 
 def check_framing(name: str, value: object) -> None:
