@@ -1016,6 +1016,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             return
         # Where a fault was the reason it delivers no more; else what reached this host comes first.
         self.connection.abandonTransport()
+        self.connection.endOpening()
 
     def _forsake(self) -> None:
         connection = self.connection

@@ -389,6 +389,13 @@ class FrameProtocol(FrameReceiver):
             self._opening = opening
             opening.addCallbacks(self._openingDone, self._openingFailed)
 
+    def endOpening(self) -> None:
+        """Its time is up: what comes yet is not its own any more."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            self._failWaiters()
+            opening.cancel()
+
     def announce(self) -> None:
         """The link takes this connection for ready."""
         self._guarded(self.connectionReady)
@@ -401,7 +408,7 @@ class FrameProtocol(FrameReceiver):
 
     def _openingFailed(self, reason: Failure) -> None:
         self._opening = None
-        if self._deaf or self._gone is not None:
+        if self._deaf or self.aborted or self._gone is not None:
             return
         if reason.check(NBClientError):
             self._failed(reason)

@@ -399,13 +399,33 @@ class RobustnessTests(ReviewTestCase):
                 taken.append(await self.nextFrame())
 
         self.protocol = Login
-        _, peer = self.ready(openingTimeout=4)
-        peer.transport.reading = False
-        peer.send(b"late\n")
+        link, peer = self.ready(openingTimeout=4)
+
+        def late(old: State, new: State, reason: Any) -> None:
+            if new is State.DROPPING:  # judged, and the transport is not gone yet
+                peer.send(b"late\n")
+
+        link.observe(late)
         self.reactor.advance(4)
         self.reactor.turn()
         self.assertEqual(taken, [])
+        self.assertEqual(link.frames, [b"late"])
         self.assertFalse(peer.connected)
+
+    def test_it_takes_one_that_had_arrived_in_time(self) -> None:
+        taken: list[bytes] = []
+
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                taken.append(await self.nextFrame())
+
+        self.protocol = Login
+        link, peer = self.ready(openingTimeout=4)
+        peer.transport.reading = False  # the reactor has not come to it
+        peer.send(b"in time\n")
+        self.reactor.advance(4)
+        self.assertEqual(taken, [b"in time"])
+        self.assertIs(link.state, State.READY)
 
     def test_frames_are_checked_against_the_framing_in_force(self) -> None:
         class Changing(Lines):
