@@ -216,10 +216,15 @@ class FrameReceiver(Protocol):
         self._halt()
         return seen
 
-    def setFraming(self, framing: Framing) -> None:
+    def setFraming(self, framing: Framing, *, ahead: bytes = b"", skip: int = 0) -> None:
         """Change the framing between two frames.
 
         What was received behind the last frame taken goes to the new decoder.
+
+        :param ahead: bytes that it has before that: the end of the frame taken, which
+            was none of it.
+        :param skip: bytes of what was received that it does not have: the beginning of
+            a frame that was not finished, and was understood all the same.
         """
         decoder = self._made(framing)  # before anything changes: it may not be to be had
         self._halt()
@@ -228,6 +233,7 @@ class FrameReceiver(Protocol):
         self._looked = False
         chunk, self._chunk = self._chunk, b""
         rest = self._decoder.unread(chunk, untaken) if chunk else self._decoder.eof()
+        rest = ahead + rest[skip:]
         self._skippedBefore = self.skipped
         self.framing = framing
         self._decoder = decoder
@@ -265,6 +271,11 @@ class FrameReceiver(Protocol):
     def unfinished(self) -> bool:
         """Whether the peer has begun a frame and not finished it."""
         return self._decoder.begun
+
+    @property
+    def tail(self) -> bytes:
+        """What the peer has sent of a frame that is not finished, as received."""
+        return self._decoder.eof()
 
     @property
     def skipped(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,47 @@ def test_an_unknown_framing_names_the_option_and_what_there_is() -> None:
 def test_raw_is_told_from_the_others() -> None:
     assert is_raw(framing.raw())
     assert not is_raw(framing.lines())
+
+
+def shown(shape: Format, *steps: bytes | list[bytes]) -> bytes:
+    """What a terminal has of unfinished frames (bytes) and frames (lists)."""
+    return b"".join(
+        shape.unfinished(step) if isinstance(step, bytes) else b"".join(shape.images(step))
+        for step in steps
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        ((b"word: ", [b"word: ok", b"b"]), "word: ...ok\nb\n"),
+        ((b"word: ", b"word: ", [b"word: "]), "word: ...\n"),
+        ((b"pass", b"password: ", [b"password: ok"]), "pass...word: ...ok\n"),
+        ((b"word: \r", [b"word: "]), "word: ...\n"),
+        ((b"word: ", b"", [b"word: "]), "word: ...\nword: \n"),  # another connection's
+        ((b"word: ", [b"other"]), "word: ...\nother\n"),
+        ((b"one", b"two"), "one...\ntwo..."),
+        ((b"", b"", [b"a"]), "a\n"),
+        ((b"word: ", [], [b"word: a"]), "word: ...a\n"),
+        ((b"\xc3", b"\xc3\xa9\x1b", ["é\x1b[".encode()]), "é\\e...[\n"),
+        ((b"\xc3", [b"\xc3"]), "\\xc3\n"),
+    ],
+)
+def test_a_line_that_is_not_finished_is_shown_once(steps: Any, text: str) -> None:
+    shape = make(None, encoding="utf-8")
+    assert shape.shows_unfinished
+    assert shown(shape, *steps) == text.encode()
+
+
+def test_a_time_stands_before_it_once() -> None:
+    shape = make(None, encoding="utf-8", timestamps=True)
+    time = clock_time(1e9).encode()
+    assert shape.shows_unfinished
+    assert shown(shape, b"a", b"ab", [], [b"abc", b"d"]) == b"%s a...b...c\n%s d\n" % (time, time)
+    assert shown(shape, b"a", b"a", b"", [b"b"]) == b"%s a...\n%s b\n" % (time, time)
+
+
+def test_nothing_else_has_a_form_for_it() -> None:
+    for shape in (make("hex"), make(None), make(None, framing.raw(), encoding="utf-8")):
+        assert not shape.shows_unfinished
+        assert shape.unfinished(b"a") == b""

@@ -145,6 +145,9 @@ def test_what_the_peers_framing_cannot_carry_is_refused_before_anything_begins(
 
 class Connection:
     framing: Framing = LINES
+    bytesIn = 0
+    awaited = False
+    tail = b""
 
     def __init__(self) -> None:
         self.factory: Any = SimpleNamespace(name="h:1", state=State.OPENING)
@@ -154,6 +157,9 @@ class Connection:
 
     def sendFrames(self, frames: Sequence[bytes], /) -> None:
         self.sent += frames
+
+    def nextFrame(self) -> Deferred[bytes]:
+        raise NotImplementedError
 
     def expect(self, pattern: re.Pattern[bytes], /) -> Deferred[re.Match[bytes]]:
         seen: Deferred[re.Match[bytes]] = Deferred()
@@ -200,6 +206,18 @@ class ScriptTests(SynchronousTestCase):
         )
         (line,) = self.wait_in_vain(steps, b"x" * 1000)
         self.assertLess(len(line), 200)
+
+    def test_of_a_stream_all_since_the_last_match_is_looked_at(self) -> None:
+        """The network may have cut it anywhere, in the middle of a secret, too."""
+        self.patch(Connection, "framing", framing.raw())
+        os.environ["OPENING_SECRET"] = "hunter2"
+        self.addCleanup(os.environ.pop, "OPENING_SECRET")
+        steps = [("opening", "${env:OPENING_SECRET}"), ("expect", re.compile(b"ok"))]
+        (line,) = self.wait_in_vain(steps, b"no", b"pe")
+        self.assertIn("the last frame was: b'nope'", line)
+        for echo in ((b"hunt", b"er2"), (b"no: h", b"unt"), (b"a hunter", b"2 b")):
+            (line,) = self.wait_in_vain(steps, *echo)
+            self.assertIn("the last frame repeats what is not to be logged", line)
 
     def test_neither_pattern_nor_frame_breaks_or_floods_the_log(self) -> None:
         (line,) = self.wait_in_vain([("expect", re.compile(b"\n\xff" + b"y" * 500))])

@@ -268,9 +268,15 @@ def test_a_program_has_both_as_they_are_on_the_wire() -> None:
         (("--framing-out", "x"), "--framing-out: unknown framing 'x'"),
         (("--framing-out", "length:2,offset=1"), "--framing-out: length:2,offset=1 can only rec"),
         (("--raw", "--framing-out", "lines"), "--raw and --framing-out: with --raw"),
+        (("--opening-framing", "lines"), "--opening-framing: needs "),
+        (("--opening-framing", "x", "--opening", "a"), "--opening-framing: unknown framing 'x'"),
+        (("--opening-framing", "length:2,offset=1", "--expect", "a"), "only receive"),
+        (("--raw", "--opening-framing", "lines", "--expect", "a"), "--raw and --opening-framing"),
+        ((*OWN, "--opening-framing", "lines", "--expect", "a"), "--protocol: Own would not use it"),
+        (("--framing", "length:2", "--opening-framing", "lines", "--opening", r"a\nb"), "sent: it"),
     ],
 )
-def test_a_way_to_send_that_is_none_is_refused(
+def test_what_makes_no_sense_in_one_direction_or_first_is_refused(
     words: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:

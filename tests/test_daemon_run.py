@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import ReconnectingFactory
 from nbclient.daemon import progress, run, spools
 from nbclient.daemon.cursors import BatchCursor
+from nbclient.daemon.hearing import QUIET
 from nbclient.daemon.link import SETTLE_AFTER, settle_after
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.outputs import Outputs
@@ -59,9 +60,13 @@ class JobCase(SynchronousTestCase):
         made = self.runners[name] = HandRunner()
         return made
 
+    encoding: str | None = None  # of the terminal that standard output is
+
     def job(self, *words: str, front: str = SHELL) -> Job:
         settings: Settings = (shell if front == SHELL else daemon)(*words)
-        process = around(self.runner, self.stdin, self.stdout, shown=self.shown, screen=self.screen)
+        process = around(
+            self.runner, self.stdin, self.stdout, self.encoding, self.shown, self.screen
+        )
         plan = make_plan(self.reactor, settings, front, process)
         if not settings.demo:
             plan = evolve(plan, endpoint=self.endpoint)
@@ -607,6 +612,19 @@ class JobTests(JobCase):
         job.interrupt(signal.SIGTERM)
         self.assertEqual(self.status(), 143)
         self.assertFalse([line for line in self.log.lines[lines:] if "another signal" in line])
+
+    def test_a_terminal_shows_a_prompt_that_ends_no_line(self) -> None:
+        self.encoding = "utf-8"
+        job = self.start()
+        peer = self.connect()
+        peer.send(b"Password: ")
+        for _ in range(4):
+            self.reactor.advance(QUIET)
+        self.assertEqual(self.printed(), b"Password: ...")
+        peer.send(b"\r\nWelcome\r\n")
+        self.assertEqual(self.printed(), b"\nWelcome\n")
+        job.stop()
+        self.assertEqual(self.status(), 0)
 
     def end_of_input(self) -> str:
         """The level at which it is said that the link stays."""

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.daemon import streams
-from nbclient.daemon.formats import Framed
+from nbclient.daemon.formats import Framed, Readable
 from nbclient.daemon.outputs import NoOutput, Outputs
 from nbclient.daemon.streams import Full, StreamOutput, os_reason
 from nbclient.daemon.writers import Writer
@@ -227,6 +227,21 @@ class StreamOutputTests(SynchronousTestCase):
         self.runner.steps()
         self.assertEqual(self.disk.data, b"a\n")
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_prompt_is_written_where_the_format_has_a_form_for_it(self) -> None:
+        plain = self.output()
+        Outputs([plain, NoOutput()]).show_unfinished(b"a")
+        self.runner.steps()
+        self.assertEqual(self.disk.data, b"")
+        output = self.output()
+        output._shape = Readable("utf-8")
+        output.show_unfinished(b"word: ")
+        output.write([b"word: ok"])
+        self.runner.steps()
+        self.assertEqual(self.disk.data, b"word: ...ok\n")
+        output.abandon()
+        output.show_unfinished(b"a")
+        self.assertEqual(output.lost, 0)
 
     def test_what_is_not_written_yet_is_known(self) -> None:
         self.disk.errors = [errno.ENOSPC]

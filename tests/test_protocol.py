@@ -657,6 +657,24 @@ class WaitingForFramesTests(ConnectionTestCase):
 class FramingChangeTests(ConnectionTestCase):
     """`setFraming` hands over exactly what is behind the last frame taken."""
 
+    def test_what_else_belongs_to_it_or_does_not_can_be_said(self) -> None:
+        """Of a stream cut anywhere, only who read it knows where the other framing begins."""
+
+        class Raw(Recorder):
+            framing = framing.raw()
+
+        protocol: Recorder = Raw()
+        peer = self.connect(protocol)
+        self.feed(peer, b"OK")
+        protocol.setFraming(framing.netstring(), ahead=b"1:a,1")
+        self.feed(peer, b":b,")
+        self.assertEqual(protocol.frames, [b"OK", b"a", b"b"])
+        protocol = Recorder()
+        peer = self.connect(protocol)
+        self.feed(peer, b"prompt> 1:a,")
+        protocol.setFraming(framing.netstring(), skip=8)
+        self.assertEqual((protocol.frames, protocol.tail), ([b"a"], b""))
+
     def test_inside_a_callback(self) -> None:
         class Switching(Recorder):
             def frameReceived(self, frame: bytes) -> Any:

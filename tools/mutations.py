@@ -203,6 +203,7 @@ DEFAULTS = "tests/test_daemon_default_outputs.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
+HEARING = "tests/test_daemon_hearing.py::"
 HANDSHAKE = "tests/test_handshake.py::"
 INPUTS = "tests/test_daemon_inputs.py::"
 PROTOCOL = "tests/test_protocol.py::"
@@ -1667,6 +1668,51 @@ MUTATIONS = (
         "        if not _are_times(row):\n",
         "        if False:\n",
         ("tests/test_spool_tool.py::test_a_damaged_value_is_one_line",),
+    ),
+    Mutation(
+        "found-however-it-is-cut",
+        "nbclient/daemon/hearing.py",
+        "            self.last = self.rest + frame\n",
+        "            self.last = frame\n",
+        (
+            f"{HEARING}test_without_frames_a_pattern_is_found_however_it_is_cut",
+            "tests/wire/test_commandline.py::test_a_prompt_in_pieces_is_answered_and_shown",
+        ),
+    ),
+    Mutation(
+        "behind-the-match-is-data",
+        "nbclient/daemon/link.py",
+        "ahead=heard.rest, skip",
+        "skip",
+        (f"{HEARING}test_behind_an_opening_of_another_framing_every_frame_is_data",),
+    ),
+    Mutation(
+        "prompt-is-no-data",
+        "nbclient/daemon/link.py",
+        ", skip=len(heard.passed))",
+        ")",
+        (f"{HEARING}PromptTests::test_and_so_does_another_framing_behind_it",),
+    ),
+    Mutation(
+        "prompt-once-nothing-more-comes",
+        "nbclient/daemon/hearing.py",
+        "        if came == self._came and came != self._looked_at",
+        "        if came != self._looked_at",
+        (f"{HEARING}PromptTests::test_a_line_that_goes_on_is_none",),
+    ),
+    Mutation(
+        "prompt-shown-once",
+        "nbclient/daemon/formats.py",
+        "        if frame.startswith(begun):\n",
+        "        if not begun:\n",
+        ("tests/test_daemon_formats.py::test_a_line_that_is_not_finished_is_shown_once",),
+    ),
+    Mutation(
+        "prompt-on-a-terminal",
+        "nbclient/daemon/run.py",
+        "            self._prompts.start()\n",
+        "            pass\n",
+        ("tests/test_daemon_run.py::JobTests::test_a_terminal_shows_a_prompt_that_ends_no_line",),
     ),
     Mutation(
         "sent-by-the-other-half",

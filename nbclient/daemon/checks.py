@@ -12,6 +12,7 @@ from itertools import combinations
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 
 from nbclient.daemon import proxy
+from nbclient.daemon.opening import SCRIPT
 from nbclient.daemon.options import SHELL, Given, Settings, misplaced
 from nbclient.daemon.places import ENDLESS, Place, address
 from nbclient.endpoints import LONGEST_SOCKET
@@ -21,7 +22,6 @@ _PROXY = ("proxy", "proxy-auth", "proxy-tls-ca")
 _TCP = ("host", "port", "peer", "failback", "bind", "ipv4", "ipv6", *_PROXY)
 _WHERE = (*_TCP, "tls", "unix", "endpoint", "connect-timeout")
 _TLS = ("tls-ca", "tls-cert", "tls-key", "tls-name", "tls-pin", "tls-insecure")
-_SCRIPT = ("opening", "opening-file", "expect")
 _RETRY = (
     *("retry-initial", "retry-maximum", "retry-factor", "retry-least"),
     *("retries", "stable-after"),
@@ -49,7 +49,7 @@ CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("tls-insecure", ("tls-ca",), "nothing would be verified"),
     (
         "raw",
-        (*_FRAMES, "input-framing", "output-framing"),
+        (*_FRAMES, "opening-framing", "input-framing", "output-framing"),
         "with --raw every framing is raw and no frame is bad",
     ),
     ("once", ("drain",), "--once never reconnects, --drain does"),
@@ -62,7 +62,7 @@ CONFLICTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("check", (*_TALK, *_REPLY, *_OUT), "--check only connects, opens and leaves"),
     ("quiet", ("verbose",), "say less or more, not both"),
     ("quiet", ("hexdump",), "the hexdump is in the log"),
-    ("demo", (*_WHERE, *_TLS, *_FRAMES, "raw", *_SCRIPT, "protocol"), "the demo brings its own"),
+    ("demo", (*_WHERE, *_TLS, *_FRAMES, "raw", *SCRIPT, "protocol"), "the demo brings its own"),
 )
 """An option, the options it cannot stand beside, and why."""
 
@@ -82,7 +82,8 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("spool-bytes", ("spool",), ""),
     ("spool-adopt", ("spool",), ""),
     ("max-attempts", ("spool",), "that is where frames are set aside"),
-    ("opening-timeout", (*_SCRIPT, "protocol"), "there is nothing to wait for"),
+    ("opening-framing", SCRIPT, "there is nothing to say or wait for"),
+    ("opening-timeout", (*SCRIPT, "protocol"), "there is nothing to wait for"),
 )
 """An option, the options of which it needs one, and why."""
 

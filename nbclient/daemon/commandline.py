@@ -243,9 +243,10 @@ patterns busy cannot hold up anything else.
 _REFERENCE_FOOT = """\
 ## The opening script
 
-`--opening`, `--opening-file` and `--expect` are one script, run in the order given at every
-connection; the link is ready, and the input is sent, when it has come to its end within
-`--opening-timeout`. A failure counts as a failed attempt: the back-off grows.
+`--opening`, `--opening-file`, `--expect` and `--expect-prompt` are one script, run in the order in
+which they are given, at every connection. The link is ready, and the input is sent, when the script
+has come to its end within `--opening-timeout`. A failure counts as a failed attempt: the back-off
+grows.
 
     nbclient --opening 'NICK bot' --opening 'USER bot 0 * :bot' --expect ' 001 ' \\
         irc.example 6667
@@ -254,6 +255,21 @@ Each `--opening` is one frame: the framing adds the line's end. Passwords do not
 line, where every user of the machine sees them. `${file:PATH}` stands for a file's contents without
 the last line end, `${env:NAME}` for a variable of the environment; both are read again at each
 connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
+
+`--expect` looks at whole frames. With `--framing raw` and `--raw` there are none: it looks through
+what has come since the last match, at most 16 KiB of it, so that it does not matter how the network
+cut it. What one step matched, and what is before that, the next one does not see.
+
+A prompt ends no line. `--expect-prompt 'Password: $'` finds it in a frame that is not finished, if
+nothing more has come for 0.25 seconds. The two pieces of a line are rarely apart for so long, but
+they can be: let the pattern end in `$`, and say as much of the prompt as there is.
+
+    nbclient --expect-prompt 'login: $' --opening admin \\
+        --expect-prompt 'Password: $' --opening '${file:./password}' router.example 23
+
+Where a login is text and what follows is not, `--opening-framing lines` is for the first and
+`--framing length:4` for the second. What is behind the last match is the first of the data, however
+it was cut; the frames of the opening are no data, and no output has them.
 
 ## Inputs and outputs
 
@@ -273,6 +289,8 @@ connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
 - On a terminal what arrives is shown in a readable form: control characters, direction marks,
   zero-width characters and invalid UTF-8 are escaped. Anything else than a terminal gets the bytes
   as they came, but for a line feed inside a line.
+- A line that is not finished, such as a prompt, is shown there when nothing more has come for 0.25
+  seconds, with `...` behind it. What is still to come is then shown behind that.
 
 ## How it ends
 

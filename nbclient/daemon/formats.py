@@ -7,6 +7,7 @@ one output and may keep state (half a character, the name of the link).
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import incoming
 from nbclient.terminal import StreamEscaper, escape
+
+MARK = "..."
+"""What stands behind a line that is not finished; ASCII, which every terminal has."""
 
 NAMES = ("hex", "base64", "record", "record-base64")
 
@@ -31,6 +35,8 @@ class Format(ABC):
 
     text: bool = True
     terminator: bytes = b"\n"
+    shows_unfinished: bool = False
+    """Whether it has a form for a frame that is not finished."""
 
     @abstractmethod
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
@@ -42,6 +48,13 @@ class Format(ABC):
     def instead(self, frame: bytes) -> bytes | None:
         """The image of a frame that `images` refuses, in other words; None: it has none."""
         return None
+
+    def unfinished(self, tail: bytes) -> bytes:
+        """What is to be written of a frame that is not finished, behind what was before.
+
+        :param tail: all that has come of it; b"": no more of it comes.
+        """
+        return b""
 
 
 class Hex(Format):
@@ -144,16 +157,49 @@ class Chunks(Format):
 class Readable(Format):
     """For a terminal: escaped, a frame a line.
 
+    What is there of a line that is not finished has `MARK` behind it, and the rest
+    of the line behind that.
+
     :param encoding: what the terminal takes.
     """
 
+    shows_unfinished = True
+
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
+        self._begun = b""  # what was shown of the frame that is not finished
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
-        return [
-            (escape(frame) + "\n").encode(self._encoding, "backslashreplace") for frame in frames
-        ]
+        images = [self._encoded(escape(frame) + "\n") for frame in frames]
+        if self._begun and frames:
+            images[0] = self._encoded(self._behind(frames[0]) + "\n")
+            self._begun = b""
+        return images
+
+    def unfinished(self, tail: bytes) -> bytes:
+        tail = _whole_characters(tail.removesuffix(b"\r"))  # which may be of the line's end
+        if tail == self._begun:
+            return b""
+        text = self._behind(tail) + MARK if tail else "\n"
+        self._begun = tail
+        return self._encoded(text)
+
+    def _behind(self, frame: bytes) -> str:
+        """What is to be shown of a frame behind what was shown of one."""
+        begun = self._begun
+        if frame.startswith(begun):
+            return escape(frame[len(begun) :])
+        return "\n" + escape(frame)
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._encoding, "backslashreplace")
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """`data` without the beginning of a UTF-8 character at its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    return data[: len(data) - len(decoder.getstate()[0])]
 
 
 class ReadableChunks(Format):
@@ -180,11 +226,22 @@ class Timed(Format):
     def __init__(self, inner: Format, now: Callable[[], float]) -> None:
         self._inner = inner
         self._now = now
+        self._begun = False  # the last line is not finished
         self.terminator = inner.terminator
+        self.shows_unfinished = inner.shows_unfinished
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
         prefix = self._prefix()
-        return [prefix + image for image in self._inner.images(frames)]
+        images = [prefix + image for image in self._inner.images(frames)]
+        if self._begun and images:
+            self._begun = False
+            images[0] = images[0][len(prefix) :]
+        return images
+
+    def unfinished(self, tail: bytes) -> bytes:
+        image = self._inner.unfinished(tail)
+        begun, self._begun = self._begun, bool(tail) if image else self._begun
+        return self._prefix() + image if image and not begun else image
 
     def instead(self, frame: bytes) -> bytes | None:
         image = self._inner.instead(frame)

@@ -47,6 +47,7 @@ class Link(ReconnectingFactory):
     """The link of a job, and what its connections share.
 
     :ivar script: said at each connection before it is ready.
+    :ivar opening_framing: of the script, None where that is the link's.
     :ivar outputs: where `DaemonProtocol` puts frames.
     :ivar rejected: shown the bad frames.
     :ivar bad_frames: keeps them, where that is asked for.
@@ -57,6 +58,7 @@ class Link(ReconnectingFactory):
     """
 
     script: Sequence[Step] = ()
+    opening_framing: Framing | None = None
     outputs: Output = NoOutput()
     rejected: Callable[[bytes, PeerError], object] | None = None
     bad_frames: BadFrames | None = None
@@ -71,6 +73,8 @@ class Link(ReconnectingFactory):
         if isinstance(connection, FrameProtocol):
             cast(Any, connection).log = self.log
             connection.rejected = self.rejected
+        if self.opening_framing is not None and isinstance(connection, DaemonProtocol):
+            connection.openIn(self.opening_framing)
         return connection
 
     def _blame(self, reason: Failure) -> None:
@@ -108,10 +112,22 @@ class DaemonProtocol(FrameProtocol):
     A class for ``--protocol`` that keeps both derives from this one.
     """
 
+    _framingToCome: Framing | None = None  # after an opening in another one
+
     def opening(self) -> Result:
         """The script of the command line."""
         script = cast(Link, self.factory).script
+        if self._framingToCome is not None:
+            return self._openApart(script, self._framingToCome)
         return run_script(script, self) if script else None
+
+    def openIn(self, framing: Framing) -> None:
+        """Speak in this framing until the opening is done; before the connection is made."""
+        self._framingToCome, self.framing = self.framing, framing
+
+    async def _openApart(self, script: Sequence[Step], framing: Framing) -> None:
+        heard = await run_script(script, self, apart=True)
+        self.setFraming(framing, ahead=heard.rest, skip=len(heard.passed))
 
     def framesReceived(self, frames: list[bytes]) -> Result:
         """To the outputs; a slow one pauses reading."""
@@ -199,6 +215,22 @@ def _received(settings: Settings, protocol: type[FrameProtocol]) -> Framing:
             f"--on-bad-frame {settings.on_bad_frame}: {shown(settings.framing or '')} has its own"
             " way with a bad frame, and skips it"
         )
+    return found
+
+
+def opening_framing(settings: Settings) -> Framing | None:
+    """The framing of the opening, where it has one of its own.
+
+    :raises SpecError: not understood, or it can only receive.
+    """
+    if settings.opening_framing is None:
+        return None
+    try:
+        found = framing.named(settings.opening_framing, max_frame=settings.max_frame)
+    except SpecError as error:
+        raise SpecError(f"--opening-framing: {error}") from None
+    if not found.sends:
+        raise SpecError(f"--opening-framing: {found} can only receive")
     return found
 
 

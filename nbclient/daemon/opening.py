@@ -11,12 +11,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar
 
 from attrs import field, frozen
-from twisted.internet.defer import Deferred
 
 from nbclient.daemon.formats import is_raw
+from nbclient.daemon.hearing import Hearing, Speaker
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.values import shown
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
@@ -32,28 +32,15 @@ MOST = 1024 * 1024
 SHOWN = 80
 """Most bytes of a frame that the log repeats."""
 
+SCRIPT = ("opening", "opening-file", "expect", "expect-prompt")
+"""The options that make a script."""
+
 _RAW = raw()
 
 _SPECIAL = re.compile(
     rb"\\(?P<code>x[0-9A-Fa-f]{2}|.|$)|\$\{(?P<name>[^}]*)(?P<end>\}?)", re.DOTALL
 )
 _PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b"$": b"$"}
-
-
-class Speaker(Protocol):
-    """What a script needs of a connection, a `FrameProtocol` of a link."""
-
-    framing: Framing
-    factory: Any
-    log: Any
-
-    def sendFrames(self, frames: Sequence[bytes], /) -> None:
-        """Send frames on this connection."""
-        ...
-
-    def expect(self, pattern: re.Pattern[bytes], /) -> Deferred[re.Match[bytes]]:
-        """The first match in a frame to come."""
-        ...
 
 
 @frozen
@@ -118,9 +105,13 @@ class File:
 
 @frozen
 class Expect:
-    """Wait for a frame in which the pattern is found."""
+    """Wait for a frame in which the pattern is found.
+
+    :ivar prompt: or for one that is not finished, once nothing more comes.
+    """
 
     pattern: re.Pattern[bytes]
+    prompt: bool = False
 
 
 Step = Text | File | Expect
@@ -138,8 +129,8 @@ def parse_script(
 
 
 def _parse_step(name: str, value: Any, framing: Framing | None) -> Step:
-    if name == "expect":
-        return Expect(value)
+    if name in ("expect", "expect-prompt"):
+        return Expect(value, prompt=name == "expect-prompt")
     try:
         step = Text.parse(value) if name == "opening" else File(value)
         frames = step.frames(_RAW if framing is None else framing)
@@ -150,58 +141,59 @@ def _parse_step(name: str, value: Any, framing: Framing | None) -> Step:
     return step
 
 
-async def run_script(script: Sequence[Step], speaker: Speaker) -> None:
+async def run_script(script: Sequence[Step], speaker: Speaker, apart: bool = False) -> Hearing:
     """Say and wait, in order.
 
     What was waited for in vain is logged, with the last frame that came.
 
+    :param apart: the frames of the opening are none of the data: they are taken.
+    :return: what of the last of them belongs to what comes next.
     :raises LocalError: a file or variable is no longer there; a frame cannot be carried.
     :raises ConnectionClosed: the connection ended first.
     """
     private: set[bytes] = set()
+    hearing = Hearing(speaker, apart)
     for step in script:
         if isinstance(step, Expect):
-            await _wait_for(step.pattern, speaker, private)
+            await _wait_for(step, speaker, hearing, private)
             continue
         frames = step.frames(speaker.framing)
         if step.private:
             private.update(word for frame in frames for word in frame.split() if len(word) > 2)
         speaker.sendFrames(frames)
+    return hearing
 
 
-async def _wait_for(pattern: re.Pattern[bytes], speaker: Speaker, private: set[bytes]) -> None:
-    looking = _Looking(pattern)
+async def _wait_for(step: Expect, speaker: Speaker, hearing: Hearing, private: set[bytes]) -> None:
+    hearing.last = None
     try:
-        await speaker.expect(cast("re.Pattern[bytes]", looking))
+        await hearing.wait_for(step.pattern, step.prompt)
     except ConnectionClosed:
         if speaker.factory.state is not State.CLOSING:  # else it is no failure
             speaker.log.warn(
                 "{link}: the opening waited in vain for /{pattern}/, {seen}",
                 link=speaker.factory.name,
-                pattern=shown(pattern.pattern.decode("utf-8", "backslashreplace")),
-                seen=_seen(looking.last, private),
+                pattern=shown(step.pattern.pattern.decode("utf-8", "backslashreplace")),
+                seen=_seen(hearing.last, speaker.tail, private),
             )
         raise
 
 
-class _Looking:
-    """A pattern that remembers what it was last looked for in."""
-
-    def __init__(self, pattern: re.Pattern[bytes]) -> None:
-        self._pattern = pattern
-        self.last: bytes | None = None
-
-    def search(self, frame: bytes) -> re.Match[bytes] | None:
-        self.last = frame
-        return self._pattern.search(frame)
-
-
-def _seen(frame: bytes | None, private: Iterable[bytes]) -> str:
-    if frame is None:
+def _seen(frame: bytes | None, tail: bytes, private: Iterable[bytes]) -> str:
+    """What came last: a frame, or what is there of one that is not finished."""
+    if frame is None and not tail:
         return "and no frame came"
-    if any(word in frame for word in private):  # an echo, say
+    last = tail or frame or b""
+    if any(_repeats(last, word) for word in private):  # an echo, say
         return "the last frame repeats what is not to be logged"
-    return f"the last frame was: {printable(frame, SHOWN)}"
+    if tail:
+        return f"what came last is no whole frame: {printable(tail, SHOWN)}"
+    return f"the last frame was: {printable(last, SHOWN)}"
+
+
+def _repeats(data: bytes, word: bytes) -> bool:
+    """Whether a word is in the data, or has begun at its end."""
+    return word in data or any(data.endswith(word[:size]) for size in range(3, len(word)))
 
 
 def read_file(path: str) -> bytes:

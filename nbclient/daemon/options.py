@@ -291,11 +291,27 @@ class Settings:
     )
     expect: tuple[Given, ...] = _option(
         "opening",
-        "wait for a frame in which this is found; --opening, --opening-file and --expect are"
-        " one script, run in the order given at each connection",
+        "wait for a frame in which this is found (raw: until it is found in what has come since the"
+        " last match); --opening, --opening-file, --expect and --expect-prompt are one script, run"
+        " in the order given at each connection",
         "REGEX",
         values.regex,
         repeat=True,
+    )
+    expect_prompt: tuple[Given, ...] = _option(
+        "opening",
+        "as --expect, and also looks at a frame that is not finished, such as a prompt without a"
+        " line's end, once nothing more has come for 0.25 seconds",
+        "REGEX",
+        values.regex,
+        repeat=True,
+    )
+    opening_framing: str | None = _option(
+        "opening",
+        "the framing of the opening in both directions, where what follows has another; its frames"
+        " are for --expect alone and reach no output",
+        "SPEC",
+        says="as --framing",
     )
     opening_timeout: float = _option(
         "opening",
@@ -605,13 +621,14 @@ class Settings:
 
     @property
     def script(self) -> list[tuple[str, Any]]:
-        """The opening in the order given: (``opening``, ``opening-file`` or ``expect``, value)."""
+        """The opening in the order given: (the option's name, value)."""
         steps = [
             (given.place, name, given.value)
             for name, uses in (
                 ("opening", self.opening),
                 ("opening-file", self.opening_file),
                 ("expect", self.expect),
+                ("expect-prompt", self.expect_prompt),
             )
             for given in uses
         ]

@@ -42,6 +42,9 @@ class Output(ABC):
     def write(self, frames: Sequence[bytes]) -> Deferred[None] | None:
         """Take frames; the Deferred, if any, fires when there is room again."""
 
+    def show_unfinished(self, tail: bytes) -> None:  # noqa: B027 (only a terminal does)
+        """Show what has come of a frame that is not finished; b"": no more of it comes."""
+
     def reopen(self) -> None:  # noqa: B027 (most have nothing to open)
         """Open files anew, between two frames."""
 
@@ -220,6 +223,11 @@ class Outputs(Output):
         if len(full) < 2:
             return full[0] if full else None
         return DeferredList(full).addCallback(lambda _: None)
+
+    def show_unfinished(self, tail: bytes) -> None:
+        """See `Output.show_unfinished`."""
+        for output in self.outputs:
+            output.show_unfinished(tail)
 
     def reopen(self) -> None:
         """See `Output.reopen`."""

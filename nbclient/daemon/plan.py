@@ -20,8 +20,9 @@ from nbclient.daemon.link import (
     link_framing,
     load_protocol,
     make_endpoint,
+    opening_framing,
 )
-from nbclient.daemon.opening import Step, parse_script
+from nbclient.daemon.opening import SCRIPT, Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.places import ENDLESS, Place
 from nbclient.daemon.progress import Screen
@@ -83,6 +84,7 @@ class Plan:
     :ivar endpoint: None for the demo, whose port is not known yet.
     :ivar spool: where frames are kept; None: in memory.
     :ivar targets: where frames go, and in which form.
+    :ivar opening_framing: of the opening, None where that is `framing`.
     :ivar coprocess_shape: the form in which ``exec:`` has them.
     """
 
@@ -94,6 +96,7 @@ class Plan:
     targets: tuple[tuple[Place, formats.Format], ...]
     coprocess_shape: formats.Format
     script: tuple[Step, ...]
+    opening_framing: Framing | None = None
     spool: SpoolPlan | None = None
 
 
@@ -115,6 +118,7 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
     source = _source(settings, front, around)
     source_framing = _source_framing(settings, source, framing)
     said = "input-framing" in settings.given or settings.raw
+    opening = opening_framing(settings)
     _refuse_mute(settings, source, source_framing, framing)
     return Plan(
         protocol=protocol,
@@ -126,7 +130,8 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
             (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
         ),
         coprocess_shape=(formats.framed if said else formats.by_default)(outgoing(source_framing)),
-        script=parse_script(settings.script, framing),
+        script=parse_script(settings.script, opening or framing),
+        opening_framing=opening,
         spool=_spool(settings),
     )
 
@@ -144,7 +149,7 @@ def _spool(settings: Settings) -> SpoolPlan | None:
 
 
 def _refuse_unused(settings: Settings, protocol: type) -> None:
-    for name in ("output", "output-framing", "opening", "opening-file", "expect"):
+    for name in ("output", "output-framing", *SCRIPT, "opening-framing"):
         if name in settings.given:
             raise SpecError(
                 f"--{name} and --protocol: {protocol.__name__} would not use it, it is no subclass"

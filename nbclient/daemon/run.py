@@ -22,6 +22,7 @@ from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import Outputs
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress
+from nbclient.daemon.prompts import Prompts
 from nbclient.daemon.report import report
 from nbclient.daemon.sending import Sending
 from nbclient.daemon.signals import BY_SIGNAL
@@ -81,12 +82,14 @@ class Job:
         self._around = around
         self.link: Link = make_link(settings, plan.protocol, plan.framing, log, reactor)
         self.link.script = plan.script
+        self.link.opening_framing = plan.opening_framing
         self._outputs = Outputs(())
         self._input: Source | None = None
         self._sending = Sending(self.link, reactor, log)
         self._spool = JobSpool(reactor, plan.spool, log)
         self._demo: DemoFeed | None = None
         self._progress: Progress | None = None
+        self._prompts = Prompts(reactor, self.link, self._show_unfinished)
         self._timers: list[Timer] = []
         self._began = 0.0
         self._over: Deferred[Outcome] = Deferred()
@@ -168,6 +171,8 @@ class Job:
         self._sending.begin()
         if self._progress is not None:
             self._progress.start()
+        if any(shape.shows_unfinished for _, shape in self._plan.targets):
+            self._prompts.start()
         missing = advice.unwatched(self._settings, self._plan)
         if missing:
             self._log.warn("{link}: {why}", link=self.link.name, why=missing)
@@ -204,6 +209,9 @@ class Job:
         if told != self._told:
             self._told = told
             self._log.info("{link}: delivery: {told}", link=self.link.name, told=told)
+
+    def _show_unfinished(self, tail: bytes) -> None:
+        self._outputs.show_unfinished(tail)
 
     def _delivery(self) -> str:
         return advice.delivery(self.link.stats().delivery, self._settings)
@@ -382,6 +390,7 @@ class Job:
         self._outputs.abandon()
         if self.link.bad_frames is not None:
             self.link.bad_frames.close()
+        self._prompts.stop()
         if self._progress is not None:
             self._progress.close()
         if self._demo is not None:

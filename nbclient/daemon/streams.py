@@ -104,6 +104,14 @@ class StreamOutput(ShapedOutput):
             self._patience = self._clock.callLater(PATIENCE, self._say_stuck)
         return room
 
+    def show_unfinished(self, tail: bytes) -> None:
+        """See `Output.show_unfinished`."""
+        image = b"" if self._refusing else self._shape.unfinished(tail)
+        if image:
+            self._queue.append(image)
+            self._held += len(image)
+            self._go_on()
+
     def _say_stuck(self) -> None:
         """Nothing fails, and nothing goes on: whoever looks for the reason is told."""
         self._patience = None

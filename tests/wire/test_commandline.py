@@ -465,6 +465,40 @@ def test_a_terminal_gets_no_control_bytes_and_keeps_its_flags(serve: Serve, run:
     assert b"\\u202e\\u200b" in seen
 
 
+def test_a_prompt_in_pieces_is_answered_and_shown(serve: Serve, run: Run, tmp_path: Path) -> None:
+    """It ends no line, and comes a byte at a time."""
+    said: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        for byte in b"login: ":
+            connection.sendall(bytes([byte]))
+            time.sleep(0.01)
+        said.append(connection.recv(100))
+        connection.sendall(b"OK\r\n")
+
+    (tmp_path / "secret").write_text("hunter2\n")
+    opening = ("--opening", f"${{file:{tmp_path / 'secret'}}}", "--expect", "OK")
+    words = {
+        "raw": ("--raw", "--expect", "login: "),
+        "lines": ("--expect-prompt", "login: $"),
+        "apart": ("--framing", "length:2", "--opening-framing", "lines", "--expect-prompt", "n: $"),
+    }
+    for name, script in words.items():
+        program = run("127.0.0.1", serve(talk).port, "--input", "none", *script, *opening)
+        program.wait_for(b": ready\n", "stderr")
+        program.kill(signal.SIGTERM)
+        program.end()
+        assert said.pop() == (b"hunter2" if name == "raw" else b"hunter2\n")
+        assert program.out == {"raw": b"login: OK\r\n", "lines": b"login: OK\n"}.get(name, b"")
+    controller, terminal = pty.openpty()
+    with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal, "wb") as stdout:
+        program = run("127.0.0.1", serve(talk).port, "--input", "none", "-q", stdout=stdout)
+        seen = b""
+        while b"login: ..." not in seen:
+            seen += screen.read(100) or b""
+        assert seen.count(b"login") == 1
+
+
 def test_the_opening_script_logs_in_and_no_secret_is_logged(
     serve: Serve, run: Run, tmp_path: Path
 ) -> None:
