@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from nbclient.errors import BadFrame, FrameError, PeerError
+from nbclient.errors import BadFrame, FrameError, FrameTooLong, PeerError
 from nbclient.framing import Decoder, Framing, octet_counted
 
 
@@ -79,12 +79,19 @@ class SyslogDecoder(Decoder):
                 good = number
                 break
         if good < len(messages):
-            self._bad = self._counted.unread(data, messages[good:])
+            self._bad = _images(messages[good:]) + self._counted.eof()
             self._fail(BadFrame(f"expected {self._header!r}", messages[good]))
         elif self._counted.fault is not None:
             self._bad = self._counted.eof()
-            self._fail(self._counted.fault)
+            self._fail(self._of_a_line(self._counted.fault))
         return [message[len(self._header) :] for message in messages[:good]]
+
+    def _of_a_line(self, fault: PeerError) -> PeerError:
+        """The header is none of what is too long."""
+        if not isinstance(fault, FrameTooLong):
+            return fault
+        header = len(self._header)
+        return FrameTooLong(fault.limit - header, fault.size - header, declared=True)
 
     def _fail(self, fault: PeerError) -> None:
         self.fault = fault
@@ -97,7 +104,11 @@ class SyslogDecoder(Decoder):
         messages = [self._header + frame for frame in frames]
         if self.fault is None:
             return self._counted.unread(data, messages)
-        return b"".join(b"%d %b" % (len(message), message) for message in messages) + self._bad
+        return _images(messages) + self._bad
+
+
+def _images(messages: Sequence[bytes]) -> bytes:
+    return b"".join(b"%d %b" % (len(message), message) for message in messages)
 
 
 framing = Syslog()

@@ -400,7 +400,11 @@ def test_switchboard_ends_with_ctrl_c_and_leaves_the_terminal_as_it_was(
 
 def test_every_example_is_tested_here_and_says_how_it_is_run() -> None:
     names = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
-    for name in ("beast.py", "fix.py"):  # framings, no programs: tests/test_framing_*.py
+    for name in (
+        "beast.py",
+        "fix.py",
+        "rfc5424.py",
+    ):  # framings, no programs: tests/test_framing_*.py
         names.remove(name)
     assert names == ["ask.py", "hello.py", "receive.py", "switchboard.py", "watcher.py"]
     for name in names:
