@@ -179,7 +179,8 @@ class Alternatives:
         if link.name in self._names:
             link.name = self.name
         if self.index != before:
-            link.log.info(
+            news = link.isNews(f"the turn of {self.name}")
+            (link.log.info if news else link.log.debug)(
                 "{link}: the turn of {peer}, {number} of {count}",
                 link=link.name,
                 peer=self.name,

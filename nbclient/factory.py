@@ -65,6 +65,7 @@ from nbclient.hooks import awaited
 from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
 from nbclient.liveness import INSTANT, Watch
 from nbclient.observing import LinkObserver, global_reactor
+from nbclient.outage import Outage, duration
 from nbclient.protocol import FrameProtocol, framing_of
 from nbclient.pump import Pump, Rules
 from nbclient.reasons import explain
@@ -268,6 +269,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         "_machine",
         "_now",
         "_observers",
+        "_outage",
         "_partial",
         "_path",
         "_pathTimer",
@@ -414,6 +416,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._progressed = False
         self._dueAt = 0.0
         self._hurry = False
+        self._outage: Outage | None = None  # while it is not up, or was not for long
         self._cause: Failure | None = None
         self._dials = self._connects = self._readies = self._losses = 0
         self._framesIn = self._bytesIn = self._framesOut = self._bytesOut = self._skipped = 0
@@ -677,6 +680,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if self._pumpMade is not None:
             self._pumpMade.begin(self._clock)
         self._timers = timers_of(self._clock)
+        self._beginOutage()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A connection of this link, or one that aborts where none is wanted.
@@ -897,7 +901,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._stoppedAt = self._since if self.connection.readingHeld else None
         delivered = 0 if self._pumpMade is None else self._pumpMade.outbox.counters.acknowledged
         self._begunWith = (self.connection.framesIn, delivered)
-        self.log.info("{link}: ready", link=self._label())
+        self._tellUp()
         self._machine.afterwards(self._welcome)
 
     def _welcome(self) -> None:
@@ -950,6 +954,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         ready = 0.0 if since is None else until - since
         if ready >= self.backoff.stable_after:
             self._attempts = 0
+        self._stopOutageTimer()
+        if not self._machine.stopping:
+            self._tellDown(ready)
 
     def _count(self) -> None:
         """Another attempt came to nothing, or a connection ended: the wait begins now."""
@@ -1031,7 +1038,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._stopWatches()
         self._stopLooking()
         if self.connection is not None and self.connection.awaited:
-            self.log.info(
+            self.log.debug(
                 "{link}: lost; the application still works on what arrived", link=self._label()
             )
         if self._acks is None:
@@ -1057,6 +1064,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if self._attempts > 1 and self.progressed:
             self._attempts = 1
             self._dueAt = min(self._dueAt, self._now() + self._delay())
+        was = self._wasUp()
         self._forget()
         self._disarm()
         if self._hurry:
@@ -1067,13 +1075,19 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._giveUp()
             return
         delay = max(0.0, self._dueAt - self._now())
-        self.log.info(
-            "{link}: {reason}; next attempt {when}",
+        kind = "" if self.lastReason is None else cast(type, self.lastReason.type).__qualname__
+        (self.log.info if self.isNews(kind) else self.log.debug)(
+            "{link}: {reason}; next attempt {when}{was}",
             link=self._label(),
-            reason="not connected" if self.lastReason is None else explain(self.lastReason),
+            reason=self._why,
             when="at once" if delay < 0.05 else f"in {delay:.1f} s",
+            was=was,
         )
         self._arm(delay, Event.RETRY_DUE)
+
+    @property
+    def _why(self) -> str:
+        return "not connected" if self.lastReason is None else explain(self.lastReason)
 
     def _armLongest(self) -> None:
         self._forget()
@@ -1085,6 +1099,84 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._verdict = GaveUp(self._attempts, cause)
         self.log.error("{link}: {why}", link=self._label(), why=str(self._verdict))
         self._machine.handle(Event.GIVE_UP)
+
+    # -- what is logged of an outage -------------------------------------------------------
+
+    def isNews(self, kind: str) -> bool:
+        """Whether something of this kind is worth a line: in an outage only the first is."""
+        return self._outage is None or self._outage.news(kind)
+
+    def _beginOutage(self) -> None:
+        self._outage = Outage(self._now())
+        self._watchOutage(self._outage)
+
+    def _watchOutage(self, outage: Outage) -> None:
+        delay = max(0.0, outage.due - self._now())
+        outage.timer = self._timers.after(delay, ReconnectingFactory._tellOutage, self)
+
+    def _tellOutage(self) -> None:
+        outage = cast(Outage, self._outage)
+        outage.passed()
+        self.log.warn(
+            "{link}: not up for {lasted}: {reason}",
+            link=self._label(),
+            lasted=outage.lasted(self._now()),
+            reason=self._why,
+        )
+        self._watchOutage(outage)
+
+    def _tellUp(self) -> None:
+        """It is ready; whether that is the end of an outage is seen later."""
+        outage = self._outage
+        self._stopOutageTimer()
+        if outage is None or not (outage.attempts or outage.warned):
+            self._outage = None
+            self.log.info("{link}: ready", link=self._label())
+        elif outage.flapping:
+            self.log.debug("{link}: ready", link=self._label())
+            stable = self.backoff.stable_after
+            outage.timer = self._timers.after(stable, ReconnectingFactory._endOutage, self)
+        else:
+            self._tellReadyAgain(outage)
+
+    def _tellReadyAgain(self, outage: Outage) -> None:
+        (self.log.warn if outage.warned else self.log.info)(
+            "{link}: ready again after {lasted}",
+            link=self._label(),
+            lasted=outage.lasted(self._now()),
+        )
+
+    def _endOutage(self) -> None:
+        """It was up only briefly before, and is for longer now."""
+        self._tellReadyAgain(cast(Outage, self._outage))
+        self._outage = None
+
+    def _tellDown(self, ready: float) -> None:
+        """It is no longer ready: another outage, or the same where it was not ready for long."""
+        if self._outage is not None and ready < self.backoff.stable_after:
+            self._outage.flapping = True
+            self._watchOutage(self._outage)
+        else:
+            self._beginOutage()
+        cast(Outage, self._outage).up = ready
+
+    def _wasUp(self) -> str:
+        """What became of the connection that was ready, in words; one more attempt."""
+        outage, connection = cast(Outage, self._outage), self.connection
+        up, outage.up = outage.up, None
+        if up is not None and outage.flapping and self._attempts <= 1:
+            outage.restart(self._now())  # a success: it got something done
+        outage.attempts += 1
+        if up is None or connection is None:
+            return ""
+        return (
+            f" (was up for {duration(up)}; frames: {connection.framesIn} received,"
+            f" {connection.framesOut} sent)"
+        )
+
+    def _stopOutageTimer(self) -> None:
+        if self._outage is not None and self._outage.timer is not None:
+            self._timers.cancel(self._outage.timer)
 
     def _setHurry(self) -> None:
         self._hurry = True
@@ -1346,6 +1438,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._stopWatches()
         self._attempts = 0
         self._hurry = False
+        self._stopOutageTimer()
+        self._outage = None
         self._replying = None
         if self._unsettled is not None:
             self._unsettled.stop()

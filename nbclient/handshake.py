@@ -59,6 +59,7 @@ class Creator:
         self._host = host
         self._settings = settings
         self._material = material
+        self._warned = False
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         try:
@@ -68,7 +69,8 @@ class Creator:
         except LocalError:
             # Raising would leave Twisted with half a protocol, and a traceback.
             return _StillbornConnection(tlsProtocol, Failure())
-        if self._settings.insecure and not material.pins:
+        if self._settings.insecure and not (material.pins or self._warned):
+            self._warned = True  # not at each attempt
             _log.warn(
                 "TLS to {host} is not verified (tls-insecure): "
                 "whoever is on the way can read and change it",

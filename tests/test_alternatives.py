@@ -160,6 +160,12 @@ class OrderTests(LinkCase):
         self.assertEqual((self.link.name, self.peers.name), ("b:1", "b:1"))
         self.assertIn("b:1: the turn of b:1, 2 of 3", self.said())
 
+    def test_of_peers_that_are_all_away_each_turn_is_told_once(self) -> None:
+        for _ in range(9):
+            self.refuse()
+        told = [e["log_level"].name for e in self.events if "the turn of" in e["log_format"]]
+        self.assertEqual(told, ["info"] * 3 + ["debug"] * 6)
+
     def test_a_name_that_was_given_stays(self) -> None:
         self.link.name = "feed"
         self.refuse()

@@ -119,6 +119,27 @@ class JobCase(SynchronousTestCase):
         return self.outcome().status
 
 
+class AttemptTests(JobCase):
+    """What is said of each attempt is for -v; the link says what is worth a line."""
+
+    def test_only_the_first_attempt_is_worth_a_line(self) -> None:
+        self.start("--opening", "hello")
+        for _ in range(3):
+            self.connect().close()
+            self.reactor.turn()
+            self.reactor.advance(60)
+        levels = {
+            words: [
+                event["log_level"].name
+                for event, line in zip(self.log.events, self.log.lines, strict=True)
+                if line == f"h:1: {words}"
+            ]
+            for words in ("connecting", "connected")
+        }
+        self.assertEqual(levels["connecting"], ["info", "debug", "debug", "debug"])
+        self.assertEqual(levels["connected"], ["info", "debug", "debug"])
+
+
 class TellingTests(JobCase):
     """What is in the log unasked."""
 

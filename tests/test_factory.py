@@ -1677,6 +1677,141 @@ class HalfClosedTests(LinkTestCase):
         self.assertEqual(link.stats().outbox.acknowledged, 0)
 
 
+class OutageTests(LinkTestCase):
+    """A link that is down is worth a line now and then, not two for each attempt."""
+
+    def setUp(self) -> None:
+        self.logged = self.enterContext(capturedLogs())
+
+    def said(self, *levels: str) -> list[str]:
+        """The lines of these levels since the last time."""
+        wanted = levels or ("info", "warn", "error")
+        lines = [formatEvent(event) for event in self.logged if event["log_level"].name in wanted]
+        self.logged.clear()
+        return [line.removeprefix("feed: ") for line in lines]
+
+    def feed(self, **options: Any) -> Peer:
+        self.fed, peer = self.ready(name="feed", **options)
+        self.assertEqual(self.said(), ["ready"])
+        return peer
+
+    def away(self, seconds: float) -> None:
+        """Refuse every attempt for so long."""
+        end = self.reactor.seconds() + seconds
+        while self.reactor.seconds() < end:
+            if self.attempt.pending:
+                self.attempt.refuse()
+            self.reactor.advance(min(1.0, end - self.reactor.seconds()))
+
+    def test_a_peer_that_is_away_for_a_day_costs_few_lines(self) -> None:
+        peer = self.feed(backoff=Backoff(), random=lambda: 0.5)
+        self.reactor.advance(100)
+        peer.send(b"one\ntwo\n")
+        self.reactor.turn()
+        peer.close()
+        self.reactor.turn()
+        self.away(86_400)
+        self.assertGreater(len(self.endpoint.attempts), 2000)
+        while not self.attempt.pending:
+            self.reactor.advance(1)
+        self.attempt.accept()
+        levels = [event["log_level"].name for event in self.logged]
+        self.assertEqual(levels.count("warn"), 27)
+        first, second, *rest = self.said()
+        self.assertLessEqual(2 + len(rest), 30)
+        self.assertEqual(
+            first,
+            "the peer closed the connection; next attempt in 0.2 s"
+            " (was up for 2 min; frames: 2 received, 0 sent)",
+        )
+        self.assertRegex(second, r"^connection refused; next attempt in \d")
+        self.assertRegex(rest[0], r"^not up for 1 min, \d+ attempts: connection refused$")
+        self.assertRegex(rest[1], r"^not up for 10 min, \d+ attempts: connection refused$")
+        self.assertRegex(rest[2], r"^not up for 1 h, ")
+        self.assertRegex(rest[3], r"^not up for 2 h, ")
+        self.assertRegex(rest[-1], r"^ready again after 24 h( 1 min)?, \d+ attempts$")
+
+    def test_each_attempt_is_in_the_log_at_debug(self) -> None:
+        self.feed().close()
+        self.reactor.turn()
+        self.away(50)
+        self.assertGreater(len([x for x in self.said("debug") if "next attempt" in x]), 4)
+
+    def test_a_short_one_ends_with_a_line_of_the_usual_level(self) -> None:
+        self.feed().close()
+        self.reactor.turn()
+        self.reactor.advance(1)
+        self.attempt.accept()
+        lines = self.said("info")
+        self.assertEqual(lines[-1], "ready again after 1.0 s, 1 attempt")
+        self.assertEqual(len(lines), 2)
+
+    def test_another_kind_of_reason_is_worth_a_line_once(self) -> None:
+        self.feed().close()
+        self.reactor.turn()
+        self.said()
+        for _ in range(3):
+            self.reactor.advance(8)
+            self.attempt.refuse()
+            self.reactor.advance(8)
+            self.reactor.advance(10)  # nobody answers
+        lines = self.said("info")
+        self.assertEqual(len(lines), 2)
+        self.assertIn("connection refused", lines[0])
+        self.assertIn("not connected within 10 s", lines[1])
+
+    def test_a_link_that_never_was_up_is_told_of_too(self) -> None:
+        self.link(name="feed")
+        self.away(61)
+        lines = self.said()
+        self.assertIn("connection refused; next attempt", lines[0])
+        self.assertIn("not up for 1 min", lines[1])
+        self.assertEqual(len(lines), 2)
+
+    def test_one_that_hangs_while_it_connects_too(self) -> None:
+        self.link(name="feed", connectTimeout=1000)
+        self.reactor.advance(61)
+        self.assertEqual(self.said(), ["not up for 1 min, 0 attempts: not connected"])
+
+    def test_up_for_a_moment_is_not_the_end_of_it(self) -> None:
+        """A balancer without a backend: it accepts, and closes."""
+        self.feed().close()
+        for _ in range(100):
+            self.reactor.turn()
+            self.reactor.advance(8)
+            self.attempt.accept().close()
+        self.reactor.turn()
+        lines = self.said()
+        self.assertEqual(
+            [line.partition(",")[0] for line in lines[2:]],
+            ["not up for 1 min", "not up for 10 min"],
+        )
+        self.assertIn("next attempt in 1.0 s", lines[0])
+        self.assertIn("ready again after", lines[1])
+        self.reactor.advance(8)
+        self.attempt.accept()
+        self.reactor.advance(29)
+        self.assertEqual(self.said(), [])
+        self.reactor.advance(1)
+        (line,) = self.said("warn")
+        self.assertIn("ready again after 14 min, 101 attempts", line)
+
+    def test_the_end_of_the_link_ends_it(self) -> None:
+        for up in (False, True):
+            peer = self.feed()
+            peer.close()
+            self.reactor.turn()
+            self.reactor.advance(1)
+            self.attempt.accept().close()
+            self.reactor.turn()
+            self.reactor.advance(2)
+            if up:
+                self.attempt.accept()
+            self.fed.stop()
+            self.assertQuiet()
+            self.said()
+
+
 class DeliveryTests(LinkTestCase):
     def test_a_dead_path_cannot_be_told_in_less_than_the_kernel_needs(self) -> None:
         error = self.assertRaises(LocalError, ReconnectingFactory, deadAfter=1)

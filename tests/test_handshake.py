@@ -385,7 +385,17 @@ def test_a_pinned_certificate_sent_along_by_another_server_is_no_match(
     assert shake(settings, served(tmp_path, chain, key)).refused.why == "pin"
 
 
-def test_insecure_without_pins_accepts_all_and_warns_each_time(certs: Certs) -> None:
+def test_insecure_without_pins_warns_once_for_a_link_not_at_each_attempt() -> None:
+    """While a server accepts and closes there are thousands of them a day."""
+    creator = context_factory("any.example", TLSSettings(insecure=True))
+    with capturedLogs() as logged:
+        for _ in range(3):
+            protocol: Any = FakeTLSProtocol()
+            creator.clientConnectionForTLS(protocol)
+    assert [event["log_level"] for event in logged] == [LogLevel.warn]
+
+
+def test_insecure_without_pins_accepts_all_and_warns(certs: Certs) -> None:
     settings = TLSSettings(insecure=True)
     for cert, key in (
         (certs.self_signed, certs.self_signed_key),

@@ -1837,6 +1837,60 @@ MUTATIONS = (
     ),
     # The spool.
     Mutation(
+        "outage-is-warned-of",
+        "nbclient/factory.py",
+        "        outage.timer = self._timers.after(delay, ReconnectingFactory._tellOutage, self)\n",
+        "",
+        (
+            "tests/test_factory.py::OutageTests::test_a_peer_that_is_away_for_a_day_costs_few_lines",
+            "tests/test_factory.py::OutageTests::test_a_link_that_never_was_up_is_told_of_too",
+        ),
+    ),
+    Mutation(
+        "a-moment-ends-no-outage",
+        "nbclient/factory.py",
+        "        if self._outage is not None and ready < self.backoff.stable_after:\n",
+        "        if False:\n",
+        ("tests/test_factory.py::OutageTests::test_up_for_a_moment_is_not_the_end_of_it",),
+    ),
+    Mutation(
+        "one-line-a-kind",
+        "nbclient/outage.py",
+        "        if kind in self._kinds or len(self._kinds) == MOST:\n            return False\n",
+        "",
+        (
+            "tests/test_factory.py::OutageTests::test_a_peer_that_is_away_for_a_day_costs_few_lines",
+            "tests/test_factory.py::OutageTests::test_another_kind_of_reason_is_worth_a_line_once",
+        ),
+    ),
+    Mutation(
+        "one-line-a-job",
+        "nbclient/daemon/run.py",
+        "            self._first = False\n",
+        "            pass\n",
+        ("tests/test_daemon_run.py::AttemptTests::test_only_the_first_attempt_is_worth_a_line",),
+    ),
+    Mutation(
+        "one-line-a-turn",
+        "nbclient/alternatives.py",
+        '            news = link.isNews(f"the turn of {self.name}")\n',
+        "            news = True\n",
+        (
+            "tests/test_alternatives.py::OrderTests::"
+            "test_of_peers_that_are_all_away_each_turn_is_told_once",
+        ),
+    ),
+    Mutation(
+        "one-warning-a-link",
+        "nbclient/handshake.py",
+        "            self._warned = True  # not at each attempt\n",
+        "",
+        (
+            "tests/test_handshake.py::"
+            "test_insecure_without_pins_warns_once_for_a_link_not_at_each_attempt",
+        ),
+    ),
+    Mutation(
         "half-closed-gets-the-rest",
         "nbclient/factory.py",
         "            connection.sending = self._hasMoreFor(connection)\n",

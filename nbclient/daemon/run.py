@@ -99,6 +99,7 @@ class Job:
         self._signal = 0
         self._finishing = False
         self._told = ""  # of delivery, last
+        self._first = True  # no attempt has failed, and no connection was lost
 
     # -- the start -------------------------------------------------------------------
 
@@ -196,10 +197,13 @@ class Job:
         self._outputs.reopen()
 
     def _changed(self, old: State, new: State, reason: Failure | None) -> None:
+        said = self._log.info if self._first else self._log.debug
         if new is State.CONNECTING:
-            self._log.info("{link}: connecting", link=self.link.name)
+            said("{link}: connecting", link=self.link.name)
         elif new is State.OPENING and self._plan.script:
-            self._log.info("{link}: connected", link=self.link.name)
+            said("{link}: connected", link=self.link.name)
+        elif new is State.WAITING:
+            self._first = False
         elif new is State.READY:
             self._tell_delivery()
 
