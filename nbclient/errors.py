@@ -103,6 +103,13 @@ class BadFrame(PeerError):
         super().__init__(f"{what}, but the peer sent {self.found!r}")
 
 
+def _begun(unfinished: bytes) -> str:
+    if not unfinished:
+        return ""
+    shown = escape(unfinished).replace("\n", "\\n")
+    return f": what it sent last is a frame without its end, {shown}"
+
+
 class FrameTimeout(PeerError):
     """A frame was begun and not finished in time.
 
@@ -129,11 +136,16 @@ class RequestTimeout(PeerError):
     """A request was not answered in time.
 
     :ivar seconds: the limit that passed.
+    :ivar unfinished: what had come of a frame by then, at most the first 40 bytes: where the
+        peer ends its answers in another way than the framing, this is the answer.
     """
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the peer did not answer a request within {seconds:g} s")
+    def __init__(self, seconds: float, unfinished: bytes = b"") -> None:
         self.seconds = seconds
+        self.unfinished = bytes(unfinished[: BadFrame.SHOWN])
+        super().__init__(
+            f"the peer did not answer a request within {seconds:g} s" + _begun(self.unfinished)
+        )
 
 
 class DeadPath(LinkError):
@@ -178,11 +190,16 @@ class ReplyTimeout(PeerError):
     """The peer's application did not answer a frame in time.
 
     :ivar seconds: the limit that passed.
+    :ivar unfinished: what had come of a frame by then, at most the first 40 bytes: where the
+        peer ends its answers in another way than the framing, this is the answer.
     """
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the peer did not answer a frame within {seconds:g} s")
+    def __init__(self, seconds: float, unfinished: bytes = b"") -> None:
         self.seconds = seconds
+        self.unfinished = bytes(unfinished[: BadFrame.SHOWN])
+        super().__init__(
+            f"the peer did not answer a frame within {seconds:g} s" + _begun(self.unfinished)
+        )
 
 
 class PatternTimeout(PeerError):

@@ -1428,7 +1428,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._machine.handle(Event.STOP)
 
     def _unanswered(self) -> None:
-        self._dropLate(ReplyTimeout(cast(float, cast(Reply, self.reply).timeout)))
+        timeout = cast(float, cast(Reply, self.reply).timeout)
+        self._dropLate(ReplyTimeout(timeout, self.connection.tail))
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -249,7 +249,7 @@ class RequestProtocol(FrameProtocol):
             self._watchRequests()
             return
         outstanding: Any = self._outstanding
-        late = Failure(RequestTimeout(outstanding.timeout))
+        late = Failure(RequestTimeout(outstanding.timeout, self.tail))
         overdue = outstanding.expired(self._now())
         if outstanding.broken and not self._isOver:
             self._timedOut(late)  # the link first: it must not offer this connection again

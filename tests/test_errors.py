@@ -96,6 +96,11 @@ ONE_OF_EACH = [
     (RequestTimeout(30.0), "the peer did not answer a request within 30 s"),
     (ReplyTimeout(30.0), "the peer did not answer a frame within 30 s"),
     (
+        ReplyTimeout(30.0, b"\x0bMSA|AA|1\r\n" + b"x" * 40),
+        "the peer did not answer a frame within 30 s: what it sent last is a frame without its"
+        f" end, \\x0bMSA|AA|1\\r\\n{'x' * 29}",
+    ),
+    (
         PatternTimeout(0.1, b"(a+)+$"),
         "the pattern b'(a+)+$' took more than 0.1 s on a frame of the peer",
     ),
@@ -174,7 +179,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "BadFrame": ("a digit", b"x\n"),
     "FrameTimeout": (2.5,),
     "SilenceTimeout": (60.0,),
-    "RequestTimeout": (30.0,),
+    "RequestTimeout": (30.0, b"tail"),
     "DeadPath": (60.0,),
     "FrameRejected": (b"NAK",),
     "ReplyTimeout": (30.0,),

@@ -2174,6 +2174,35 @@ class ReplyTests(LinkTestCase):
         self.reactor.turn()
         self.assertEqual(other.received, b"a\n")
 
+    def test_one_that_the_framing_sees_no_end_of_is_shown(self) -> None:
+        """There was an answer: what is wrong is the framing, or the peer's way to end it."""
+        link, peer = self.ready(reply=Reply(timeout=5))
+        link.send([b"a"])
+        self.reactor.turn()
+        peer.send(b"ok\r")
+        self.reactor.advance(5)
+        self.reactor.turn()
+        said = str(link.lastReason.value)
+        self.assertIn("what it sent last is a frame without its end, ok", said)
+
+    def test_an_answer_of_hl7_counts_however_it_ends(self) -> None:
+        """And no message is sent a second time."""
+
+        class Hl7(Lines):
+            framing = framing.mllp()
+
+        self.protocol = Hl7
+        link, peer = self.ready(reply=Reply(re.compile(b"AA"), timeout=5))
+        for number, end in enumerate((b"\x1c", b"\x1c\r", b"\x1c\r\n", b"\x1c\n"), 1):
+            link.send([b"MSH|"])
+            self.reactor.turn()
+            peer.send(b"\x0bMSA|AA" + end)
+            self.reactor.turn()
+            self.assertEqual(link.stats().outbox.acknowledged, number)
+        self.assertEqual(peer.received, b"\x0bMSH|\x1c\r" * 4)
+        self.reactor.advance(60)
+        self.assertIs(link.state, State.READY)
+
     def test_while_this_side_does_not_read_none_is_late(self) -> None:
         """It may have come: to drop the connection now would have the frame sent twice."""
         link, peer = self.ready(reply=Reply(timeout=5))

@@ -406,8 +406,10 @@ class TimeoutTests(RequestsTestCase):
             self.reactor.advance(3)
         answers.append(protocol.request(b"waits"))
         self.assertTrue(peer.connected)
+        peer.send(b"half")
         self.reactor.advance(1)
-        self.assertEqual(self.failureResultOf(answers[0], RequestTimeout).value.seconds, 10)
+        late = self.failureResultOf(answers[0], RequestTimeout).value
+        self.assertEqual((late.seconds, late.unfinished), (10, b"half"))
         for answer in answers[1:]:
             self.failureResultOf(answer, ConnectionClosed)
         self.assertTrue(peer.aborted or not peer.connected)

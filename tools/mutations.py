@@ -1595,11 +1595,19 @@ MUTATIONS = (
         ("tests/test_framing_headers.py::test_bodies_are_whole_and_heart_beats_are_nothing",),
     ),
     Mutation(
+        "unfinished-answer-is-shown",
+        "nbclient/factory.py",
+        "ReplyTimeout(timeout, self.connection.tail)",
+        "ReplyTimeout(timeout)",
+        (f"{FACTORY}ReplyTests::test_one_that_the_framing_sees_no_end_of_is_shown",),
+    ),
+    Mutation(
         "fs-ends-a-message",
         "nbclient/framing/between.py",
         "    end: bytes = field(default=_FS, init=False)\n",
         '    end: bytes = field(default=_FS + b"\\r", init=False)\n',
         (
+            f"{FACTORY}ReplyTests::test_an_answer_of_hl7_counts_however_it_ends",
             "tests/test_framing_between.py::test_whatever_follows_fs_a_message_of_hl7_has_ended",
             "tests/test_framing_between.py::"
             "test_a_message_of_hl7_does_not_wait_for_what_may_follow_fs",

@@ -134,7 +134,10 @@ class JsonDecoder(Decoder):
 
     def _start(self, data: bytes, at: int) -> tuple[int, int]:
         """Where the next value begins, and where to look on; the end of the data for none."""
-        begin = self._seek(data, at)
+        match = _VALUE.search(data, at)
+        begin = match.start() if match is not None else len(data)
+        if match is not None and data[begin] == BOM[0]:
+            begin = self._behind_marks(data, begin)
         if begin == len(data) or self.fault is not None:
             return len(data), len(data)
         first = data[begin]
@@ -149,8 +152,8 @@ class JsonDecoder(Decoder):
             self._wrong = BadFrame("expected a JSON value", data[begin : begin + BadFrame.SHOWN])
         return begin, begin + 1
 
-    def _seek(self, data: bytes, at: int) -> int:
-        """Where the next value begins, or the end of the data."""
+    def _behind_marks(self, data: bytes, at: int) -> int:
+        """Where the next value begins, behind byte order marks, or the end of the data."""
         while True:
             match = _VALUE.search(data, at)
             if match is None:

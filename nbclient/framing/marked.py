@@ -131,7 +131,7 @@ class MarkedDecoder(Decoder):
             self._held = b""
         at = self._pass_over_rest(data) if self._passing or self._drop else 0
         while at < len(data):
-            at = self._next(data, at, frames)
+            at = self._scan(data, at, frames)
         return frames
 
     def eof(self) -> bytes:
@@ -148,41 +148,41 @@ class MarkedDecoder(Decoder):
 
     # -- frames, in place ------------------------------------------------------------
 
-    def _next(self, data: bytes, at: int, frames: list[bytes]) -> int:
-        """Take what comes next; return where to go on, or the end of the data."""
+    def _scan(self, data: bytes, at: int, frames: list[bytes]) -> int:
+        """Cut out what is whole; return where to go on, or the end of the data."""
         size = len(data)
-        begin = self._seek(data, at, size)
-        if begin != at:
-            begin = self._pass_noise(data, at, begin)
-            if begin == size:
+        seek, find, frame_of = self._seek, self._find, self._open
+        mark, most, restarts = self._mark, self._most, self._restarts
+        within = len(self._end) - 1  # of an end, where another frame may still begin
+        closing = len(self._end) + self._behind
+        while at < size:
+            begin = seek(data, at, size)
+            if begin != at:
+                begin = self._pass_noise(data, at, begin)
+                if begin == size:
+                    return size
+            self._noisy = False
+            inside = begin + mark
+            stop = find(data, inside)
+            if not 0 <= stop - inside <= most or (
+                restarts and seek(data, inside, stop + within) >= 0
+            ):
+                at = self._odd(data, begin, stop)
+                if at >= 0:
+                    return at
+            at = stop + closing
+            if at > size:
+                self._carry += data[begin:]
+                self._need = at - begin
                 return size
-        self._noisy = False
-        inside = begin + self._mark
-        stop = self._find(data, inside)
-        if not 0 <= stop - inside <= self._most or self._restarts_in(data, inside, stop):
-            at = self._odd(data, begin, stop)
-            if at >= 0:
-                return at
-        at = stop + len(self._end) + self._behind
-        if at > size:
-            self._carry += data[begin:]
-            self._need = at - begin
-            return size
-        try:
-            frame = self._open(data, begin, stop)
-        except PeerError as error:
-            return self._bad(error, data, begin, stop, frames)
-        self._good(frame, size - at, frames)
-        return at
-
-    def _good(self, frame: bytes, after: int, frames: list[bytes]) -> None:
-        frames.append(frame)
-        self._after.append(after)
-        self._over = False
-
-    def _restarts_in(self, data: bytes, inside: int, stop: int) -> bool:
-        """Whether another frame begins before the end of this one."""
-        return self._restarts and self._seek(data, inside, stop + len(self._end) - 1) >= 0
+            try:
+                frame = frame_of(data, begin, stop)
+            except PeerError as error:
+                return self._bad(error, data, begin, stop, frames)
+            frames.append(frame)
+            self._after.append(size - at)
+            self._over = False
+        return size
 
     def _pass_noise(self, data: bytes, at: int, begin: int) -> int:
         """See to what stands before the image at `begin`; return that place, or the end."""
@@ -229,7 +229,9 @@ class MarkedDecoder(Decoder):
             except PeerError:
                 continue
             self._complain(error, data, begin, place)
-            self._good(frame, size - at, frames)
+            frames.append(frame)
+            self._after.append(size - at)
+            self._over = False
             return at
         self._complain(error, data, begin, at)
         self._over = False
