@@ -33,6 +33,7 @@ from nbclient.daemon.link import (
     make_link,
     skips,
 )
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import Output
@@ -505,7 +506,7 @@ def test_the_demo_comes_back_before_one_stops_looking() -> None:
 
 def test_a_hexdump_numbers_each_direction() -> None:
     log = KeptLog()
-    tap = hexdumper(log, "h:1")
+    tap = hexdumper(log, "h:1", Masker())
     tap("out", b"ab")
     tap("in", b"c")
     tap("out", b"d")

@@ -11,6 +11,7 @@ from nbclient import framing
 from nbclient.alternatives import Alternatives
 from nbclient.daemon import talk, values
 from nbclient.daemon.link import DaemonProtocol, describe, make_endpoint, make_link
+from nbclient.daemon.masking import Masker
 from nbclient.errors import FrameTooLong, SpecError
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog, shell
@@ -47,21 +48,21 @@ def test_heartbeat_and_poll_are_texts_with_escapes() -> None:
     settings = shell(
         *TO, "--heartbeat", "", "--heartbeat-every", "30", "--poll", r"\x01?", "--poll-every", "8"
     )
-    heartbeat = talk.heartbeat(settings, framing.lines())
-    poll = talk.poll(settings, framing.lines())
+    heartbeat = talk.heartbeat(settings, framing.lines(), Masker())
+    poll = talk.poll(settings, framing.lines(), Masker())
     assert heartbeat is not None
     assert (heartbeat.frame, heartbeat.every) == (b"", 30)
     assert poll is not None
     assert (poll.frame, poll.every, poll.timeout) == (b"\x01?", 8, 8)
-    assert talk.heartbeat(shell(*TO), framing.lines()) is None
-    assert talk.poll(shell(*TO), framing.lines()) is None
+    assert talk.heartbeat(shell(*TO), framing.lines(), Masker()) is None
+    assert talk.poll(shell(*TO), framing.lines(), Masker()) is None
 
 
 @pytest.mark.parametrize("option", ["heartbeat", "poll"])
 def test_a_text_that_is_no_frame_is_refused(option: str) -> None:
     settings = shell(*TO, f"--{option}", r"two\nlines", f"--{option}-every", "5")
     with pytest.raises(SpecError, match=f"--{option}: a frame of 9 bytes cannot be sent"):
-        getattr(talk, option)(settings, framing.lines())
+        getattr(talk, option)(settings, framing.lines(), Masker())
 
 
 @pytest.mark.parametrize(

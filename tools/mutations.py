@@ -2749,6 +2749,96 @@ MUTATIONS = (
         ("tests/test_factory.py::TurnTests::test_so_it_is_with_frames_that_a_callback_held_back",),
     ),
     Mutation(
+        "secrets-unknown",
+        "nbclient/daemon/opening.py",
+        "                masker.add(pieces[-1])\n",
+        "",
+        (
+            "tests/test_daemon_masking.py::JobTests::test_what_is_said_in_an_opening_is_known_before_anything_begins",
+            "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
+        ),
+    ),
+    Mutation(
+        "logins-unknown",
+        "nbclient/daemon/link.py",
+        "    masker.add_login(login.username, login.password)\n",
+        "",
+        (
+            "tests/test_daemon_masking.py::JobTests::test_so_are_heartbeats_polls_and_the_login_for_a_proxy",
+        ),
+    ),
+    Mutation(
+        "secrets-in-texts",
+        "nbclient/daemon/masking.py",
+        '        forms |= {form, again, again.replace("\'", "\\\\\'")}\n',
+        "        pass\n",
+        ("tests/test_daemon_masking.py::test_a_text_has_none_in_any_form_of_a_log",),
+    ),
+    Mutation(
+        "secrets-cut-off",
+        "nbclient/daemon/masking.py",
+        "    for share in (1, 2):\n",
+        "    for share in (1,):\n",
+        (
+            "tests/test_daemon_masking.py::test_a_secret_that_was_cut_off_leaves_less_than_half_of_itself",
+            "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
+        ),
+    ),
+    Mutation(
+        "secrets-in-tracebacks",
+        "nbclient/daemon/masking.py",
+        '            event["log_failure"] = _MaskedFailure(event["log_failure"], self)\n',
+        "            pass\n",
+        ("tests/test_daemon_masking.py::ObserverTests::test_a_traceback",),
+    ),
+    Mutation(
+        "secrets-in-hexdumps",
+        "nbclient/daemon/link.py",
+        "        for line in hexdump(masker.mask(data), seen[direction]):\n",
+        "        for line in hexdump(data, seen[direction]):\n",
+        (
+            "tests/test_daemon_masking.py::JobTests::test_a_hexdump_has_a_star_for_each_byte",
+            "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
+        ),
+    ),
+    Mutation(
+        "secrets-in-bad-frames",
+        "nbclient/daemon/link.py",
+        "            keep(masker.mask(data), error)\n",
+        "            keep(data, error)\n",
+        (
+            "tests/test_daemon_masking.py::JobTests::test_bad_frames_are_kept_masked",
+            "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
+        ),
+    ),
+    Mutation(
+        "secrets-in-reasons",
+        "nbclient/daemon/link.py",
+        "        super()._answered(seq, says, self.masker.mask(answer))\n",
+        "        super()._answered(seq, says, answer)\n",
+        (
+            "tests/test_daemon_masking.py::JobTests::test_so_is_the_answer_that_is_kept_with_a_rejected_frame",
+        ),
+    ),
+    Mutation(
+        "secrets-on-standard-error",
+        "nbclient/daemon/shell.py",
+        "screen.write, masker.text)]",
+        "screen.write)]",
+        (
+            "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames[python]",
+        ),
+    ),
+    Mutation(
+        "secrets-in-twistds-log",
+        "nbclient/daemon/twistd.py",
+        "    globalLogPublisher.addObserver(masker)\n",
+        "",
+        (
+            "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames[twistd]",
+        ),
+    ),
+    Mutation(
         "arguments-not-checked",
         "nbclient/arguments.py",
         "        if not ((optional and value is None) or fits(value)):\n",

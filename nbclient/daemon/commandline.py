@@ -254,7 +254,16 @@ grows.
 Each `--opening` is one frame: the framing adds the line's end. Passwords do not belong on a command
 line, where every user of the machine sees them. `${file:PATH}` stands for a file's contents without
 the last line end, `${env:NAME}` for a variable of the environment; both are read again at each
-connection. Openings are never logged; `--hexdump` shows every byte, theirs too.
+connection.
+
+What was read for an opening, a heartbeat, a poll or `--proxy-auth` is masked wherever the peer's
+bytes or ours are logged or kept: in lines of the log and messages (as `***`), in `--hexdump` and
+`--bad-frames` (a `*` for each byte) and in the reasons of a spool. Secret is all that `${file:}`
+and `${env:}` gave and each of its words; of `--opening-file` each line, and each of its words but
+a first one that others follow, which is taken for a command; of a login the password, and what
+HTTP makes of it. Not found is what has less than 4 bytes, what the peer encodes or spells in
+another way, and what is cut by the end of a frame or a read. Frames that go to outputs are data,
+and stay as they are.
 
 `--expect` looks at whole frames. With `--framing raw` and `--raw` there are none: it looks through
 what has come since the last match, at most 16 KiB of it, so that it does not matter how the network

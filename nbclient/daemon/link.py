@@ -19,12 +19,13 @@ from nbclient.alternatives import alternatives
 from nbclient.backoff import Backoff
 from nbclient.daemon import talk
 from nbclient.daemon.bad_frames import BadFrames
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
 from nbclient.daemon.proxy import Proxy, ProxySilent
 from nbclient.daemon.values import shown
-from nbclient.delivery.replies import Reply
+from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import MAX_FRAME, Framing
@@ -51,6 +52,7 @@ class Link(ReconnectingFactory):
     :ivar outputs: where `DaemonProtocol` puts frames.
     :ivar rejected: shown the bad frames.
     :ivar bad_frames: keeps them, where that is asked for.
+    :ivar masker: knows what was read for it and is not to be logged or kept.
     :ivar proxy: what it goes through, if anything.
     :ivar once: stop at the end of the first connection that was ready.
     :ivar was_ready: whether any connection was.
@@ -62,6 +64,7 @@ class Link(ReconnectingFactory):
     outputs: Output = NoOutput()
     rejected: Callable[[bytes, PeerError], object] | None = None
     bad_frames: BadFrames | None = None
+    masker: Masker
     proxy: Proxy | None = None
     once = False
     was_ready = False
@@ -89,6 +92,10 @@ class Link(ReconnectingFactory):
     @property
     def _knowsWhatArrives(self) -> bool:
         return self.once or super()._knowsWhatArrives  # --once: there is no other connection
+
+    def _answered(self, seq: int, says: Says, answer: bytes) -> None:
+        """What the peer answered may be kept with a frame that it rejects."""
+        super()._answered(seq, says, self.masker.mask(answer))
 
     def connectionOpened(self, connection: Any) -> None:
         """The opening is done."""
@@ -276,9 +283,10 @@ def _spelled(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def make_endpoint(reactor: Any, settings: Settings) -> Any:
+def make_endpoint(reactor: Any, settings: Settings, masker: Masker | None = None) -> Any:
     """Where to connect, an `IStreamClientEndpoint`.
 
+    :param masker: gets to know the login for a proxy.
     :raises LocalError: a text is not understood, a file is not what it should be.
     """
     if settings.endpoint is not None:
@@ -291,7 +299,7 @@ def make_endpoint(reactor: Any, settings: Settings) -> Any:
     made = []
     for host, port in peers:
         option = "host" if host == settings.host else "peer"
-        inner = _dialled(reactor, settings, option, host, port)
+        inner = _dialled(reactor, settings, option, host, port, masker or Masker())
         made.append(_secured(reactor, settings, inner, host))
     if len(made) == 1:
         return made[0]
@@ -308,7 +316,9 @@ def _secured(reactor: Any, settings: Settings, inner: Any, host: str) -> Any:
     return endpoints.tls(inner, host, security, clock=reactor)
 
 
-def _dialled(reactor: Any, settings: Settings, option: str, host: str, port: int) -> Any:
+def _dialled(
+    reactor: Any, settings: Settings, option: str, host: str, port: int, masker: Masker
+) -> Any:
     """The way to a peer: TCP, or a tunnel through a proxy."""
     proxy = settings.proxy
     if proxy is None:
@@ -324,9 +334,15 @@ def _dialled(reactor: Any, settings: Settings, option: str, host: str, port: int
     _named("proxy", partial(via, outer, "localhost", 1))
     login = None
     if settings.proxy_auth is not None:
-        login = partial(proxies.read_credentials, settings.proxy_auth)
+        login = partial(_login, settings.proxy_auth, masker)
         _named("proxy-auth", lambda: via(outer, "localhost", 1, login()))
     return _named(option, partial(via, outer, host, port, login))
+
+
+def _login(path: str, masker: Masker) -> proxies.Credentials:
+    login = proxies.read_credentials(path)
+    masker.add_login(login.username, login.password)
+    return login
 
 
 def _tcp(reactor: Any, settings: Settings, host: str, port: int) -> Any:
@@ -371,11 +387,14 @@ def make_link(
     chosen: Framing,
     log: Logger,
     clock: Any,
+    masker: Masker | None = None,
 ) -> Link:
     """The link that the settings describe; it does nothing yet.
 
+    :param masker: knows, and gets to know, what is not to be logged or kept.
     :raises SpecError: figures that make no sense together.
     """
+    masker = masker or Masker()
     link = Link.forProtocol(
         protocol,
         backoff=_backoff(settings),
@@ -388,8 +407,8 @@ def make_link(
         deadAfter=settings.dead_after,
         delivery=_delivery(settings),
         answers=talk.answers(settings),
-        heartbeat=talk.heartbeat(settings, chosen),
-        poll=talk.poll(settings, chosen),
+        heartbeat=talk.heartbeat(settings, chosen, masker),
+        poll=talk.poll(settings, chosen, masker),
         sendGap=settings.send_gap or 0.0,
         reply=_reply(settings),
         onReject=settings.on_reject,
@@ -401,11 +420,12 @@ def make_link(
         whenDown=settings.when_down,
         outboxBytes=settings.outbox_bytes,
         name=describe(settings),
-        wiretap=hexdumper(log, describe(settings)) if settings.hexdump else None,
+        wiretap=hexdumper(log, describe(settings), masker) if settings.hexdump else None,
         clock=clock,
     )
     assert isinstance(link, Link)
     link.log = log
+    link.masker = masker
     link.verbose = True
     link.proxy = settings.proxy
     link.once = settings.once or settings.check
@@ -414,7 +434,7 @@ def make_link(
             settings.bad_frames, lambda why: log.warn("{why}", why=why), clock
         )
     if skips(chosen) or link.bad_frames is not None:
-        link.rejected = _rejecter(link.bad_frames, skips(chosen), log, link.name)
+        link.rejected = _rejecter(link.bad_frames, skips(chosen), log, link.name, masker)
     return link
 
 
@@ -431,7 +451,7 @@ def _reply(settings: Settings) -> Reply | None:
 
 
 def _rejecter(
-    keep: BadFrames | None, passed_over: bool, log: Logger, name: str
+    keep: BadFrames | None, passed_over: bool, log: Logger, name: str, masker: Masker
 ) -> Callable[[bytes, PeerError], object]:
     """What is shown the bad frames: kept where asked for; passed over, the first is told."""
     told: list[PeerError] = []
@@ -441,7 +461,7 @@ def _rejecter(
             told.append(error)
             log.warn("{link}: bad frames are passed over: {why}", link=name, why=str(error))
         if keep is not None:
-            keep(data, error)
+            keep(masker.mask(data), error)
 
     return rejected
 
@@ -472,13 +492,16 @@ def _backoff(settings: Settings) -> Backoff:
     )
 
 
-def hexdumper(log: Logger, name: str) -> Wiretap:
-    """What logs every byte: ``<`` received, ``>`` sent, numbered in each direction."""
+def hexdumper(log: Logger, name: str, masker: Masker) -> Wiretap:
+    """What logs every byte: ``<`` received, ``>`` sent, numbered in each direction.
+
+    Secrets are masked, byte for byte.
+    """
     seen = {"in": 0, "out": 0}
     marks = {"in": "<", "out": ">"}
 
     def tap(direction: Literal["in", "out"], data: bytes) -> None:
-        for line in hexdump(data, seen[direction]):
+        for line in hexdump(masker.mask(data), seen[direction]):
             log.info("{link} {mark} {line}", link=name, mark=marks[direction], line=line)
         seen[direction] += len(data)
 

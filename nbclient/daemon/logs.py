@@ -84,6 +84,7 @@ class StderrLines:
     :param verbosity: as `Threshold`.
     :param now: the time of day, seconds since the epoch; None: no times.
     :param write: takes the bytes of a line.
+    :param mask: takes from a line what is not to be logged.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class StderrLines:
         verbosity: int,
         now: Callable[[], float] | None = None,
         write: Callable[[bytes], object] | None = None,
+        mask: Callable[[str], str] = str,
     ) -> None:
+        self._mask = mask
         self._verbosity = verbosity
         self._now = now
         self._write = write_stderr if write is None else write
@@ -102,10 +105,11 @@ class StderrLines:
         if "log_failure" in event and self._verbosity < 2:
             event = _without_traceback(event)
         time = "" if self._now is None else f"{clock_time(self._now())} "
-        text = one_line(formatEvent(event))
+        text = one_line(self._mask(formatEvent(event)))
         self._write(f"{time}nbclient: {text}\n".encode("utf-8", "backslashreplace"))
         if "log_failure" in event:
-            self._write(event["log_failure"].getTraceback().encode("utf-8", "backslashreplace"))
+            traceback = self._mask(event["log_failure"].getTraceback())
+            self._write(traceback.encode("utf-8", "backslashreplace"))
 
     def _wanted(self, event: LogEvent) -> bool:
         ours = str(event.get("log_namespace", "")).startswith(NAMESPACE)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import field, frozen
 
 from nbclient.daemon.formats import is_raw
 from nbclient.daemon.hearing import Hearing, Speaker
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.values import shown
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
@@ -66,21 +67,24 @@ class Text:
             end = found.end()
         return cls((*parts, data[end:]))
 
-    def render(self) -> bytes:
+    def render(self, masker: Masker) -> bytes:
         """The frame.
 
+        :param masker: gets to know what is read for it.
         :raises LocalError: a file cannot be read, a variable is not set.
         """
-        return b"".join(part if isinstance(part, bytes) else part() for part in self.parts)
+        pieces = []
+        for part in self.parts:
+            if isinstance(part, bytes):
+                pieces.append(part)
+            else:
+                pieces.append(part())
+                masker.add(pieces[-1])
+        return b"".join(pieces)
 
-    @property
-    def private(self) -> bool:
-        """Whether some of it is not on the command line."""
-        return not all(isinstance(part, bytes) for part in self.parts)
-
-    def frames(self, framing: Framing) -> list[bytes]:
+    def frames(self, framing: Framing, masker: Masker) -> list[bytes]:
         """See `render`."""
-        return [self.render()]
+        return [self.render(masker)]
 
 
 @frozen
@@ -88,14 +92,16 @@ class File:
     """A file of --opening-file: each line a frame, or all of it where there are no frames."""
 
     path: str
-    private: ClassVar[bool] = True
 
-    def frames(self, framing: Framing) -> list[bytes]:
+    def frames(self, framing: Framing, masker: Masker) -> list[bytes]:
         """The frames.
 
+        :param masker: gets to know them.
         :raises LocalError: the file cannot be read.
         """
         data = read_file(self.path)
+        for line in data.splitlines():
+            masker.add_line(line)
         if not data:
             return []
         if is_raw(outgoing(framing)):
@@ -118,22 +124,26 @@ Step = Text | File | Expect
 
 
 def parse_script(
-    steps: Sequence[tuple[str, Any]], framing: Framing | None = None
+    steps: Sequence[tuple[str, Any]],
+    framing: Framing | None = None,
+    masker: Masker | None = None,
 ) -> tuple[Step, ...]:
     """From `Settings.script`; everything that can be read is read once, to be sure of it.
 
     :param framing: must be able to carry what is said, if it is given.
+    :param masker: gets to know what is read.
     :raises LocalError: one line that names the option and what is wrong.
     """
-    return tuple(_parse_step(name, value, framing) for name, value in steps)
+    known = masker or Masker()
+    return tuple(_parse_step(name, value, framing, known) for name, value in steps)
 
 
-def _parse_step(name: str, value: Any, framing: Framing | None) -> Step:
+def _parse_step(name: str, value: Any, framing: Framing | None, masker: Masker) -> Step:
     if name in ("expect", "expect-prompt"):
         return Expect(value, prompt=name == "expect-prompt")
     try:
         step = Text.parse(value) if name == "opening" else File(value)
-        frames = step.frames(_RAW if framing is None else framing)
+        frames = step.frames(_RAW if framing is None else framing, masker)
         if framing is not None:
             framing.check(frames)
     except LocalError as error:
@@ -151,20 +161,16 @@ async def run_script(script: Sequence[Step], speaker: Speaker, apart: bool = Fal
     :raises LocalError: a file or variable is no longer there; a frame cannot be carried.
     :raises ConnectionClosed: the connection ended first.
     """
-    private: set[bytes] = set()
     hearing = Hearing(speaker, apart)
     for step in script:
         if isinstance(step, Expect):
-            await _wait_for(step, speaker, hearing, private)
-            continue
-        frames = step.frames(speaker.framing)
-        if step.private:
-            private.update(word for frame in frames for word in frame.split() if len(word) > 2)
-        speaker.sendFrames(frames)
+            await _wait_for(step, speaker, hearing)
+        else:
+            speaker.sendFrames(step.frames(speaker.framing, speaker.factory.masker))
     return hearing
 
 
-async def _wait_for(step: Expect, speaker: Speaker, hearing: Hearing, private: set[bytes]) -> None:
+async def _wait_for(step: Expect, speaker: Speaker, hearing: Hearing) -> None:
     hearing.last = None
     try:
         await hearing.wait_for(step.pattern, step.prompt)
@@ -174,26 +180,19 @@ async def _wait_for(step: Expect, speaker: Speaker, hearing: Hearing, private: s
                 "{link}: the opening waited in vain for /{pattern}/, {seen}",
                 link=speaker.factory.name,
                 pattern=shown(step.pattern.pattern.decode("utf-8", "backslashreplace")),
-                seen=_seen(hearing.last, speaker.tail, private),
+                seen=_seen(hearing.last, speaker.tail, speaker.factory.masker),
             )
         raise
 
 
-def _seen(frame: bytes | None, tail: bytes, private: Iterable[bytes]) -> str:
+def _seen(frame: bytes | None, tail: bytes, masker: Masker) -> str:
     """What came last: a frame, or what is there of one that is not finished."""
     if frame is None and not tail:
         return "and no frame came"
-    last = tail or frame or b""
-    if any(_repeats(last, word) for word in private):  # an echo, say
-        return "the last frame repeats what is not to be logged"
+    last = printable(masker.mask(tail or frame or b""), SHOWN)
     if tail:
-        return f"what came last is no whole frame: {printable(tail, SHOWN)}"
-    return f"the last frame was: {printable(last, SHOWN)}"
-
-
-def _repeats(data: bytes, word: bytes) -> bool:
-    """Whether a word is in the data, or has begun at its end."""
-    return word in data or any(data.endswith(word[:size]) for size in range(3, len(word)))
+        return f"what came last is no whole frame: {last}"
+    return f"the last frame was: {last}"
 
 
 def read_file(path: str) -> bytes:

@@ -581,7 +581,9 @@ class Settings:
     )
     quiet: bool = _option("running", "only warnings and errors", short="q")
     hexdump: bool = _option(
-        "running", "every byte sent and received into the log, secrets included", short="x"
+        "running",
+        "every byte sent and received into the log, secrets masked",
+        short="x",
     )
     timestamps: bool = _option(
         "running",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from nbclient.daemon import formats
 from nbclient.daemon.link import (
@@ -22,6 +22,7 @@ from nbclient.daemon.link import (
     make_endpoint,
     opening_framing,
 )
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import SCRIPT, Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.places import ENDLESS, Place
@@ -46,6 +47,7 @@ class Surroundings:
     :ivar show: prints a line for the user (the report of --check).
     :ivar runner: makes the thread for an input or output of this name.
     :ivar screen: where progress is drawn, None if it is not.
+    :ivar masker: knows what must not get into the log of this process.
     """
 
     stdin: int | None
@@ -55,9 +57,12 @@ class Surroundings:
     show: Callable[[str], object]
     runner: Callable[[str], Runner]
     screen: Screen | None = None
+    masker: Masker = field(factory=Masker)
 
 
-def surroundings(reactor: Any, screen: Screen | None = None) -> Surroundings:
+def surroundings(
+    reactor: Any, screen: Screen | None = None, masker: Masker | None = None
+) -> Surroundings:
     """Those of this process."""
     # A standard stream that was closed before the start is None; its number
     # may be a socket's by now.
@@ -66,7 +71,14 @@ def surroundings(reactor: Any, screen: Screen | None = None) -> Surroundings:
     terminal = stdout is not None and os.isatty(stdout)
     encoding = sys.stdout.encoding if terminal else None
     return Surroundings(
-        stdin, stdout, encoding, time.time, show, lambda name: Worker(reactor, name), screen
+        stdin,
+        stdout,
+        encoding,
+        time.time,
+        show,
+        lambda name: Worker(reactor, name),
+        screen,
+        masker or Masker(),
     )
 
 
@@ -82,6 +94,7 @@ class Plan:
     """A job, ready to begin.
 
     :ivar endpoint: None for the demo, whose port is not known yet.
+    :ivar masker: knows what was read for it.
     :ivar spool: where frames are kept; None: in memory.
     :ivar targets: where frames go, and in which form.
     :ivar opening_framing: of the opening, None where that is `framing`.
@@ -96,6 +109,7 @@ class Plan:
     targets: tuple[tuple[Place, formats.Format], ...]
     coprocess_shape: formats.Format
     script: tuple[Step, ...]
+    masker: Masker
     opening_framing: Framing | None = None
     spool: SpoolPlan | None = None
 
@@ -123,14 +137,15 @@ def make_plan(reactor: Any, settings: Settings, front: str, around: Surroundings
     return Plan(
         protocol=protocol,
         framing=framing,
-        endpoint=None if settings.demo else make_endpoint(reactor, settings),
+        endpoint=None if settings.demo else make_endpoint(reactor, settings, around.masker),
         source=source,
         source_framing=source_framing,
         targets=tuple(
             (place, _shape(settings, place, spec, framing, around)) for place, spec in targets
         ),
         coprocess_shape=(formats.framed if said else formats.by_default)(outgoing(source_framing)),
-        script=parse_script(settings.script, opening or framing),
+        script=parse_script(settings.script, opening or framing, around.masker),
+        masker=around.masker,
         opening_framing=opening,
         spool=_spool(settings),
     )

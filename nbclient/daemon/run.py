@@ -80,7 +80,9 @@ class Job:
         self._plan = plan
         self._log = log
         self._around = around
-        self.link: Link = make_link(settings, plan.protocol, plan.framing, log, reactor)
+        self.link: Link = make_link(
+            settings, plan.protocol, plan.framing, log, reactor, plan.masker
+        )
         self.link.script = plan.script
         self.link.opening_framing = plan.opening_framing
         self._outputs = Outputs(())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogBeginner
 
@@ -16,6 +17,7 @@ from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import ShellOptions, refuse
 from nbclient.daemon.link import import_from_here
 from nbclient.daemon.logs import StderrLines, make_logger, one_line, write_stderr
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.plan import make_plan, surroundings
 from nbclient.daemon.progress import Screen
@@ -56,20 +58,23 @@ def run(settings: Settings) -> Outcome:
         import_from_here()
     use_monotonic_clock(reactor)
     screen = Screen()
+    masker = Masker()
+    now = time.time if settings.timestamps else None
     globalLogBeginner.beginLoggingTo(
-        [StderrLines(settings.verbosity, time.time if settings.timestamps else None, screen.write)],
+        [StderrLines(settings.verbosity, now, screen.write, masker.text)],
         discardBuffer=True,
         redirectStandardIO=False,
     )
     log = make_logger(settings.verbosity)
-    around = surroundings(reactor, screen)
+    around = surroundings(reactor, screen, masker)
     try:
         plan = make_plan(reactor, settings, SHELL, around)
         job = Job(reactor, settings, plan, log, around)
         over = job.start()
     except LocalError as error:
-        refuse(str(error))
-    return run_job(reactor, job, over, hangup_ends=any(map(os.isatty, (0, 1, 2))))
+        refuse(masker.text(str(error)))
+    outcome = run_job(reactor, job, over, hangup_ends=any(map(os.isatty, (0, 1, 2))))
+    return evolve(outcome, message=masker.text(outcome.message))
 
 
 def run_job(reactor: Any, job: Job, over: Deferred[Outcome], hangup_ends: bool) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import Text
 from nbclient.daemon.options import Settings
 from nbclient.errors import LocalError, SpecError
@@ -14,30 +15,31 @@ def answers(settings: Settings) -> tuple[Answer, ...]:
     return tuple(given.value for given in settings.answer)
 
 
-def heartbeat(settings: Settings, framing: Framing) -> Heartbeat | None:
+def heartbeat(settings: Settings, framing: Framing, masker: Masker) -> Heartbeat | None:
     """What --heartbeat asks for.
 
     :raises SpecError: the text is not understood, or no frame of this framing.
     """
     if settings.heartbeat is None or settings.heartbeat_every is None:
         return None
-    return Heartbeat(_frame("heartbeat", settings.heartbeat, framing), settings.heartbeat_every)
+    frame = _frame("heartbeat", settings.heartbeat, framing, masker)
+    return Heartbeat(frame, settings.heartbeat_every)
 
 
-def poll(settings: Settings, framing: Framing) -> Poll | None:
+def poll(settings: Settings, framing: Framing, masker: Masker) -> Poll | None:
     """What --poll asks for.
 
     :raises SpecError: as `heartbeat`.
     """
     if settings.poll is None or settings.poll_every is None:
         return None
-    frame = _frame("poll", settings.poll, framing)
+    frame = _frame("poll", settings.poll, framing, masker)
     return Poll(frame, settings.poll_every, max(settings.poll_every, LEAST_PATIENCE))
 
 
-def _frame(option: str, text: str, framing: Framing) -> bytes:
+def _frame(option: str, text: str, framing: Framing, masker: Masker) -> bytes:
     try:
-        frame = Text.parse(text).render()
+        frame = Text.parse(text).render(masker)
         framing.check([frame])
     except LocalError as error:
         raise SpecError(f"--{option}: {error}") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python.components import Componentized
 
 from nbclient.daemon.beforehand import look_at
@@ -19,6 +19,7 @@ from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
 from nbclient.daemon.commandline import refuse
 from nbclient.daemon.logs import make_logger
+from nbclient.daemon.masking import Masker
 from nbclient.daemon.options import TWISTD, Settings
 from nbclient.daemon.ownlog import OwnLog, log_to, path_of
 from nbclient.daemon.plan import Plan, make_plan, surroundings
@@ -40,19 +41,22 @@ def make_service(options: TwistdOptions) -> IService:
     from twisted.internet import reactor
 
     settings = options.settings
+    masker = Masker()
     log = make_logger(settings.verbosity)
     if not use_monotonic_clock(reactor):
         log.warn("timers are set already, the reactor stays on the time of day")
     try:
-        plan = None if _moves(options) else _plan(reactor, settings)
+        plan = None if _moves(options) else _plan(reactor, settings, masker)
         if plan is not None:
             targets = [place for place, _ in plan.targets]
             look_at(plan.source, targets, settings.spool, settings.bad_frames)
     except LocalError as error:
-        refuse(str(error))
+        refuse(masker.text(str(error)))
+    # In front of twistd's own, which come once the service is made.
+    globalLogPublisher.addObserver(masker)
     parent: Any = options.parent or {}
     unseen = not parent.get("nodaemon", True)
-    return JobService(reactor, settings, plan, log, unseen, path_of(parent))
+    return JobService(reactor, settings, plan, log, unseen, path_of(parent), masker)
 
 
 def _moves(options: TwistdOptions) -> bool:
@@ -61,8 +65,8 @@ def _moves(options: TwistdOptions) -> bool:
     return bool(parent.get("chroot")) or parent.get("rundir", ".") != "."
 
 
-def _plan(reactor: Any, settings: Settings) -> Plan:
-    return make_plan(reactor, settings, TWISTD, surroundings(reactor))
+def _plan(reactor: Any, settings: Settings, masker: Masker) -> Plan:
+    return make_plan(reactor, settings, TWISTD, surroundings(reactor, masker=masker))
 
 
 class JobService(Service):
@@ -73,6 +77,7 @@ class JobService(Service):
         are no longer the caller's; what a service raises at its start, twistd
         hands back.
     :param log_path: the file that twistd logs to, if it does.
+    :param masker: knows what is not to be logged; takes it out of the log until the end.
     """
 
     def __init__(
@@ -83,7 +88,9 @@ class JobService(Service):
         log: Logger,
         unseen: bool = False,
         log_path: str | None = None,
+        masker: Masker | None = None,
     ) -> None:
+        self._masker = masker or Masker()
         self._unseen = unseen
         self._log_path = log_path
         self._own_log: OwnLog | None = None
@@ -120,7 +127,7 @@ class JobService(Service):
         """
         super().startService()
         try:
-            plan = self._plan or _plan(self._reactor, self._settings)
+            plan = self._plan or _plan(self._reactor, self._settings, self._masker)
             job = Job(self._reactor, self._settings, plan, self._log, surroundings(self._reactor))
             over = job.start()
         except LocalError as error:
@@ -145,6 +152,7 @@ class JobService(Service):
 
     def _restore_signals(self, _: object) -> None:
         self._signals.restore()
+        globalLogPublisher.removeObserver(self._masker)
 
     def _finished(self, outcome: Outcome) -> None:
         """The job is over: by itself, or because the service stops."""
