@@ -18,11 +18,18 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient.errors import CallbackFailed, ConnectionClosed, PatternTimeout, PeerError
+from nbclient.errors import (
+    CallbackFailed,
+    ConnectionClosed,
+    LocalError,
+    PatternTimeout,
+    PeerError,
+)
 from nbclient.framing import Decoder, Framing
 from nbclient.framing.base import check_framing
 from nbclient.hooks import Result, awaited, deferred, refuse_async
 from nbclient.observing import ALONE, LinkObserver
+from nbclient.pulling import Frames
 from nbclient.reasons import explain
 
 NOTHING: list[bytes] = []  # shared and never changed: most links have nothing pending
@@ -130,6 +137,7 @@ class FrameReceiver(Protocol):
     _deaf = False  # we closed: no more frames for the application
     _pauses = 0
     _awaiting = 0  # callbacks whose Deferreds are not done: a pause for each
+    _pulled = False  # a loop has the frames, which counts as such a callback
     _takers: deque[Deferred[bytes]] | None = None
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
     _hooks: list[Deferred[Any]] | None = None  # what they began and has not ended
@@ -151,7 +159,9 @@ class FrameReceiver(Protocol):
 
     def frameReceived(self, frame: bytes) -> Result:
         """One frame, in order. A Deferred or coroutine pauses reading until done."""
-        raise NotImplementedError("override frameReceived or framesReceived")
+        raise NotImplementedError(
+            "override frameReceived or framesReceived, or take the frames in a loop by frames()"
+        )
 
     def framesReceived(self, frames: list[bytes]) -> Result:
         """The frames completed by one read; by default `frameReceived` for each."""
@@ -182,10 +192,40 @@ class FrameReceiver(Protocol):
     def nextFrame(self) -> Deferred[bytes]:
         """The next frame, which then does not reach `framesReceived`.
 
-        May be awaited anywhere, in `frameReceived`, too.
+        May be awaited anywhere, in `frameReceived`, too. It is for one frame: those
+        behind it reach `framesReceived`, unless it is asked again before anything else is
+        waited for. A loop that waits for other things too takes `frames`.
 
-        :return: fails with `ConnectionClosed` where none comes; may be cancelled.
+        :return: fails with `ConnectionClosed` where none comes, with `LocalError` where
+            `frames` has them; may be cancelled.
         """
+        if self._pulled:
+            return fail(LocalError("frames() has the frames of this connection"))
+        return self._take()
+
+    def frames(self) -> Frames:
+        """All frames from here on for one loop, which may wait for what it likes in between.
+
+        Until it is closed none reaches `framesReceived`; see `nbclient.pulling.Frames`.
+        Automatic answers, and a request's answer, are no frames of it. What is sent
+        while it is open counts as an answer: see `nbclient.protocol.ANSWER_LIMIT`.
+
+        :raises LocalError: another loop has them.
+        """
+        if self._pulled:
+            raise LocalError("another loop has the frames of this connection")
+        if self._saidAll:
+            return Frames(self, None)
+        self._pulled = True
+        self._awaiting += 1
+        return Frames(self, self.pauseReading())
+
+    def _giveBack(self, token: PauseToken) -> None:
+        self._pulled = False
+        self._awaiting -= 1
+        token.resume()
+
+    def _take(self) -> Deferred[bytes]:
         if self._saidAll:
             return fail(ConnectionClosed("no more frames come on this connection"))
         if self._takers is None:

@@ -211,6 +211,7 @@ PUMP = "tests/test_pump.py::"
 SIMULATION = "tests/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
 REQUESTS = "tests/test_requests.py::"
+PULLING = "tests/test_pulling.py::"
 TAILING = "tests/test_daemon_tailing.py::"
 TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
 WIRE = "tests/wire/test_regressions_wire.py::"
@@ -1119,6 +1120,35 @@ MUTATIONS = (
         "        while self.retired and next(iter(self.retired.values())) <= now:\n",
         "        while False:\n",
         ("tests/test_outstanding.py::test_an_answer_that_never_comes_is_not_owed_for_ever",),
+    ),
+    Mutation(
+        "a-loop-owns-the-frames",
+        "nbclient/receiving.py",
+        "        self._awaiting += 1\n        return Frames(self, self.pauseReading())\n",
+        "        return Frames(self, PauseToken(self))\n",
+        (
+            f"{PULLING}OwningTests::test_between_two_frames_the_others_wait_and_are_nobody_elses",
+            f"{PULLING}OwningTests::test_meanwhile_nothing_is_read",
+            f"{PULLING}EndingTests::test_a_link_connects_anew_when_the_last_frame_was_taken",
+        ),
+    ),
+    Mutation(
+        "one-loop-at-a-time",
+        "nbclient/receiving.py",
+        "        if self._pulled:\n            return fail(",
+        "        if False:\n            return fail(",
+        (f"{PULLING}OwningTests::test_nobody_else_may_ask",),
+    ),
+    Mutation(
+        "a-loop-that-is-left-gives-back",
+        "nbclient/pulling.py",
+        "    def __del__(self) -> None:\n        self.close()\n",
+        "    def __del__(self) -> None:\n        pass\n",
+        (
+            f"{PULLING}GivingBackTests::test_a_loop_that_is_left_gives_them_back",
+            f"{PULLING}GivingBackTests::"
+            "test_so_does_one_that_is_forgotten_and_the_connection_is_free",
+        ),
     ),
     Mutation(
         "nothing-is-sent-on-a-lost-connection",
