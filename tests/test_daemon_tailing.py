@@ -205,6 +205,103 @@ def test_a_tail_that_was_stopped_before_there_was_a_file_ends(path: Path) -> Non
     assert Followed(path).read() == []
 
 
+# -- what cannot be read
+
+
+class Broken:
+    """Reading fails as long as there are errors."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *errors: int) -> None:
+        self.errors = list(errors)
+        self.read = os.pread
+        monkeypatch.setattr("nbclient.daemon.tailing.os.pread", self.pread)
+
+    def pread(self, *arguments: int) -> bytes:
+        if self.errors:
+            raise OSError(self.errors.pop(0), None)
+        return self.read(*arguments)
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_read_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network file system, say; the input of a service must not end for that."""
+    path.write_bytes(b"one\n")
+    followed = Followed(path)
+    broken = Broken(monkeypatch)
+
+    def fail() -> None:
+        append(path, b"two\n")
+        broken.errors = [errno.ESTALE, errno.EIO]
+
+    assert followed.read(fail, lambda: None, lambda: None, lambda: append(path, b"three\n")) == [
+        b"two\n",
+        b"three\n",
+    ]
+    assert followed.log.lines == [
+        f"input {path}: cannot be read (stale file handle), trying again",
+        f"input {path} is read again",
+    ]
+
+
+def test_one_that_is_gone_by_then_is_told_and_the_next_one_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"one\n")
+    followed = Followed(path)
+    broken = Broken(monkeypatch)
+
+    def fail() -> None:
+        broken.errors = [errno.ESTALE]
+        path.rename(path.with_name("elsewhere"))
+        path.with_name("elsewhere").write_bytes(b"")
+        path.write_bytes(b"two\n")
+
+    assert followed.read(fail, lambda: None) == [b"", b"two\n"]
+    assert "trying again" in followed.log.lines[0]
+    assert "is gone, or was written anew" in followed.log.lines[1]
+
+
+def test_one_whose_name_is_missing_meanwhile_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"one\n")
+    followed = Followed(path)
+    broken = Broken(monkeypatch)
+    away = path.parent.with_name("away")
+
+    def fail() -> None:
+        broken.errors = [errno.EIO]
+        path.parent.rename(away)
+
+    def back() -> None:
+        away.rename(path.parent)
+        append(path, b"two\n")
+
+    assert followed.read(fail, lambda: None, back) == [b"two\n"]
+    assert len(followed.log.lines) == 2
+
+
+def test_one_that_stays_unreadable_is_looked_at_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"one\n")
+    followed = Followed(path)
+    broken = Broken(monkeypatch)
+
+    def fail() -> None:
+        broken.errors = [errno.EIO] * 5
+
+    def readable() -> None:
+        broken.errors = []
+        append(path, b"two\n")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nbclient.daemon.cursors.os.pread", broken.pread)
+        assert followed.read(fail, lambda: None, lambda: None, readable) == [b"two\n"]
+    assert len(followed.log.lines) == 2
+
+
 # -- over a restart
 
 

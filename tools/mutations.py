@@ -2442,6 +2442,16 @@ MUTATIONS = (
         (f"{TAILING}test_of_a_file_that_was_read_only_what_was_written_to_it_afterwards_is",),
     ),
     Mutation(
+        "a-log-that-cannot-be-read-is-tried-again",
+        "nbclient/daemon/tailing.py",
+        "                self._unreadable(error)\n",
+        "                raise\n",
+        (
+            f"{TAILING}test_a_file_that_cannot_be_read_for_a_while_is_read_on",
+            f"{TAILING}test_one_that_stays_unreadable_is_looked_at_again",
+        ),
+    ),
+    Mutation(
         "a-growing-file-has-a-place",
         "nbclient/daemon/ends.py",
         "        return self._endless(place, tail.read, tail.stop, cursor, resume)\n",

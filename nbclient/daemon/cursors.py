@@ -288,6 +288,14 @@ class TailPlace:
         )
 
     @classmethod
+    def of_read(cls, identity: Identity, seen: int, near: bytes) -> TailPlace:
+        """The place behind all that was read of this file, which need not be readable.
+
+        :param near: the last bytes that were read.
+        """
+        return cls(identity, 0, _digest(b""), seen, seen, len(near), _digest(near))
+
+    @classmethod
     def parse(cls, stored: str | None) -> TailPlace | None:
         """Of what `text` gave; None: nothing is stored.
 

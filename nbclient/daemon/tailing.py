@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from nbclient.daemon.cursors import NEAR, Cursor, DamagedCursor, TailPlace
+from nbclient.daemon.identity import Identity
 from nbclient.daemon.inputs import CHUNK
 from nbclient.daemon.streams import os_reason
 
@@ -66,6 +67,8 @@ class Tail:
         self._file: int | None = None
         self._position = 0
         self._near = b""  # the last bytes read before it
+        self._identity = Identity(0, 0)
+        self._again: TailPlace | None = None  # in a file that could not be read
         self._looks = 0  # at the end of a file that has lost its name
         self._missed = False  # it was told that there is no file
         self._stopped = False
@@ -99,19 +102,25 @@ class Tail:
         found = place.find(self._path)
         if found is not None:
             self._close()
-            self._file = found
-            self._go_to(place.offset)
+            self._go_on(found, place.offset)
             return
-        self._log.warn(
-            "input {path}: the file that was read before is gone, or was written anew, and what"
-            " was appended to it since; beginning at the start of what came after it",
-            path=self._path,
-        )
+        self._gone()
         if place.written is None:
             self._go_to(0)
         else:
             self._close()
             self._ended, self._written = place, place.written
+
+    def _gone(self) -> None:
+        self._log.warn(
+            "input {path}: the file that was read before is gone, or was written anew, and what"
+            " was appended to it since; beginning at the start of what came after it",
+            path=self._path,
+        )
+
+    def _go_on(self, file: int, position: int) -> None:
+        self._file, self._identity = file, Identity.of(file)
+        self._go_to(position)
 
     def begin_anew(self) -> None:
         """Begin at the start of the file that is there."""
@@ -134,20 +143,52 @@ class Tail:
         self._stopped = True
 
     def read(self) -> bytes:
-        """Some bytes; b"" where a file ended and another begins. Waits for more.
-
-        :raises OSError: it cannot be read.
-        """
+        """Some bytes; b"" where a file ended and another begins. Waits for more, and for a file
+        that cannot be read: on a network file system that may pass."""
         while not self._stopped:
-            if self._file is None:
-                self._look()
-            if self._file is not None:
-                data = self._more(self._file)
-                if data or self._over(self._file):
-                    return data
+            try:
+                if self._again is not None and self._look_again(self._again):
+                    return b""
+                if self._file is None and self._again is None:
+                    self._look()
+                if self._file is not None:
+                    data = self._more(self._file)
+                    if data or self._over(self._file):
+                        return data
+            except OSError as error:
+                self._unreadable(error)
             self._wait(INTERVAL)
         self._close()
         return b""
+
+    def _unreadable(self, error: OSError) -> None:
+        """Let go of the file, and look for it anew: its descriptor may be of no use any more."""
+        if self._again is None:
+            self._log.error(
+                "input {path}: cannot be read ({why}), trying again",
+                path=self._path,
+                why=os_reason(error),
+            )
+            near = self._near
+            self._again = TailPlace.of_read(self._identity, self._position, near)
+        self._close()
+
+    def _look_again(self, place: TailPlace) -> bool:
+        """Go on in the file that could not be read, if it can be; True: another has its name.
+
+        :raises OSError: neither can be known.
+        """
+        found = place.find(self._path)
+        if found is not None:
+            self._go_on(found, place.offset)
+            self._again = None
+            self._log.info("input {path} is read again", path=self._path)
+            return False
+        if os.stat(self._path).st_ino == place.identity.inode:
+            return False
+        self._again = None
+        self._gone()
+        return True
 
     def _more(self, file: int) -> bytes:
         """What follows in the file, if it is still the one that was read: one that was cut
@@ -180,8 +221,7 @@ class Tail:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(None, "not a regular file")
-        self._file = descriptor
-        self._go_to(0)
+        self._go_on(descriptor, 0)
 
     def _last_begun(self) -> int:
         """Where the last frame begins that was not finished, at the end of the file."""
