@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from nbclient import framing
-from nbclient.daemon.formats import AnyLines, Timed, by_default, framed, is_raw
+from nbclient.daemon.formats import AnyLines, Timed, by_default, for_output, framed, is_raw
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.plan import make_plan
@@ -91,6 +91,15 @@ def test_it_is_told_once_and_again_when_it_is_ten_times_as_often() -> None:
     assert first.startswith("output /x: a frame is escaped, its framing cannot carry it (")
     assert first.endswith(r": b'two\nlines'")
     assert second.startswith("output /x: 10 frames were escaped, its framing cannot carry them,")
+
+
+def test_on_a_terminal_a_line_is_one_too() -> None:
+    def written(link: Framing, frame: bytes) -> bytes:
+        made = for_output(None, link, name="l", now=lambda: 0.0, encoding="utf-8")
+        return b"".join(made.images([frame]))
+
+    assert written(framing.crlf(), b"a\nb\r") == b"a\\nb\\r\n"
+    assert written(framing.json(), b"[1,\n2]") == b"[1,\n2]\n"  # as it is set out
 
 
 def test_with_times_too() -> None:

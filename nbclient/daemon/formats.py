@@ -161,16 +161,19 @@ class Readable(Format):
     of the line behind that.
 
     :param encoding: what the terminal takes.
+    :param lines: the frames are lines, and a LF inside one is escaped, too: a peer
+        cannot show lines that it did not send.
     """
 
     shows_unfinished = True
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, lines: bool = False) -> None:
         self._encoding = encoding
+        self._lines = lines
         self._begun = b""  # what was shown of the frame that is not finished
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
-        images = [self._encoded(escape(frame) + "\n") for frame in frames]
+        images = [self._encoded(self._text(frame) + "\n") for frame in frames]
         if self._begun and frames:
             images[0] = self._encoded(self._behind(frames[0]) + "\n")
             self._begun = b""
@@ -188,8 +191,12 @@ class Readable(Format):
         """What is to be shown of a frame behind what was shown of one."""
         begun = self._begun
         if frame.startswith(begun):
-            return escape(frame[len(begun) :])
-        return "\n" + escape(frame)
+            return self._text(frame[len(begun) :])
+        return "\n" + self._text(frame)
+
+    def _text(self, frame: bytes) -> str:
+        text = escape(frame)
+        return text.replace("\n", "\\n") if self._lines else text
 
     def _encoded(self, text: str) -> bytes:
         return text.encode(self._encoding, "backslashreplace")
@@ -299,7 +306,7 @@ def _chosen(
     if spec is not None:
         return framed(_named(spec, link.max_frame))
     if encoding is not None:
-        return ReadableChunks(encoding) if is_raw(link) else Readable(encoding)
+        return ReadableChunks(encoding) if is_raw(link) else Readable(encoding, link.line_like)
     if not sends(link):
         raise SpecError(
             f"--output: the framing {link} can only receive; say how to write its frames with"

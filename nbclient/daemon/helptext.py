@@ -198,8 +198,18 @@ def _group_lines(front: str, group: str, width: int = 80) -> list[str]:
 def _help_lines(option: Option, width: int = 80) -> list[str]:
     said = remarks(option)
     words = f"{option.help} ({said})" if said else option.help
-    text = textwrap.wrap(words, width - 10, break_long_words=False, break_on_hyphens=False)
+    pieces = " ".join(piece for word in words.split(" ") for piece in _pieces(word, width - 10))
+    text = textwrap.wrap(pieces, width - 10, break_long_words=False, break_on_hyphens=False)
     return [f"  {spelling(option)}", *(f"          {line}" for line in text)]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """A word in pieces that fit a line, cut before what may be left out: ``[,OPTION]``."""
+    pieces = []
+    while len(word) > width and (at := word.rfind("[,", 1, width)) > 0:
+        pieces.append(word[:at])
+        word = word[at:]
+    return [*pieces, word]
 
 
 def version_text() -> str:

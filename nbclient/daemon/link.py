@@ -76,8 +76,8 @@ class Link(ReconnectingFactory):
         if isinstance(connection, FrameProtocol):
             cast(Any, connection).log = self.log
             connection.rejected = self.rejected
-        if self.opening_framing is not None and isinstance(connection, DaemonProtocol):
-            connection.openIn(self.opening_framing)
+            if self.opening_framing is not None:
+                cast(DaemonProtocol, connection).openIn(self.opening_framing)
         return connection
 
     def _blame(self, reason: Failure) -> None:

@@ -309,8 +309,6 @@ class Job:
         if self._verdict is None or self._verdict.status == FINISHED:
             self._verdict = Outcome(BY_SIGNAL + number)
         self.stop()
-        if not self._over.called:
-            self._later(AT_ONCE, self._tell_what_waits)
 
     def _tell_what_waits(self) -> None:
         """An end that takes its time says what for."""
@@ -340,6 +338,8 @@ class Job:
         if not self._over.called:
             self._end(Outcome(FINISHED))
             self._hasten()
+        if not self._over.called:
+            self._later(AT_ONCE, self._tell_what_waits)
         return stopped
 
     def abandon(self) -> None:
