@@ -75,7 +75,7 @@ from nbclient.states import Action, Event, Machine, State
 from nbclient.subclassing import Refusing, complete
 from nbclient.talker import Talker
 from nbclient.talking import LOOK, Answer, Heartbeat, Poll, first_answer
-from nbclient.tally import Tally
+from nbclient.tally import Tallies
 from nbclient.tcpinfo import Settling
 from nbclient.timers import Timer, Timers, timers_of
 
@@ -99,6 +99,16 @@ SENDING_LOOK = 0.05
 
 GREETING = 2
 """So many frames are no progress: a greeting, and why the peer says goodbye again."""
+
+UNSETTLED = (
+    "{link}: sent again: {number} frames{within}, acknowledged by the peer's system less than"
+    " {after:g} s before the connection ended, which does not prove that the peer took them"
+    " (where it always ends so: settle-after 0)"
+)
+LOST = {
+    "dropped": "{link}: the outbox is full: {number} frames dropped to make room{within}",
+    "expired": "{link}: {number} frames were too old, and are not sent{within}",
+}
 
 ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
@@ -299,7 +309,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     noisy = False
     verbose = False
-    _unsettled: Tally | None = None  # connections that ended with frames not settled
+    _tallies: Tallies | None = None  # what may happen often
     log = Logger(namespace="nbclient")
 
     _unheard: ClassVar[tuple[str, ...]] = ()  # overridden, and not called by endpoints
@@ -1199,8 +1209,17 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _makePump(self, spool: Spool | None) -> Pump:
         options = self.options
         return Pump(
-            options.outboxBytes, options.sendGap, options.rules, spool, self._now, options.wall
+            options.outboxBytes,
+            options.sendGap,
+            options.rules,
+            spool,
+            self._now,
+            options.wall,
+            self._framesLost,
         )
+
+    def _framesLost(self, how: str, number: int) -> None:
+        self.tellOften(LOST[how], number)
 
     def _attach(self, pump: Pump) -> None:
         tracked = None if self._acks is None else self._expectAcks
@@ -1366,28 +1385,21 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         away = self.lastReason is not None and self.lastReason.check(TurnedAway) is not None
         unsettled = pump.rewind(self._endedHere, blameless=away)
         if unsettled and not (away or self._machine.stopping):
-            self._tellUnsettled(unsettled)
+            self.tellOften(UNSETTLED, unsettled, after=self.rules.settle_after)
 
     @property
     def _endedHere(self) -> bool:
         """Whether this side wanted the connection to end: no frame can be the reason."""
         return self._machine.stopping or self._hurry
 
-    def _tellUnsettled(self, frames: int) -> None:
-        """A connection was no proof that what it acknowledged was taken."""
-        if self._unsettled is None:
-            self._unsettled = Tally(self._sayUnsettled)
-        self._unsettled.count(frames, self._clock)
+    def tellOften(self, text: str, number: int, **details: object) -> None:
+        """Warn of what may happen very often: the first at once, then how many, once a minute.
 
-    def _sayUnsettled(self, frames: int, _: float) -> None:
-        self.log.warn(
-            "{link}: sent again: {frames} frames, acknowledged by the peer's system less than"
-            " {after:g} s before the connection ended, which does not prove that the peer took"
-            " them (where it always ends so: settle-after 0)",
-            link=self._label(),
-            frames=frames,
-            after=self.rules.settle_after,
-        )
+        :param text: as in `nbclient.tally.Tallies.count`.
+        """
+        if self._tallies is None:
+            self._tallies = Tallies(self.log.warn, self._label)
+        self._tallies.count(text, number, self._clock, **details)
 
     # -- answers -------------------------------------------------------------------------
 
@@ -1442,8 +1454,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._stopOutageTimer()
         self._outage = None
         self._replying = None
-        if self._unsettled is not None:
-            self._unsettled.stop()
+        if self._tallies is not None:
+            self._tallies.stop()
         self._detach()
         acks, self._acks = self._acks, None
         if acks is not None:

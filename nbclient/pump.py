@@ -66,6 +66,11 @@ class Rules:
     on_reject: str = field(default="stop", validator=arguments.one_of(ON_REJECT))
     settle_after: float = field(default=0.0, validator=arguments.number(least=0))
 
+    @property
+    def lossy(self) -> bool:
+        """Whether frames may be given up."""
+        return self.max_age is not None or self.when_full == "drop-oldest"
+
 
 RULES = Rules()
 
@@ -78,6 +83,7 @@ class Pump:
     :param spool: keeps the frames on disk.
     :param now: seconds on a monotonic scale.
     :param wall: the time of day, seconds since the epoch.
+    :param lost: told that frames were ``dropped`` or have ``expired``, and how many.
 
     :raises SpoolError: the spool is closed, or another link has it.
     """
@@ -94,11 +100,14 @@ class Pump:
         "_gap",
         "_gapTimer",
         "_holding",
+        "_lossy",
+        "_lost",
         "_now",
         "_progress",
         "_replying",
         "_rules",
         "_spooling",
+        "_told",
         "_tracked",
         "_unbalanced",
         "outbox",
@@ -113,7 +122,11 @@ class Pump:
         spool: Spool | None = None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        lost: Callable[[str, int], object] = lambda how, number: None,
     ) -> None:
+        self._lost = lost
+        self._lossy = rules.lossy
+        self._told = (0, 0)  # of frames dropped and expired
         self.outbox = Outbox(limit)
         self._rules = rules
         self._now = now
@@ -386,6 +399,16 @@ class Pump:
             self._connection.sendingFailed(Failure())
         finally:
             self._busy = False
+        if self._lossy:
+            self._tellLost()
+
+    def _tellLost(self) -> None:
+        """Say what was given up by a rule since the last time."""
+        counters = self.outbox.counters
+        before, self._told = self._told, (counters.dropped, counters.expired)
+        for how, now, then in zip(("dropped", "expired"), self._told, before, strict=True):
+            if now > then:
+                self._lost(how, now - then)
 
     def _run(self) -> None:
         outbox = self.outbox

@@ -28,6 +28,7 @@ from nbclient.delivery.spool import Spool
 from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LocalError
 from nbclient.states import State
+from nbclient.tally import EVERY
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 from tests.conformance.daemon import HandRunner, KeptLog, around, daemon, shell
 
@@ -228,6 +229,18 @@ class ProgressTests(JobCase):
 
 
 class BadFrameTests(JobCase):
+    def test_bad_frames_are_counted_in_the_log_once_a_minute(self) -> None:
+        self.start("--max-frame", "5", "--on-bad-frame", "skip")
+        peer = self.connect()
+        for _ in range(20):
+            peer.send(b"much too long\n")
+            self.turn()
+        self.reactor.advance(EVERY)
+        told = [line for line in self.log.lines if "bad frames are passed over" in line]
+        self.assertEqual(len(told), 2)
+        self.assertTrue(told[0].endswith("(1 of them)"), told)
+        self.assertTrue(told[1].endswith("(19 of them in the last 60 s)"), told)
+
     def test_frames_passed_over_are_told_and_the_status_says_so(self) -> None:
         self.start("--once", "--max-frame", "5", "--on-bad-frame", "skip")
         peer = self.connect()

@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.sending import CALM, PATIENCE, PIECES, Sending
+from nbclient.daemon.sending import CALM, PATIENCE, PAUSED, PIECES, Sending
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LinkDown, LinkStopped, OutboxFull
+from nbclient.tally import EVERY
 from tests.conformance.daemon import KeptLog
 
 
@@ -64,7 +65,7 @@ class SendingTests(SynchronousTestCase):
         self.successResultOf(self.send(cursor=("n", "v")))
         self.assertEqual(self.link.taken, [([], ("n", "v"))])
 
-    def test_what_the_link_refuses_does_not_end_the_input_and_is_told_once_a_time(self) -> None:
+    def test_what_the_link_refuses_does_not_end_the_input_and_is_told_by_number(self) -> None:
         self.sending.begin()
         self.link.answers = [
             fail(OutboxFull(1, 2)),
@@ -74,7 +75,64 @@ class SendingTests(SynchronousTestCase):
         ]
         for _ in range(4):
             self.successResultOf(self.send(b"a"))
-        self.assertEqual(len([line for line in self.log.lines if "refused" in line]), 2)
+        self.clock.advance(EVERY)
+        full = "link: frames are refused: 2 bytes do not fit: the bound is 1 bytes"
+        self.assertEqual(
+            self.log.lines,
+            [f"{full} (1 of them)", f"{full} (2 of them in the last 60 s)"],
+        )
+
+    def test_an_input_that_waits_for_room_is_told_of_at_the_first_and_then_by_number(self) -> None:
+        self.sending.begin()
+        self.link.outbox.accept([b"x"] * 3)
+        for _ in range(4):
+            room: Deferred[None] = Deferred()
+            self.link.answers = [room]
+            sent = self.send(b"a")
+            self.clock.advance(PAUSED - 0.1)
+            before = len(self.log.lines)
+            self.clock.advance(0.1)
+            self.assertEqual(len(self.log.lines) - before, len(self.log.lines) == 1 and not before)
+            room.callback(None)
+            self.successResultOf(sent)
+        self.clock.advance(EVERY)
+        said = "link: the outbox is full, and no input is read until there is room"
+        self.assertEqual(
+            self.log.lines,
+            [
+                f"{said} (pauses of more than 1 s: 1)",
+                f"{said} (pauses of more than 1 s: 3 in the last 60 s)",
+            ],
+        )
+        self.clock.advance(EVERY)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_full_outbox_that_moves_and_a_disk_that_takes_its_time_are_in_order(self) -> None:
+        self.sending.begin()
+        for full, seconds in ((True, PAUSED / 2), (False, 2 * PAUSED)):
+            if full:
+                self.link.outbox.accept([b"x"] * 3)
+            else:
+                self.link.outbox.abandon()
+            room: Deferred[None] = Deferred()
+            self.link.answers = [room]
+            sent = self.send(b"a")
+            self.clock.advance(seconds)
+            room.callback(None)
+            self.successResultOf(sent)
+        self.assertEqual(self.log.lines, [])
+
+    def test_a_full_spool_is_called_one(self) -> None:
+        self.sending.begin()
+        totals = SimpleNamespace(set_aside=0, waiting=1, set_aside_bytes=0)
+        self.sending.spool = SimpleNamespace(room=10, limit=10_000, totals=totals)  # type: ignore[assignment]
+        self.link.answers = [Deferred()]
+        sent = self.send(b"a", cursor=("n", "v"))
+        self.clock.advance(PAUSED)
+        self.assertIn("the spool is full", self.log.lines[0])
+        self.sending.stop()
+        self.assertNoResult(sent)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_cursor_alone_that_is_refused_is_no_frame(self) -> None:
         self.sending.begin()

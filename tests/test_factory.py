@@ -1980,9 +1980,11 @@ class SettlingTests(LinkTestCase):
         self.successResultOf(drained)
         self.assertTrue(link.stats().outbox.conserved())
         with capturedLogs() as logged:
-            link.stop()
-            self.assertQuiet()
-        self.assertTrue(any("sent again: 4 frames" in formatEvent(event) for event in logged))
+            self.reactor.advance(60)
+        (line,) = [formatEvent(event) for event in logged if event["log_level"].name == "warn"]
+        self.assertIn("sent again: 4 frames in the last 60 s, ack", line)
+        link.stop()
+        self.assertQuiet()
 
     def test_a_link_that_stops_says_nothing_of_it(self) -> None:
         link, _ = self.ready(settleAfter=1.0)
@@ -2476,6 +2478,49 @@ class SpoolTests(LinkTestCase):
         running = self.link()
         error = self.assertRaises(LocalError, running.useSpool, FakeSpool())
         self.assertIn("running already", str(error))
+
+
+class LossTellingTests(LinkTestCase):
+    """Frames that a rule gives up are warned of, at the first and then by their number."""
+
+    def told(self, call: Any) -> list[str]:
+        with capturedLogs() as logged:
+            call()
+        return [formatEvent(e) for e in logged if e["log_level"].name == "warn"]
+
+    def test_those_dropped_to_make_room(self) -> None:
+        link = self.link(name="feed", whenFull="drop-oldest", outboxBytes=1000)
+
+        def send(count: int) -> None:
+            for _ in range(count):
+                link.send([bytes(400)])
+
+        self.assertEqual(
+            self.told(lambda: send(50)),
+            ["feed: the outbox is full: 1 frames dropped to make room"],
+        )
+        self.assertEqual(
+            [x for x in self.told(lambda: self.reactor.advance(60)) if "room" in x],
+            ["feed: the outbox is full: 47 frames dropped to make room in the last 60 s"],
+        )
+        self.assertEqual(link.stats().outbox.dropped, 48)
+        link.stop()
+        self.assertQuiet()
+
+    def test_those_dropped_before_the_link_runs_once_it_does(self) -> None:
+        link = self.link(start=False, name="feed", whenFull="drop-oldest", outboxBytes=1000)
+        link._clock = None
+        for _ in range(5):
+            link.send([bytes(400)])
+        link.start(self.endpoint, self.reactor)
+        (line,) = self.told(lambda: link.send([bytes(400)]))
+        self.assertEqual(line, "feed: the outbox is full: 4 frames dropped to make room")
+
+    def test_those_too_old(self) -> None:
+        link = self.link(name="feed", maxAge=5)
+        link.send([b"a", b"b"])
+        (line,) = self.told(lambda: self.reactor.advance(6))
+        self.assertEqual(line, "feed: 2 frames were too old, and are not sent")
 
 
 class KeepingTests(LinkTestCase):

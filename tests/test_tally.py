@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from nbclient.tally import EVERY, Tally
+from nbclient.tally import EVERY, Tallies, Tally
 
 
 class Said(list[tuple[int, float]]):
@@ -45,16 +45,18 @@ def test_after_a_quiet_minute_the_next_is_said_at_once() -> None:
     assert said == [(1, 0.0), (4, 0.0)]
 
 
-def test_at_the_end_what_was_not_said_yet_is() -> None:
+def test_at_the_end_nothing_more_is_said() -> None:
+    """The totals are, by others."""
     clock, said, tally = made()
     tally.count(1, clock)
     tally.count(5, clock)
-    clock.advance(7)
     tally.stop()
-    assert said == [(1, 0.0), (5, 7.0)]
+    assert said == [(1, 0.0)]
     assert clock.getDelayedCalls() == []
     tally.stop()
-    assert len(said) == 2
+    tally.count(2, clock)
+    assert said[1:] == [(2, 0.0)]
+    tally.stop()
 
 
 def test_what_comes_before_there_is_a_clock_is_said_once_there_is_one() -> None:
@@ -65,8 +67,24 @@ def test_what_comes_before_there_is_a_clock_is_said_once_there_is_one() -> None:
     assert said == [(4, 0.0)]
 
 
-def test_or_at_the_end() -> None:
-    _, said, tally = made()
-    tally.count(3, None)
-    tally.stop()
-    assert said == [(3, 0.0)]
+def test_each_text_has_its_own_and_the_last_details_are_told() -> None:
+    clock = Clock()
+    lines: list[str] = []
+
+    def warn(text: str, **values: object) -> None:
+        lines.append(text.format(**values))
+
+    tallies = Tallies(warn, lambda: "feed")
+    text = "{link}: {number} dropped{within}: {why}"
+    tallies.count(text, 1, clock, why="full")
+    tallies.count("{link}: {number} too old{within}", 7, clock)
+    tallies.count(text, 2, clock, why="full")
+    tallies.count(text, 3, clock, why="fuller")
+    clock.advance(EVERY)
+    assert lines == [
+        "feed: 1 dropped: full",
+        "feed: 7 too old",
+        "feed: 5 dropped in the last 60 s: fuller",
+    ]
+    tallies.stop()
+    assert clock.getDelayedCalls() == []

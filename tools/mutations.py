@@ -1875,6 +1875,52 @@ MUTATIONS = (
     ),
     # The spool.
     Mutation(
+        "a-number-once-a-minute",
+        "nbclient/tally.py",
+        "        if self._timer is None and clock is not None:\n",
+        "        if clock is not None:\n",
+        ("tests/test_tally.py::test_the_first_is_said_at_once_and_what_follows_once_a_minute",),
+    ),
+    Mutation(
+        "lost-frames-are-told",
+        "nbclient/pump.py",
+        "            if now > then:\n                self._lost(how, now - then)\n",
+        "            pass\n",
+        (
+            "tests/test_factory.py::LossTellingTests::test_those_dropped_to_make_room",
+            "tests/test_factory.py::LossTellingTests::test_those_too_old",
+        ),
+    ),
+    Mutation(
+        "held-up-input-is-told",
+        "nbclient/daemon/sending.py",
+        "        if size > room:  # else it is the disk that takes its time\n",
+        "        if False:\n",
+        (
+            "tests/test_daemon_sending.py::SendingTests::"
+            "test_an_input_that_waits_for_room_is_told_of_at_the_first_and_then_by_number",
+        ),
+    ),
+    Mutation(
+        "refused-frames-are-counted",
+        "nbclient/daemon/sending.py",
+        "self._tallies.count(REFUSED, len(frames), self._clock, why=str(error))",
+        "pass",
+        (
+            "tests/test_daemon_sending.py::SendingTests::test_what_the_link_refuses_does_not_end_the_input_and_is_told_by_number",
+        ),
+    ),
+    Mutation(
+        "bad-frames-are-counted",
+        "nbclient/daemon/link.py",
+        "            link.tellOften(PASSED_OVER, 1, why=str(error))\n",
+        "            pass\n",
+        (
+            "tests/test_daemon_run.py::BadFrameTests::"
+            "test_bad_frames_are_counted_in_the_log_once_a_minute",
+        ),
+    ),
+    Mutation(
         "outage-is-warned-of",
         "nbclient/factory.py",
         "        outage.timer = self._timers.after(delay, ReconnectingFactory._tellOutage, self)\n",

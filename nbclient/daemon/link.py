@@ -41,6 +41,8 @@ SETTLE_AFTER = 1.0
 """Default of --settle-after where it has one, seconds: whoever closes at once does so sooner,
 and whoever waits for the end of a batch does not wait long."""
 
+PASSED_OVER = "{link}: bad frames are passed over: {why} ({number} of them{within})"
+
 Wiretap = Callable[[Literal["in", "out"], bytes], None]
 
 
@@ -434,7 +436,7 @@ def make_link(
             settings.bad_frames, lambda why: log.warn("{why}", why=why), clock
         )
     if skips(chosen) or link.bad_frames is not None:
-        link.rejected = _rejecter(link.bad_frames, skips(chosen), log, link.name, masker)
+        link.rejected = _rejecter(link.bad_frames, skips(chosen), link, masker)
     return link
 
 
@@ -451,15 +453,13 @@ def _reply(settings: Settings) -> Reply | None:
 
 
 def _rejecter(
-    keep: BadFrames | None, passed_over: bool, log: Logger, name: str, masker: Masker
+    keep: BadFrames | None, passed_over: bool, link: Link, masker: Masker
 ) -> Callable[[bytes, PeerError], object]:
-    """What is shown the bad frames: kept where asked for; passed over, the first is told."""
-    told: list[PeerError] = []
+    """What is shown the bad frames: kept where asked for; passed over, they are counted."""
 
     def rejected(data: bytes, error: PeerError) -> None:
-        if passed_over and not told:
-            told.append(error)
-            log.warn("{link}: bad frames are passed over: {why}", link=name, why=str(error))
+        if passed_over:
+            link.tellOften(PASSED_OVER, 1, why=str(error))
         if keep is not None:
             keep(masker.mask(data), error)
 

@@ -14,6 +14,7 @@ from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LinkDown, LinkStopped, NBClientError, OutboxFull
 from nbclient.factory import ReconnectingFactory
 from nbclient.spooling import Cursor
+from nbclient.tally import Tallies
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
     from nbclient.delivery.spool import Spool
@@ -23,6 +24,16 @@ PATIENCE = 1.0
 
 PIECES = 16
 """A batch without a cursor is at most such a part of the spool."""
+
+PAUSED = 1.0
+"""Seconds that an input waits for room until that is said: a full outbox is in order while it
+moves."""
+
+HELD_UP = (
+    "{link}: the {where} is full, and no input is read until there is room"
+    " (pauses of more than {seconds:g} s: {number}{within})"
+)
+REFUSED = "{link}: frames are refused: {why} ({number} of them{within})"
 
 CALM = 10.0
 """Seconds for which the disk has taken all until that is said: a full one takes a little
@@ -49,7 +60,7 @@ class Sending:
         self._link = link
         self._clock = clock
         self._log = log
-        self._refusing = False
+        self._tallies = Tallies(log.warn, lambda: link.name)
         self._full = False
         self._calm: IDelayedCall | None = None  # set while nothing fails any more
         self._pauses: list[Deferred[None]] = []
@@ -122,6 +133,7 @@ class Sending:
         """Offer nothing more, not even what the disk did not take."""
         self.stopped = True
         self.begin()  # whoever waited for it is told by the link
+        self._tallies.stop()
         self._not_calm()
         pauses, self._pauses = self._pauses, []
         for pause in pauses:
@@ -130,10 +142,10 @@ class Sending:
     async def _offer(self, frames: Sequence[bytes], cursor: Cursor | None) -> None:
         while True:
             try:
-                await self._link.send(frames, cursor)
+                await self._taken(frames, self._link.send(frames, cursor))
             except (OutboxFull, LinkDown) as error:
                 if frames:  # else it was a cursor alone
-                    self._refused(error)
+                    self._tallies.count(REFUSED, len(frames), self._clock, why=str(error))
                 return
             except LinkStopped:
                 self.late += len(frames)
@@ -146,17 +158,27 @@ class Sending:
                     raise
                 self.again += len(frames)
             else:
-                self._refusing = False
                 self._disk_takes()
                 return
 
-    def _refused(self, error: Exception) -> None:
-        """The link counts them; once for each time that it begins, it is told."""
-        if not self._refusing:
-            self._refusing = True
-            self._log.error(
-                "{link}: frames are refused: {why}", link=self._link.name, why=str(error)
-            )
+    async def _taken(self, frames: Sequence[bytes], accepted: Deferred[None]) -> None:
+        """Wait until they are; say so where that takes long for want of room."""
+        if not accepted.called:
+            waits = self._clock.callLater(PAUSED, self._paused, frames)
+            try:
+                await accepted
+            finally:
+                if waits.active():
+                    waits.cancel()
+        await accepted
+
+    def _paused(self, frames: Sequence[bytes]) -> None:
+        size, spool = Outbox.cost(frames), self.spool
+        where, room = "outbox", self._link.outbox.limit - self._link.outbox.size
+        if spool is not None:
+            where, room = "spool", spool.room
+        if size > room:  # else it is the disk that takes its time
+            self._tallies.count(HELD_UP, 1, self._clock, where=where, seconds=PAUSED)
 
     async def _wait(self, error: SpoolError) -> None:
         self._not_calm()
