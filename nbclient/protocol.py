@@ -394,7 +394,7 @@ class FrameProtocol(FrameReceiver):
         opening, self._opening = self._opening, None
         if opening is not None:
             self._failWaiters()
-            opening.cancel()
+            self._link.afterwards(opening.cancel)
 
     def announce(self) -> None:
         """The link takes this connection for ready."""

@@ -173,7 +173,7 @@ class PlainDeliveryTests(Delivery, TCPServing, TestCase):
             await turn()
         first.transport.resumeProducing()
         await link.whenDrained()
-        self.assertEqual(link.stats().losses, 1)
+        await until(lambda: link.stats().losses == 1)
         self.assertEqual(link.stats().outbox.resent, 0)
         await until(lambda: self.received()[-1:] == frames[-1:])
         self.assertEqual(self.received(), frames)
