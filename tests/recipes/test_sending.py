@@ -178,10 +178,10 @@ def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench)
     batch = bench.folder / "batch.txt"
     batch.write_text("one\ntwo\n")
     cook = bench.cook("batch", HOST=HOST, PORT=bench.absent_peer().port)
-    for _ in range(3):  # by then a busy machine has read the file, too
-        cook.err.expect("connection refused")
+    cook.err.expect("connection refused")
     assert cook.stop() == 1
-    assert "2 frames not delivered" in cook.err.end()
+    # A busy machine may not have read the file by then.
+    assert re.search("2 frames not delivered|the input was not read to its end", cook.err.end())
     assert batch.exists()
 
 
