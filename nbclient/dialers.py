@@ -8,6 +8,7 @@ attempt to the link's ``dialFailed``, once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from typing import Protocol as Interface
 
@@ -53,6 +54,13 @@ class ConnectorDialer:
             self.connector.connect()
         except Exception:  # no descriptor left, say: an attempt that failed
             self.link.dialFailed(Failure())
+            self._reset()
+
+    def _reset(self) -> None:
+        """A connector whose factory raised takes itself for connecting, and would for ever."""
+        with suppress(Exception):  # there may be nothing to stop
+            self.cancel()
+        self.connector.state = "disconnected"
 
     def cancel(self) -> None:
         if self.connector.state == "connecting":

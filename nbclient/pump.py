@@ -395,8 +395,9 @@ class Pump:
             self._run()
         except Exception:  # no fault of who offers a frame: it is accepted, and waits
             if self._connection is None:
-                raise
-            self._connection.sendingFailed(Failure())
+                self.log.failure("what is to be sent could not be looked at")
+            else:
+                self._connection.sendingFailed(Failure())
         finally:
             self._busy = False
         if self._lossy:

@@ -144,6 +144,14 @@ class Timers:
         if not self._live:
             self._forget()
         elif self._call is None:
+            self._armAgain()
+
+    def _armAgain(self) -> None:
+        """Nobody else sets what wakes all of them: a clock that fails once is asked again."""
+        try:
+            self._arm()
+        except Exception:
+            self.log.failure("the clock failed to set a timer")
             self._arm()
 
 

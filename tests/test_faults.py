@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -18,6 +19,7 @@ from nbclient import factory as factory_module
 from nbclient.delivery.replies import Reply
 from nbclient.errors import CallbackFailed, FrameError, LinkStopped, LocalError
 from nbclient.framing import Decoder, Framing
+from nbclient.pump import Pump
 from nbclient.states import Action
 from nbclient.talking import Answer, Heartbeat, Poll
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
@@ -147,7 +149,8 @@ class Life:
         options.setdefault("random", lambda: 1.0)
         options.setdefault("delivery", "written")
         protocol = options.pop("protocol", self.protocol())
-        link: Any = ReconnectingFactory.forProtocol(
+        kind = options.pop("kind", None)
+        link: Any = (kind or ReconnectingFactory).forProtocol(
             protocol,
             clock=self.clock,
             connectTimeout=3,
@@ -158,7 +161,11 @@ class Life:
         )
         self.link = link
         self.frames: list[bytes] = []
-        link.start(self.endpoint)
+        if kind is None:
+            link.start(self.endpoint)
+        else:
+            self.endpoint = cast(Any, self.clock)  # whose attempts are those of a connector
+            self.clock.connectTCP("h", 1, link)  # type: ignore[call-arg]
 
     def protocol(self) -> Any:
         life = self
@@ -178,15 +185,18 @@ class Life:
     def accept(self) -> Peer | None:
         for _ in range(30):
             if self.pending:
-                try:
+                with contextlib.suppress(Fault):  # a reactor would log it
                     peer = self.endpoint.attempts[-1].accept()
-                except Fault:  # a reactor would log it
-                    return None
-                self.clock.turn()
-                return peer
+                    self.turn()
+                    return peer
+                return None
             self.clock.advance(0.5)
-            self.clock.turn()
+            self.turn()
         return None
+
+    def turn(self) -> None:
+        with contextlib.suppress(Fault):
+            self.clock.turn()
 
     def connect(self) -> None:
         """A connection with traffic both ways, that ends within a frame."""
@@ -194,10 +204,10 @@ class Life:
         assert peer is not None, self.link.state
         self.link.send([b"out"])
         peer.send(b"in\nask\nbeg")
-        self.clock.turn()
+        self.turn()
         self.clock.advance(1)
         peer.reset()
-        self.clock.turn()
+        self.turn()
 
     def proves(self) -> None:
         """It connects within a minute, and is ready; and a stop in its time is a stop."""
@@ -360,10 +370,52 @@ def test_what_it_says_by_itself_raises_once(
 def test_the_clock_raises_once(at: int) -> None:
     life = Life()
     life.clock.once = Once(at)
-    for _ in range(4):
+    for _ in range(20):
+        if life.clock.once.raised:
+            break
         life.connect()
     assert life.clock.once.raised
     life.proves()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_the_pump_raises_once_and_who_sends_is_not_at_fault(
+    connected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, run = Once(1), Pump._run
+
+    def running(pump: Pump) -> None:
+        once()
+        run(pump)
+
+    life = Life()
+    peer = life.accept() if connected else None
+    monkeypatch.setattr(Pump, "_run", running)
+    accepted: list[object] = []
+    life.link.send([b"kept"]).addCallback(accepted.append)
+    assert accepted == [None]
+    assert once.raised
+    life.clock.turn()
+    if peer is not None:
+        assert not peer.connected
+    peer = life.accept()
+    assert peer is not None
+    assert peer.received == b"kept\n"
+    life.proves()
+
+
+def test_after_our_half_close_nothing_is_said_and_that_is_no_fault() -> None:
+    life = Life(heartbeat=Heartbeat(b"beat", 1))
+    peer = life.accept()
+    assert peer is not None
+    life.link.connection.finishWriting()
+    life.link.connection.writable = True  # as it is for a moment
+    with capturedLogs() as logs:
+        life.clock.advance(1)
+        life.clock.turn()
+    assert [log for log in logs if "log_failure" in log] == []
+    assert peer.connected
+    assert life.link.state is State.READY
 
 
 @pytest.mark.parametrize("way", ["raises", "none", "cannot be cancelled"])
@@ -374,6 +426,26 @@ def test_the_endpoint_raises_once(way: str) -> None:
     life.endpoint.once = Once(1)
     life.connect()
     assert life.endpoint.once.raised
+    life.proves()
+
+
+@pytest.mark.parametrize("hook", ["startFactory", "startedConnecting", "stopFactory"])
+@pytest.mark.parametrize("at", [2, 3])
+def test_the_factory_raises_once_where_a_connector_dials(hook: str, at: int) -> None:
+    once = Once(at)
+
+    class Raising(ReconnectingFactory):
+        pass
+
+    def raising(link: Any, *args: Any) -> None:
+        once()
+        getattr(super(Raising, link), hook)(*args)
+
+    setattr(Raising, hook, raising)
+    life = Life(kind=Raising)
+    for _ in range(4):
+        life.connect()
+    assert once.raised
     life.proves()
 
 

@@ -165,6 +165,12 @@ class ReceivingTests(ConnectionTestCase):
         self.feed(peer, b"ree\n")
         self.assertEqual(protocol.events, ["ready", [b"one", b"two"], [b"three"]])
 
+    def test_one_that_never_began_receives_nothing_and_can_be_asked(self) -> None:
+        protocol = Recorder()
+        self.assertEqual((protocol.skipped, protocol.unfinished), (0, False))
+        self.assertEqual(protocol._decoder.feed(b"x\n"), [])
+        self.assertEqual(protocol._decoder.unread(b"x\n", []), b"")
+
     def test_a_protocol_without_framing_is_told_so(self) -> None:
         with capturedLogs() as logs:
             peer = self.connect(FrameProtocol())

@@ -450,6 +450,23 @@ class TimeoutTests(RequestsTestCase):
         self.reactor.turn()
         self.assertTrue(b"\n%d:?" % waiting[0] in peer.received)  # those have their turn
 
+    def test_a_fault_among_what_arrived_before_the_loss_ends_the_waiting(self) -> None:
+        class Short(Relay):
+            framing = framing.lines(max_frame=10)
+
+            async def frameReceived(self, frame: bytes) -> None:  # type: ignore[override]
+                self.events.append(frame)
+                await self.request(b"about")
+
+        protocol = Short()
+        peer = self.connect(protocol)
+        self.feed(peer, b"push\n")
+        peer.send(b"x" * 100)
+        peer.resets = True
+        protocol.sendFrame(b"void")
+        self.reactor.turn()
+        self.assertEqual(protocol.events, [b"push", ("lost", ConnectionLost)])
+
     def test_by_key_a_late_answer_frees_its_key_with_nothing_else_on_its_way(self) -> None:
         for prepare in (
             lambda _: None,

@@ -812,6 +812,23 @@ MUTATIONS = (
         ("tests/test_faults.py::test_it_is_said_once_and_is_the_reason",),
     ),
     Mutation(
+        "a-connector-is-dialled-anew",
+        "nbclient/dialers.py",
+        "            self._reset()\n",
+        "            pass\n",
+        (
+            "tests/test_faults.py::test_the_factory_raises_once_where_a_connector_dials"
+            "[2-startFactory]",
+        ),
+    ),
+    Mutation(
+        "what-is-sent-fails-the-connection",
+        "nbclient/pump.py",
+        "                self._connection.sendingFailed(Failure())\n",
+        "                raise\n",
+        ("tests/test_faults.py::test_the_pump_raises_once_and_who_sends_is_not_at_fault[True]",),
+    ),
+    Mutation(
         "a-timer-that-raises-ends-the-attempt",
         "nbclient/factory.py",
         "            link._machine.fault(error)\n",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
-from nbclient import FrameProtocol, RequestProtocol, framing
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, RequestProtocol, framing
+from nbclient.endpoints import tcp
 from nbclient.errors import ConnectionClosed
 from tests.conformance.dialers import reactor, until
 
@@ -51,6 +52,52 @@ class Client(RequestProtocol):
 class ByKey(Client):
     def answerKey(self, frame: bytes) -> Hashable | None:
         return None if frame == b"push" else frame
+
+
+class Leaving(FrameProtocol):
+    """Answers one line on each connection, and closes at the second."""
+
+    framing = framing.lines()
+    answered = 0
+
+    def frameReceived(self, frame: bytes) -> None:
+        self.answered += 1
+        if self.answered == 1:
+            self.sendFrame(frame)
+        else:
+            self.loseConnection()
+
+
+class RetryTests(TestCase):
+    @inlineCallbacks
+    def test_who_asks_again_once_the_link_is_ready_gets_every_answer_and_the_reactor_turns(
+        self,
+    ) -> Any:
+        """A loop that was handed the dying connection again would spin for ever."""
+
+        async def get(what: bytes) -> bytes:
+            nonlocal rounds
+            while True:
+                connection = await link.whenReady()
+                rounds += 1
+                assert rounds < 100, "asks for ever"
+                try:
+                    answer: bytes = await connection.request(what)
+                except ConnectionClosed:
+                    continue  # once more, on the next connection
+                return answer
+
+        rounds = 0
+        factory: Factory[Any] = Factory.forProtocol(Leaving)
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        link: Any = ReconnectingFactory.forProtocol(Client, backoff=Backoff(initial=0.01))
+        link.start(tcp(reactor, "127.0.0.1", port.getHost().port))
+        asked = [Deferred.fromCoroutine(get(b"%d" % number)) for number in range(5)]
+        answers = yield gatherResults(asked)
+        self.assertEqual(answers, [b"%d" % number for number in range(5)])
+        yield link.stop()
+        yield port.stopListening()
 
 
 class Asking(ByKey):
