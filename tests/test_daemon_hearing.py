@@ -216,6 +216,7 @@ class PromptTests(SynchronousTestCase):
         login.reactor.advance(1)
         login.reactor.turn()
         self.assertIs(login.link.state, State.STOPPED)
+        self.assertTrue([line for line in login.log.lines if "waited in vain for /word" in line])
         self.assertEqual(login.reactor.pending(), [])
 
     def test_a_pattern_that_takes_too_long_fails_the_attempt(self) -> None:

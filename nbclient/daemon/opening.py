@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import field, frozen
+from twisted.internet.defer import CancelledError
 
 from nbclient.daemon.formats import is_raw
 from nbclient.daemon.hearing import Hearing, Speaker
@@ -174,7 +175,7 @@ async def _wait_for(step: Expect, speaker: Speaker, hearing: Hearing) -> None:
     hearing.last = None
     try:
         await hearing.wait_for(step.pattern, step.prompt)
-    except ConnectionClosed:
+    except (ConnectionClosed, CancelledError):  # the latter: its time was up
         if speaker.factory.state is not State.CLOSING:  # else it is no failure
             speaker.log.warn(
                 "{link}: the opening waited in vain for /{pattern}/, {seen}",
