@@ -117,10 +117,8 @@ class Alternatives:
         self._now: Callable[[], float] = time.monotonic if clock is None else clock.seconds
         self._link: ReconnectingFactory | None = None
         self._tried = False  # an attempt at `index` was made
-        self._good = False  # and led to a connection that became stable
         self._going_back = False  # the next attempt is at the first, whatever became of this one
         self._returned = False  # the present one came about that way
-        self._ready_since = 0.0
         self._came = 0.0  # when this peer became the one that is meant
         self._timer: IDelayedCall | None = None
         self._probe: _Probe | None = None
@@ -173,7 +171,6 @@ class Alternatives:
         if self._tried:
             self._judge(link)
         self._tried = True
-        self._good = False
         self._returned, self._going_back = self._going_back, False
         # A link without a name of its own is called by the peer it means.
         if link.name in self._names:
@@ -191,11 +188,11 @@ class Alternatives:
     def _judge(self, link: ReconnectingFactory) -> None:
         """The last attempt, or the connection it led to, is over."""
         if self._failback is not None and self.index == 0:
-            if self._good:
+            if link.lasted:
                 self._wait = self._failback
             elif self._returned:
                 self._wait = min(2 * self._wait, max(LONGEST_WAIT, self._failback))
-        if self._good or self._going_back:
+        if link.lasted or self._going_back:
             self.index = 0
         elif link.progressed:
             self._stay()
@@ -214,10 +211,8 @@ class Alternatives:
     ) -> None:
         """What the link tells of itself."""
         if new is State.READY:
-            self._ready_since = self._now()
             self._arm(link)
         elif old is State.READY:
-            self._good = self._now() - self._ready_since >= link.backoff.stable_after
             self._disarm()
         elif new is State.STOPPED:  # when started again, it begins anew
             self.index = 0

@@ -275,6 +275,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         "_framesIn",
         "_framesOut",
         "_hurry",
+        "_lasted",
         "_losses",
         "_machine",
         "_now",
@@ -423,7 +424,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._readySince: float | None = None
         self._stoppedAt: float | None = None
         self._begunWith: tuple[int, int] | None = None
-        self._progressed = False
+        self._progressed = self._lasted = False
         self._dueAt = 0.0
         self._hurry = False
         self._outage: Outage | None = None  # while it is not up, or was not for long
@@ -962,7 +963,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         since, self._readySince = self._readySince, None
         until = self._now() if self._stoppedAt is None else self._stoppedAt
         ready = 0.0 if since is None else until - since
-        if ready >= self.backoff.stable_after:
+        self._lasted = ready >= self.backoff.stable_after
+        if self._lasted:
             self._attempts = 0
         self._stopOutageTimer()
         if not self._machine.stopping:
@@ -973,6 +975,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._losses += self.connection is not None and self.connection.up
         self._attempts += 1
         self._dueAt = self._now() + self._delay()
+
+    @property
+    def lasted(self) -> bool:
+        """Whether the last connection was ready for ``Backoff.stable_after`` seconds.
+
+        While this side held back reading it may have ended long ago: that does not count.
+        """
+        return self._lasted
 
     @property
     def progressed(self) -> bool:
@@ -1067,7 +1077,8 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._lastAcksIn()
 
     def _armConnect(self) -> None:
-        self._progressed = False  # only now: who chose the peer of this attempt has asked
+        # Only now: who chose the peer of this attempt has asked.
+        self._progressed = self._lasted = False
         self._arm(self.connectTimeout, Event.DEADLINE)
 
     def _armRetry(self) -> None:

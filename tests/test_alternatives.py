@@ -144,6 +144,17 @@ class OrderTests(LinkCase):
         peer.send(b"frame\n" * 3)
         self.lose(peer, after=0.1)
 
+    def test_nor_does_one_whose_end_was_noticed_late(self) -> None:
+        """This side was not reading: it may have closed at once."""
+        _, peer = self.accept()
+        token = self.link.connection.pauseReading()
+        peer.close()
+        self.clock.advance(10 * STABLE)
+        token.resume()
+        self.clock.turn()
+        self.clock.advance(60)
+        self.assertEqual(self.pending()[0], 1)
+
     def test_a_peer_that_gets_something_done_in_short_connections_is_kept(self) -> None:
         self.refuse()
         for _ in range(3):

@@ -165,6 +165,16 @@ ICMP = {
 }
 
 
+ICMPV6 = {
+    "no-route": "no route to the network, or a firewall rejects the connection",
+    "addr-unreachable": "no route to the host, or a firewall rejects the connection",
+    "admin-prohibited": "permission denied, here or by a firewall",
+    "port-unreachable": "connection refused",
+}
+KINDS = [(HOST, "icmp", kind, said) for kind, said in ICMP.items()]
+KINDS += [("::1", "icmpv6", kind, said) for kind, said in ICMPV6.items()]
+
+
 @pytest.fixture(scope="module")
 def space() -> Iterator[str]:
     """A network namespace whose firewall rejects port N in the N-th way."""
@@ -174,8 +184,8 @@ def space() -> Iterator[str]:
         pytest.skip("needs ip and nft (Debian: iproute2, nftables)")
     name = f"reject-{os.getpid()}"
     rules = "".join(
-        f"add rule inet f i tcp dport {1000 + place} reject with icmp type {kind}\n"
-        for place, kind in enumerate(ICMP)
+        f"add rule inet f i tcp dport {1000 + place} reject with {family} type {kind}\n"
+        for place, (_, family, kind, _) in enumerate(KINDS)
     )
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
     if made.returncode:
@@ -195,16 +205,16 @@ def space() -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-@pytest.mark.parametrize("kind", ICMP)
-def test_a_firewalls_rejection_is_named(space: str, kind: str) -> None:
-    port = str(1000 + list(ICMP).index(kind))
-    run = python("-m", "nbclient", HOST, port, "--input", "none", "--retries", "0")
+@pytest.mark.parametrize("place", range(len(KINDS)), ids=[f"{each[2]}-{each[1]}" for each in KINDS])
+def test_a_firewalls_rejection_is_named(space: str, place: int) -> None:
+    host, _, _, said = KINDS[place]
+    run = python("-m", "nbclient", host, str(1000 + place), "--input", "none", "--retries", "0")
     within = ["ip", "netns", "exec", space, *run]
     done = subprocess.run(within, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 3
     assert "Failure" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert re.search(ICMP[kind], done.stderr), done.stderr
+    assert re.search(said, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize(
