@@ -124,6 +124,7 @@ class Plan:
     outbox_bytes: int
     spool_bytes: int
     faulty: float  # of the frames, how many the server rejects or dies of
+    settle_after: float = 0.0
 
     @classmethod
     def draw(cls, rng: random.Random) -> Plan:
@@ -144,6 +145,7 @@ class Plan:
             outbox_bytes=rng.choice([800, 2000, 8000]),
             spool_bytes=rng.choice([2000, 6000, 60_000]),
             faulty=rng.choice([0.0, 0.0, 0.03]),
+            settle_after=0.0 if level == "reply" else rng.choice([0.0, 0.0, 1.0]),
         )
 
     def reply(self) -> Reply | None:
@@ -470,6 +472,7 @@ class World:
             onReject=plan.on_reject,
             maxAttempts=plan.max_attempts,
             maxAge=plan.max_age,
+            settleAfter=plan.settle_after,
             whenFull=plan.when_full,
             sendGap=plan.gap,
             outboxBytes=plan.outbox_bytes,
