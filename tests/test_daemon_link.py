@@ -502,6 +502,9 @@ def test_the_demo_comes_back_before_one_stops_looking() -> None:
     for words, maximum in [(("--demo",), 3), (("--demo", "--retry-maximum", "50"), 50)]:
         link = make_link(shell(*words), DaemonProtocol, framing.lines(), KeptLog(), FakeReactor())
         assert link.backoff.maximum == maximum
+    for words, stable in [(("--demo",), 5), (("--demo", "--stable-after", "50"), 50)]:
+        link = make_link(shell(*words), DaemonProtocol, framing.lines(), KeptLog(), FakeReactor())
+        assert link.backoff.stable_after == stable
 
 
 def test_a_hexdump_numbers_each_direction() -> None:

@@ -2001,6 +2001,8 @@ MUTATIONS = (
             "tests/wire/test_half_close_wire.py::LinkTests::"
             "test_a_link_sends_all_that_waits_before_it_dials_anew",
             "tests/wire/test_half_close_wire.py::test_a_batch_gets_through_whole",
+            "tests/wire/test_delivery_wire.py::PlainDeliveryTests::"
+            "test_the_peers_end_is_not_the_end_of_its_acknowledgements",
             "tests/test_factory.py::HalfClosedTests::test_it_gets_all_that_waits_and_then_we_close",
         ),
     ),
@@ -2113,8 +2115,6 @@ MUTATIONS = (
             "tests/test_tcpinfo.py::test_it_looks_again_after_a_while_and_less_and_less_often",
             "tests/wire/test_tcpinfo_wire.py::"
             "test_after_the_peers_fin_what_the_kernel_holds_still_arrives",
-            "tests/wire/test_delivery_wire.py::PlainDeliveryTests::"
-            "test_the_peers_end_is_not_the_end_of_its_acknowledgements",
         ),
     ),
     Mutation(

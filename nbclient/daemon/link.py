@@ -43,6 +43,9 @@ and whoever waits for the end of a batch does not wait long."""
 
 PASSED_OVER = "{link}: bad frames are passed over: {why} ({number} of them{within})"
 
+DEMO_STABLE = 5.0
+"""--stable-after in the demo, seconds: the outages of its server are told one by one."""
+
 Wiretap = Callable[[Literal["in", "out"], bytes], None]
 
 
@@ -481,13 +484,16 @@ def _delivery(settings: Settings) -> str:
 
 
 def _backoff(settings: Settings) -> Backoff:
-    brisk = settings.demo and "retry-maximum" not in settings.given
+    maximum, stable_after = settings.retry_maximum, settings.stable_after
+    if settings.demo:
+        maximum = maximum if "retry-maximum" in settings.given else DEMO_MAXIMUM
+        stable_after = stable_after if "stable-after" in settings.given else DEMO_STABLE
     return Backoff(
         initial=settings.retry_initial,
-        maximum=DEMO_MAXIMUM if brisk else settings.retry_maximum,
+        maximum=maximum,
         factor=settings.retry_factor,
         retries=0 if settings.once or settings.check else settings.retries,
-        stable_after=settings.stable_after,
+        stable_after=stable_after,
         least=settings.retry_least,
     )
 
