@@ -652,3 +652,21 @@ class LinkTests(SynchronousTestCase):
         link.stop()
         self.assertNotIsInstance(link.buildProtocol(None), FrameProtocol)
         self.reactor.advance(30)
+
+
+class BuildingTests(SynchronousTestCase):
+    def test_a_connection_that_cannot_be_made_is_a_failed_attempt(self) -> None:
+        class Broken(DaemonProtocol):
+            def __init__(self) -> None:
+                raise ZeroDivisionError
+
+        reactor = FakeReactor()
+        log = KeptLog()
+        link = make_link(shell("h", "1"), Broken, framing.lines(), log, reactor)
+        endpoint = FakeEndpoint(reactor)
+        link.start(endpoint)
+        peer = endpoint.attempts[0].accept()
+        reactor.turn()
+        self.assertTrue(peer.aborted)
+        self.assertIs(link.state, State.WAITING)
+        self.assertTrue(any("building the protocol failed" in line for line in log.lines))

@@ -333,6 +333,7 @@ def test_every_name_of_the_other_factory_works_or_is_refused() -> None:
 
 def test_such_a_name_is_not_there_for_whoever_asks() -> None:
     assert not hasattr(ReconnectingFactory(), "resetDelay")
+    assert "stable_after" in ReconnectingFactory.resetDelay.instead  # as a help page shows it
 
 
 def test_noisy_is_twisteds_own_and_works() -> None:
