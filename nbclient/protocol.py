@@ -125,6 +125,7 @@ class FrameProtocol(FrameReceiver):
     _peerClosed = False
     sending = False
     _writeClosed = False
+    _tlsGone = False  # the peer has said goodbye: TLS takes nothing more
     _closed = False  # the transport was told to close
     _open = True  # none of these: it takes more
 
@@ -217,7 +218,7 @@ class FrameProtocol(FrameReceiver):
         """The one way out: both lanes, this one and the link's `outbox`, end here."""
         if self._writeClosed or self._closed:
             raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
-        if self.losing:
+        if self.losing or self._tlsGone:
             raise ConnectionClosed("the connection is lost: nothing more can be sent")
         framing = self.framing
         try:
@@ -521,7 +522,8 @@ class FrameProtocol(FrameReceiver):
         raw.unregisterProducer()
         raw.loseConnection(*args)
         if self.up and not self._closed:
-            self.finishing = True
+            self._tlsGone = self.finishing = True
+            self._open = self.writable = False
             self._link.connectionClosing(self)  # before anybody is told
             self.finish()
 
@@ -600,7 +602,8 @@ class FrameProtocol(FrameReceiver):
 
     def _seeWritable(self) -> None:
         # What is written during a read is only corked, which would bound nothing.
-        self._open = not (self._full or self._closed or self._writeClosed or self.losing)
+        shut = self._closed or self._writeClosed or self._tlsGone
+        self._open = not (self._full or shut or self.losing)
         self.writable = self._open and not self._busy
 
     def _unhookTransport(self) -> None:

@@ -890,6 +890,28 @@ class SendingTests(ConnectionTestCase):
         self.assertEqual(protocol.frames, [b"one", b"two", b"three"])
         self.assertIsNotNone(self.successResultOf(seen))
 
+    def test_nor_after_the_goodbye_of_tls_which_takes_nothing_more(self) -> None:
+        class Slow(Recorder):
+            async def frameReceived(self, frame: bytes) -> None:
+                self.events.append(frame)
+                await turns.pop(0)
+                self.sendFrame(frame)
+
+        turns: list[Deferred[None]] = [Deferred(), Deferred()]
+        first, second = turns
+        protocol = Slow()
+        peer = self.connect(protocol, secure=True)
+        peer.finishHandshake()
+        self.feed(peer, b"one\ntwo\n")
+        peer.transport.loseConnection()  # as TLS does it
+        self.assertFalse(protocol.writable)
+        self.assertRaises(ConnectionClosed, protocol.sendFrame, b"late")
+        first.callback(None)
+        second.callback(None)
+        self.reactor.turn()
+        self.assertEqual(protocol.frames, [b"one", b"two"])
+        self.assertEqual(protocol.framesOut, 0)
+
     def test_another_fault_behind_it_is_a_fault(self) -> None:
         class Echo(Recorder):
             def frameReceived(self, frame: bytes) -> Any:

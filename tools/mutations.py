@@ -1179,6 +1179,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "nothing-is-sent-after-the-goodbye-of-tls",
+        "nbclient/protocol.py",
+        "        if self.losing or self._tlsGone:\n",
+        "        if self.losing:\n",
+        (
+            "tests/test_protocol.py::SendingTests::"
+            "test_nor_after_the_goodbye_of_tls_which_takes_nothing_more",
+        ),
+    ),
+    Mutation(
         "a-callback-that-the-end-ended-is-not-at-fault",
         "nbclient/receiving.py",
         "        while self._endedIt(reason):\n",
