@@ -254,7 +254,7 @@ def test_no_line_of_a_peer_ends_an_output(serve: Serve, run: Run, tmp_path: Path
             "log",
         ]
         program = run(
-            *("127.0.0.1", serve(talk).port, "--framing", "crlf", "--once"),
+            *("127.0.0.1", serve(talk).port, "--framing", "crlf", "--once", "-v"),
             *("--input", f"exec:sh -c 'cat > {tmp_path}/seen'"),
             *(word for output in outputs for word in ("--output", output)),
         )
@@ -263,7 +263,7 @@ def test_no_line_of_a_peer_ends_an_output(serve: Serve, run: Run, tmp_path: Path
         reader = stack.enter_context(socket.socket(socket.AF_UNIX))
         reader.settimeout(SOON)
         reader.connect(str(door))
-        time.sleep(0.1)  # it is let in
+        program.wait_for(b": 1 connected", "stderr")
         begin.set()
         wanted = b"".join(
             [b"two with a\\nline feed\n", *(b"%d\n" % number for number in range(40))]
