@@ -43,6 +43,7 @@ from nbclient.arguments import check, check_text, check_timeout, check_whole, is
 from nbclient.connecting import binds_again, refine
 from nbclient.errors import LinkError, SpecError
 from nbclient.resolver import Address, Resolver
+from nbclient.timers import timers_of
 from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
 
 __all__ = [
@@ -282,8 +283,7 @@ class _TCPEndpoint:
         lookup = (self._resolver or _resolver.shared()).lookup(
             self._reactor, self._host, self._port, self._family
         )
-        lookup.addTimeout(self._timeout, self._reactor, self._too_slow)
-        lookup.addErrback(self._cancelled)
+        lookup.addBoth(self._looked_up, _Limit(self._reactor, self._timeout, lookup))
         return lookup.addCallback(self._dial_addresses, deadline, protocolFactory)
 
     def _dial_addresses(
@@ -324,15 +324,36 @@ class _TCPEndpoint:
         endpoint = kind(_Refining(self._reactor), host, self._port, timeout, self._bind)
         return endpoint.connect(factory)
 
-    def _too_slow(self, _: object, timeout: float) -> Failure:
-        return Failure(DNSLookupError(f"{self._host!r}: no answer within {timeout:g} s"))
-
-    def _cancelled(self, failure: Failure) -> Failure:
+    def _looked_up(self, result: Any, limit: _Limit) -> Any:
         """Cancelled while looking up: say so as every Twisted endpoint does."""
-        if not failure.check(CancelledError):
-            return failure
+        limit.over()
+        if not (isinstance(result, Failure) and result.check(CancelledError)):
+            return result
+        if limit.passed:
+            words = f"{self._host!r}: no answer within {self._timeout:g} s"
+            return Failure(DNSLookupError(words))
         address = HostnameAddress(self._host.encode("utf-8"), self._port)
         return Failure(ConnectingCancelledError(address))
+
+
+class _Limit:
+    """Cancels a Deferred when its time is up, as judged after a read (`nbclient.timers`).
+
+    :ivar passed: it did.
+    """
+
+    def __init__(self, clock: Any, seconds: float, deferred: Deferred[Any]) -> None:
+        self.passed = False
+        self._timers = timers_of(clock)
+        self._timer = self._timers.after(seconds, self._pass, deferred)
+
+    def _pass(self, deferred: Deferred[Any]) -> None:
+        self.passed = True
+        deferred.cancel()
+
+    def over(self) -> None:
+        """There is a result."""
+        self._timers.cancel(self._timer)
 
 
 class _Refining:

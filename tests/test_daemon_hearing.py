@@ -235,3 +235,15 @@ def test_a_step_is_of_one_kind_or_the_other() -> None:
     pattern = re.compile(b"x")
     plain, prompt = parse_script([("expect", pattern), ("expect-prompt", pattern)])
     assert (getattr(plain, "prompt", None), getattr(prompt, "prompt", None)) == (False, True)
+
+
+def test_a_prompt_is_none_as_long_as_more_lies_in_this_hosts_kernel() -> None:
+    """After a standstill of this process, say."""
+    for rest, ready in ((b"b", False), (b"\n", True)):
+        login = Login("--expect-prompt", "a$")
+        login.reactor.advance(QUIET)
+        login.hear(b"a")
+        login.reactor.rightNow += 10 * QUIET
+        login.peer.transport.kernel.queue += rest  # the reactor has not come to it
+        login.quiet()
+        assert login.ready is ready

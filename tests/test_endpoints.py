@@ -215,6 +215,13 @@ class TCPTests(SynchronousTestCase):
         failure = self.failureResultOf(connecting, DNSLookupError)
         self.assertIn("'h.example': no answer within 10 s", str(failure.value))
 
+    def test_after_a_standstill_a_lookup_has_a_turn_to_say_what_it_found(self) -> None:
+        connecting = self.connect(timeout=10)
+        self.reactor.rightNow += 60
+        self.reactor.callLater(0, self.resolver.looked.errback, DNSLookupError("found nothing"))
+        self.reactor.advance(0)
+        self.assertIn("found nothing", str(self.failureResultOf(connecting, DNSLookupError)))
+
     def test_a_lookup_that_fails_fails_the_attempt(self) -> None:
         connecting = self.connect()
         self.resolver.looked.errback(DNSLookupError("why"))

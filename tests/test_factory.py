@@ -1273,6 +1273,17 @@ class StandstillTests(LinkTestCase):
         self.reactor.turn()
         self.assertIs(link.lastReason.type, SilenceTimeout)
 
+    def test_under_tls_as_well(self) -> None:
+        link = self.link(delivery="reply", reply=Reply(re.compile(rb"^ok"), timeout=5))
+        peer = self.attempt.accept(secure=True)
+        peer.finishHandshake()
+        link.send([b"a"])
+        self.reactor.turn()
+        self.stand(20, peer, self.MUCH + b"ok\n")
+        self.reactor.turn()
+        self.assertEqual(link.stats().outbox.acknowledged, 1)
+        self.assertIs(link.state, State.READY)
+
     def test_a_peer_that_was_silent_is_dropped(self) -> None:
         link, peer = self.ready(silenceTimeout=5)
         self.stand(20, peer)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from nbclient.daemon.formats import is_raw
 from nbclient.errors import PatternTimeout
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import incoming
+from nbclient.timers import Timer, timers_of
 
 KEPT = 16 * 1024
 """Most bytes in which a match may begin, before those that came last: a security limit, for
@@ -49,6 +49,8 @@ class Speaker(Protocol):
 
     @property
     def awaited(self) -> bool: ...
+
+    def catchUp(self) -> None: ...
 
     def sendFrames(self, frames: Sequence[bytes], /) -> None:
         """Send frames on this connection."""
@@ -156,7 +158,8 @@ class _Prompt:
         self._in_frames = in_frames
         self._pattern = pattern
         self._hearing = hearing
-        self._timer: IDelayedCall | None = None
+        self._timers = timers_of(speaker.factory.clock)
+        self._timer: Timer | None = None
         self._looked_at = -1  # how much had come at the last look
         self._over = False
         self._wait()
@@ -164,10 +167,13 @@ class _Prompt:
 
     def _wait(self) -> None:
         self._came = self._speaker.bytesIn
-        self._timer = self._speaker.factory.clock.callLater(QUIET, self._look)
+        self._timer = self._timers.after(QUIET, self._look, None)
 
-    def _look(self) -> None:
+    def _look(self, _: object) -> None:
         self._timer = None
+        self._speaker.catchUp()  # more may lie in this host's kernel
+        if self._over:
+            return
         came = self._speaker.bytesIn
         if came == self._came and came != self._looked_at and not self._speaker.awaited:
             self._looked_at = came
@@ -187,7 +193,7 @@ class _Prompt:
             return
         self._over = True
         if self._timer is not None:
-            self._timer.cancel()
+            self._timers.cancel(self._timer)
         if not self._in_frames.called:
             self._in_frames.cancel()
         self.found.callback(result)
