@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nbclient.errors import BadFrame, FrameTooLong, PeerError
-from nbclient.framing.base import Decoder
+from nbclient.framing.base import SHOWN_REJECTED, Decoder
 from nbclient.framing.marked import beginning_of
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class HeadedDecoder(Decoder):
         """Count what is passed over, once between two good frames."""
         if not self._noisy:
             self._noisy = True
-            self.pass_over(wrong, data[at:stop])
+            self.pass_over(wrong, data[at : min(stop, at + SHOWN_REJECTED)])
 
     def _passed(self, at: int, stop: int) -> int:
         """Go on at `stop`: each byte passed earns some to be looked at again."""

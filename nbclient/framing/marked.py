@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from nbclient.errors import BadFrame, FrameTooLong, PeerError
-from nbclient.framing.base import Decoder
+from nbclient.framing.base import SHOWN_REJECTED, Decoder
 
 TRIES = 8
 """How many of the last beginnings inside a bad frame are tried: more would cost more
@@ -332,7 +332,7 @@ class MarkedDecoder(Decoder):
     def _complain(self, error: PeerError, data: bytes | bytearray, at: int, stop: int) -> None:
         """Count ``data[at:stop]``, unless it is the rest of what was counted."""
         if not self._over:
-            self.pass_over(error, data[at:stop])
+            self.pass_over(error, data[at : min(stop, at + SHOWN_REJECTED)])
 
     # -- a frame that is carried ---------------------------------------------------
 
