@@ -796,6 +796,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
         self._report(connection, Event.ABORT, reason)
 
+    def connectionUseless(self, connection: Any, reason: Failure) -> None:
+        self._report(connection, Event.CLOSE, reason)
+
     def connectionWritable(self, connection: Any) -> None:
         if self._pumpMade is not None:
             self._pumpMade.run()

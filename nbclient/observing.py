@@ -50,6 +50,10 @@ class LinkObserver:
         """This connection is of no more use; what it still delivers is its own to say."""
         connection.abandonTransport()
 
+    def connectionUseless(self, connection: Any, reason: Failure) -> None:
+        """This connection cannot begin, which is not the peer's fault: end it in good order."""
+        connection.loseConnection()
+
     def connectionWritable(self, connection: Any) -> None:
         """The transport has room again."""
 

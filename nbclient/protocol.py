@@ -445,7 +445,9 @@ class FrameProtocol(FrameReceiver):
         else:
             self._logFailure("framing", Failure(error))
             why = f"the connection could not begin: {why}"
-        self._failed(Failure(CallbackFailed(why)))
+        self._stopListening()
+        self._link.connectionUseless(self, Failure(CallbackFailed(why)))
+        self.loseConnection()
 
     def _hook(self, transport: Any) -> None:
         self.connected = 1
