@@ -234,3 +234,67 @@ def test_tls_to_a_plain_port_says_so(sent: bytes, said: str) -> None:
             peer.sendall(sent)
             child.err.expect(said)
             assert child.wait() == 3
+
+
+def test_a_peer_that_takes_one_message_a_connection_is_not_made_to_wait() -> None:
+    """Were each of them a failure, the waits would add up to a minute and more."""
+    count = 12
+    with socket.create_server((HOST, 0)) as server:
+        where = (HOST, str(server.getsockname()[1]), "--delivery", "reply", "--drain")
+        waits = ("--retry-initial", "0.1", "--max-time", "30")
+        with Child(python("-m", "nbclient", *where, *waits, "--output", "none")) as child:
+            child.type("".join(f"m{number}\n" for number in range(count)))
+            child.hang_up()
+            for number in range(count):
+                with server.accept()[0] as peer:
+                    peer.settimeout(10)
+                    assert peer.recv(100) == b"m%d\n" % number
+                    peer.sendall(b"OK\n")
+            assert child.wait(40) == 0
+
+
+# Descriptors run out before the first connection, and are there again a moment later.
+SHORT = """
+import os, resource, sys
+from twisted.internet import reactor
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, endpoints, framing
+
+class Lines(FrameProtocol):
+    framing = framing.lines()
+    def frameReceived(self, frame): pass
+
+link = ReconnectingFactory.forProtocol(Lines, backoff=Backoff(initial=0.05, maximum=0.1))
+link.observe(lambda old, new, reason: reason and free())
+link.whenReady().addCallback(lambda _: end())
+hoard = []
+
+def begin():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    while True:
+        try:
+            hoard.append(os.dup(0))
+        except OSError:
+            break
+    os.close(hoard.pop())  # room for our socket, and for nothing besides
+    link.start(endpoints.tcp(reactor, "127.0.0.1", int(sys.argv[1])))
+
+def free():
+    while hoard:
+        os.close(hoard.pop())
+
+def end():
+    print(link.stats().delivery, link.stats().dials > 1, link.lastReason.value)
+    link.stop().addCallback(lambda _: reactor.stop())
+
+reactor.callWhenRunning(begin)
+reactor.run()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="level tcp is Linux' own")
+def test_descriptors_that_were_short_once_do_not_cost_the_level() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        run = python("-c", SHORT, str(server.getsockname()[1]))
+        done = subprocess.run(run, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.startswith("tcp True"), done.stderr
+    assert "Too many open files" in done.stdout
