@@ -240,6 +240,7 @@ def test_a_peer_that_takes_one_message_a_connection_is_not_made_to_wait() -> Non
     """Were each of them a failure, the waits would add up to a minute and more."""
     count = 12
     with socket.create_server((HOST, 0)) as server:
+        server.settimeout(10)
         where = (HOST, str(server.getsockname()[1]), "--delivery", "reply", "--drain")
         waits = ("--retry-initial", "0.1", "--max-time", "30")
         with Child(python("-m", "nbclient", *where, *waits, "--output", "none")) as child:
