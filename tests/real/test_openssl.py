@@ -150,7 +150,7 @@ class OpenSSLTests(RealServerTestCase):
         link = self.secure(connectTimeout=0.3)
         for _ in range(2):
             await link.reaches(State.WAITING)
-            self.assertIn("not connected within 0.3 s", explain(link.lastReason))
+            self.assertIn("connected, but no TLS answer within 0.3 s", explain(link.lastReason))
         self.assertEqual(link.stats().connects, 0)
         self.server.thaw()
         await link.ready()
@@ -222,7 +222,7 @@ def test_the_command_line_notices_a_handshake_that_is_never_answered(server: TLS
     server.freeze()
     with Child(nbclient(server, "--retries", "0", "--connect-timeout", "0.3")) as child:
         assert child.wait() == 3
-        assert "not connected within 0.3 s" in child.err.end()
+        assert "connected, but no TLS answer within 0.3 s" in child.err.end()
 
 
 def test_the_command_line_waits_for_a_bad_server_to_be_mended(server: TLSServer) -> None:
