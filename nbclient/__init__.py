@@ -14,20 +14,20 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from nbclient import endpoints as endpoints
     from nbclient import framing as framing
-    from nbclient.backoff import Backoff as Backoff
+    from nbclient.core.backoff import Backoff as Backoff
+    from nbclient.core.states import State as State
     from nbclient.factory import ReconnectingFactory as ReconnectingFactory
     from nbclient.protocol import FrameProtocol as FrameProtocol
     from nbclient.requests import RequestProtocol as RequestProtocol
     from nbclient.service import LinkService as LinkService
-    from nbclient.states import State as State
 
 _HOMES = {
-    "Backoff": "nbclient.backoff",
+    "Backoff": "nbclient.core.backoff",
     "FrameProtocol": "nbclient.protocol",
     "LinkService": "nbclient.service",
     "ReconnectingFactory": "nbclient.factory",
     "RequestProtocol": "nbclient.requests",
-    "State": "nbclient.states",
+    "State": "nbclient.core.states",
 }
 
 _MODULES = ("endpoints", "framing")

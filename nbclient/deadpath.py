@@ -1,6 +1,6 @@
 """The dead-path rule on one connection: the kernel's figures, a look now and then.
 
-Idle, the kernel's own keepalive asks; busy, `nbclient.liveness.DeadPath`
+Idle, the kernel's own keepalive asks; busy, `nbclient.core.liveness.DeadPath`
 decides. A live peer that merely does not read is never taken for dead, which
 TCP_USER_TIMEOUT alone would do (docs/delivery.md).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from nbclient.liveness import DeadPath
+from nbclient.core.liveness import DeadPath
 from nbclient.tcpinfo import CLOSE, keepalive, outq, read, supported, tcp_socket
 
 UNSEEN = 0.25
@@ -21,7 +21,7 @@ class PathWatch:
     """Watches one TCP connection; the timer is its owner's.
 
     :param raw: the transport with the socket.
-    :param limit: seconds, at least `nbclient.liveness.SHORTEST`.
+    :param limit: seconds, at least `nbclient.core.liveness.SHORTEST`.
     """
 
     __slots__ = ("_looked", "_path", "_sock", "limit")

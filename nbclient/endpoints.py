@@ -39,8 +39,8 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
 
 from nbclient import resolver as _resolver
-from nbclient.arguments import check, check_text, check_timeout, check_whole, is_clock
 from nbclient.connecting import binds_again, refine
+from nbclient.core.arguments import check, check_text, check_timeout, check_whole, is_clock
 from nbclient.errors import LinkError, SpecError
 from nbclient.resolver import Address, Resolver
 from nbclient.timers import timers_of

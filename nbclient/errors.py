@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbclient.terminal import escape
+from nbclient.core.terminal import escape
 
 
 class NBClientError(Exception):

@@ -1,6 +1,6 @@
 """The link: one per peer, outliving its connections.
 
-`ReconnectingFactory` owns the state machine (`nbclient.states`), the back-off,
+`ReconnectingFactory` owns the state machine (`nbclient.core.states`), the back-off,
 the outbox, the pump and the counters. The same object serves Twisted's two
 ways of dialling::
 
@@ -32,8 +32,12 @@ from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
 from nbclient.acknowledging import Acknowledging
-from nbclient.arguments import CLOCK, check, check_endpoint, is_called, is_clock
-from nbclient.backoff import Backoff
+from nbclient.core.arguments import CLOCK, check, check_endpoint, is_called, is_clock
+from nbclient.core.automation import LOOK, Answer, Heartbeat, Poll, first_answer
+from nbclient.core.backoff import Backoff
+from nbclient.core.liveness import INSTANT, Watch
+from nbclient.core.outage import Outage, duration
+from nbclient.core.states import Action, Event, Machine, State
 from nbclient.deadpath import PathWatch
 from nbclient.delivery.outbox import Outbox, OutboxStats
 from nbclient.delivery.replies import Reply, Says
@@ -63,18 +67,14 @@ from nbclient.framing import Framing
 from nbclient.framing.base import not_carried
 from nbclient.hooks import awaited
 from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
-from nbclient.liveness import INSTANT, Watch
 from nbclient.observing import LinkObserver, global_reactor
-from nbclient.outage import Outage, duration
 from nbclient.protocol import FrameProtocol, framing_of
 from nbclient.pump import Pump, Rules
 from nbclient.reasons import explain
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor
-from nbclient.states import Action, Event, Machine, State
 from nbclient.subclassing import Refusing, complete
 from nbclient.talker import Talker
-from nbclient.talking import LOOK, Answer, Heartbeat, Poll, first_answer
 from nbclient.tally import Tallies
 from nbclient.tcpinfo import Settling
 from nbclient.timers import Timer, Timers, timers_of
@@ -205,7 +205,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     :param frameTimeout: drop the connection when a frame begun is not finished
         in time, seconds. None: never.
     :param deadAfter: drop the connection when the peer's host has answered
-        nothing for so long, seconds, at least `nbclient.liveness.SHORTEST`; a
+        nothing for so long, seconds, at least `nbclient.core.liveness.SHORTEST`; a
         peer that lives and does not read is not dropped. None: the system's
         own patience, which is hours. TCP only.
     :param answers: sent by themselves, the first that matches, from the opening on.

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
 
-from nbclient.arguments import is_async
+from nbclient.core.arguments import is_async
 from nbclient.errors import LocalError
 
 Result: TypeAlias = Awaitable[Any] | None

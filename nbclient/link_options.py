@@ -14,16 +14,16 @@ from weakref import ref
 
 from attrs import field, fields, frozen
 
-from nbclient import arguments as check
 from nbclient.admission import WHEN_FULL
-from nbclient.backoff import Backoff
+from nbclient.core import arguments as check
+from nbclient.core.automation import Answer, Heartbeat, Poll
+from nbclient.core.backoff import Backoff
+from nbclient.core.liveness import SHORTEST
 from nbclient.delivery.replies import Reply
 from nbclient.errors import LocalError
 from nbclient.framing import Framing
 from nbclient.framing.base import check_framing
-from nbclient.liveness import SHORTEST
 from nbclient.pump import ON_REJECT, RULES, Rules
-from nbclient.talking import Answer, Heartbeat, Poll
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""
@@ -77,17 +77,19 @@ class LinkOptions:
     answers: tuple[Answer, ...] = field(
         default=(),
         converter=check.as_tuple,
-        validator=check.all_of(Answer, "a list of nbclient.talking.Answer"),
+        validator=check.all_of(Answer, "a list of nbclient.core.automation.Answer"),
     )
     heartbeat: Heartbeat | None = field(
         default=None,
         validator=check.instance(
-            Heartbeat, "a nbclient.talking.Heartbeat(frame, every)", optional=True
+            Heartbeat, "a nbclient.core.automation.Heartbeat(frame, every)", optional=True
         ),
     )
     poll: Poll | None = field(
         default=None,
-        validator=check.instance(Poll, "a nbclient.talking.Poll(frame, every)", optional=True),
+        validator=check.instance(
+            Poll, "a nbclient.core.automation.Poll(frame, every)", optional=True
+        ),
     )
     sendGap: float = field(default=0.0, validator=check.number(least=0))
     outboxBytes: int = field(default=OUTBOX_BYTES, validator=check.whole(1))

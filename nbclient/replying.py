@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from nbclient.core.liveness import INSTANT
 from nbclient.delivery.outstanding import Outstanding
 from nbclient.delivery.replies import Reply, Says
-from nbclient.liveness import INSTANT
 from nbclient.timers import Timer, timers_of
 
 Answered = Callable[[int, Says, bytes], object]

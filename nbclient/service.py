@@ -10,16 +10,9 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from nbclient.arguments import (
-    CLOCK,
-    check,
-    check_endpoint,
-    is_called,
-    is_clock,
-    is_number,
-)
+from nbclient.core.arguments import CLOCK, check, check_endpoint, is_called, is_clock, is_number
+from nbclient.core.states import State
 from nbclient.factory import ReconnectingFactory
-from nbclient.states import State
 
 
 class LinkService(Service):

@@ -18,6 +18,7 @@ from typing import BinaryIO, NoReturn
 from attrs import frozen
 
 from nbclient import framing
+from nbclient.core.terminal import escape, hexdump, visible
 from nbclient.daemon import values
 from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import FRAME_COST
@@ -26,7 +27,6 @@ from nbclient.delivery.spool_store import AsideFrame, ChangingStore, SpooledFram
 from nbclient.errors import FrameError, LocalError, SpecError
 from nbclient.framing.base import MAX_FRAME
 from nbclient.tap import refuse_clash
-from nbclient.terminal import escape, hexdump, visible
 
 DONE, FAILED, USAGE = range(3)
 

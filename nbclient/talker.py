@@ -1,6 +1,6 @@
 """What a link says by itself on one connection: heartbeats and polls, on the clock.
 
-The rules are in `nbclient.talking`. Everything goes out on the direct lane:
+The rules are in `nbclient.core.automation`. Everything goes out on the direct lane:
 on this connection only, and never again.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient.core.automation import Heartbeat, Poll, Polling
 from nbclient.errors import ConnectionClosed, FrameError
-from nbclient.talking import Heartbeat, Poll, Polling
 from nbclient.timers import Timer, timers_of
 
 SELDOM = 60.0

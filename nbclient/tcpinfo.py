@@ -21,8 +21,8 @@ from typing import Any, cast
 
 from attrs import frozen
 
+from nbclient.core.liveness import keepalive_for, probe_gap
 from nbclient.delivery.ledger import payload
-from nbclient.liveness import keepalive_for, probe_gap
 
 ESTABLISHED = 1
 CLOSE = 7
@@ -341,11 +341,11 @@ def keepalive(sock: socket.socket, limit: float) -> None:
     A connection without traffic ends (``ETIMEDOUT``) within `limit` seconds of
     the peer's last sign. On Linux 6.15 and newer, the kernel's other questions
     (data sent again, probes of a closed window) are kept as close together as
-    `nbclient.liveness.DeadPath` needs them; before, a path that dies while the
+    `nbclient.core.liveness.DeadPath` needs them; before, a path that dies while the
     peer's window is closed may take two minutes more to notice.
 
     :param sock: a TCP socket.
-    :param limit: seconds, at least `nbclient.liveness.SHORTEST`.
+    :param limit: seconds, at least `nbclient.core.liveness.SHORTEST`.
     :raises ValueError: the limit is shorter.
     :raises OSError: it is no TCP socket.
     """

@@ -29,7 +29,7 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nbclient import arguments
+from nbclient.core import arguments
 from nbclient.errors import LinkError, LocalError, SpecError
 from nbclient.resolver import ascii_name
 

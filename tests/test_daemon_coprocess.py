@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.backoff import Backoff
+from nbclient.core.backoff import Backoff
 from nbclient.daemon import coprocess
 from nbclient.daemon.coprocess import (
     BACKOFF,

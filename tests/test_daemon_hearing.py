@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from nbclient.core.states import State
 from nbclient.daemon.hearing import KEPT, QUIET
 from nbclient.daemon.link import Link, load_protocol, make_link
 from nbclient.daemon.opening import parse_script
@@ -19,7 +20,6 @@ from nbclient.daemon.outputs import Output
 from nbclient.daemon.patterns import Pattern
 from nbclient.daemon.plan import make_plan
 from nbclient.errors import PatternTimeout
-from nbclient.states import State
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 from tests.conformance.daemon import KeptLog, around, shell
 from tests.conformance.framing import cut

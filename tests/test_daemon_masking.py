@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
+from nbclient.core.terminal import escape, printable
 from nbclient.daemon import masking
 from nbclient.daemon.link import DaemonProtocol, hexdumper, make_endpoint, make_link
 from nbclient.daemon.logs import StderrLines
@@ -20,7 +21,6 @@ from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import parse_script
 from nbclient.delivery.replies import Says
 from nbclient.errors import BadFrame, FrameRejected
-from nbclient.terminal import escape, printable
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import KeptLog, shell
 

@@ -15,12 +15,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
+from nbclient.core.states import State
 from nbclient.daemon import opening
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import Expect, File, Text, parse_script, read_file, run_script
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing.base import Framing
-from nbclient.states import State
 from tests.conformance.daemon import KeptLog
 
 LINES = framing.lines()

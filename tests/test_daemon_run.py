@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import ReconnectingFactory
+from nbclient.core.states import State
 from nbclient.daemon import progress, run, spools
 from nbclient.daemon.cursors import BatchCursor
 from nbclient.daemon.hearing import QUIET
@@ -27,7 +28,6 @@ from nbclient.daemon.sending import PATIENCE
 from nbclient.delivery.spool import Spool
 from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LocalError
-from nbclient.states import State
 from nbclient.tally import EVERY
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 from tests.conformance.daemon import HandRunner, KeptLog, around, daemon, shell

@@ -15,12 +15,12 @@ import nbclient
 ROOT = Path(__file__).resolve().parent.parent
 
 HOMES = {
-    "Backoff": "nbclient.backoff",
+    "Backoff": "nbclient.core.backoff",
     "FrameProtocol": "nbclient.protocol",
     "LinkService": "nbclient.service",
     "ReconnectingFactory": "nbclient.factory",
     "RequestProtocol": "nbclient.requests",
-    "State": "nbclient.states",
+    "State": "nbclient.core.states",
 }
 
 

@@ -32,6 +32,7 @@ from nbclient import (
     factory,
     framing,
 )
+from nbclient.core.automation import Answer
 from nbclient.deadpath import PathWatch
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
@@ -60,7 +61,6 @@ from nbclient.errors import (
 from nbclient.factory import ABORT_GRACE
 from nbclient.observing import ALONE
 from nbclient.reasons import explain
-from nbclient.talking import Answer
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
 from tests.conformance.spools import FakeSpool
 

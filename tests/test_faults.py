@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient import factory as factory_module
+from nbclient.core.automation import Answer, Heartbeat, Poll
+from nbclient.core.states import Action
 from nbclient.delivery.replies import Reply
 from nbclient.errors import CallbackFailed, FrameError, LinkStopped, LocalError
 from nbclient.framing import Decoder, Framing
 from nbclient.pump import Pump
-from nbclient.states import Action
-from nbclient.talking import Answer, Heartbeat, Poll
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
 

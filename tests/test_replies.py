@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from nbclient.core.automation import LOOK
 from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import FrameError, PatternTimeout
-from nbclient.talking import LOOK
 
 OK = re.compile(rb"^ok")
 NO = re.compile(rb"^no")

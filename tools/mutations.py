@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 # -- the mutations ----------------------------------------------------------------------
 
-BACKOFF = "tests/test_backoff.py::"
+BACKOFF = "tests/core/test_backoff.py::"
 CURSORS = "tests/test_daemon_cursors.py::"
 ENDPOINTS = "tests/test_endpoints.py::"
 DEFAULTS = "tests/test_daemon_default_outputs.py::"
@@ -286,7 +286,7 @@ MUTATIONS = (
     ),
     Mutation(
         "half-closed-link-ends",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "    close = (A.CLOSE, A.ARM_CLOSE)\n",
         "    close = (A.CLOSE,)\n",
         (
@@ -414,7 +414,7 @@ MUTATIONS = (
     ),
     Mutation(
         "connect-deadline",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "    dial = (S.CONNECTING, (A.DIAL, A.ARM_CONNECT))\n",
         "    dial = (S.CONNECTING, (A.DIAL,))\n",
         (
@@ -426,7 +426,7 @@ MUTATIONS = (
     ),
     Mutation(
         "connect-deadline-of-a-connector",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "    adopt = (S.CONNECTING, (A.ARM_CONNECT,))\n",
         "    adopt = (S.CONNECTING, ())\n",
         (
@@ -447,28 +447,28 @@ MUTATIONS = (
     ),
     Mutation(
         "opening-deadline",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "(S.OPENING, (A.ARM_OPENING, A.OPEN))",
         "(S.OPENING, (A.DISARM, A.OPEN))",
         (f"{FACTORY}ReadyTests::test_the_opening_has_its_deadline",),
     ),
     Mutation(
         "opening-failure-aborts",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.OPENING, E.ABORT): (S.DROPPING, abort),\n",
         "",
         (f"{FACTORY}ReadyTests::test_a_failed_opening_aborts_and_grows_the_delay",),
     ),
     Mutation(
         "lost-while-opening",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.OPENING, E.LOST): lost,\n",
         "",
         (f"{FACTORY}ReadyTests::test_lost_while_opening",),
     ),
     Mutation(
         "lost-in-the-handshake",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.CONNECTING, E.LOST): lost,\n",
         "",
         (
@@ -598,12 +598,12 @@ MUTATIONS = (
     ),
     Mutation(
         "the-least-wait",
-        "nbclient/backoff.py",
+        "nbclient/core/backoff.py",
         "            return self.least + (most - self.least) * random()\n",
         "            pass\n",
         (
-            "tests/test_backoff.py::test_no_wait_is_shorter_than_the_least",
-            "tests/test_backoff.py::test_above_the_least_there_is_jitter_all_the_same",
+            "tests/core/test_backoff.py::test_no_wait_is_shorter_than_the_least",
+            "tests/core/test_backoff.py::test_above_the_least_there_is_jitter_all_the_same",
         ),
     ),
     Mutation(
@@ -636,7 +636,7 @@ MUTATIONS = (
     ),
     Mutation(
         "full-jitter",
-        "nbclient/backoff.py",
+        "nbclient/core/backoff.py",
         "        return self.cap(failures) * random()\n",
         "        return self.cap(failures) * (0.5 + random() / 2)\n",
         (
@@ -646,7 +646,7 @@ MUTATIONS = (
     ),
     Mutation(
         "jitter",
-        "nbclient/backoff.py",
+        "nbclient/core/backoff.py",
         "        return self.cap(failures) * random()\n",
         "        return self.cap(failures)\n",
         (
@@ -656,7 +656,7 @@ MUTATIONS = (
     ),
     Mutation(
         "jitter-within-the-cap",
-        "nbclient/backoff.py",
+        "nbclient/core/backoff.py",
         "        return self.cap(failures) * random()\n",
         "        return self.cap(failures) * 1.2 * random()\n",
         (
@@ -684,7 +684,7 @@ MUTATIONS = (
     # Stop ends it, in any state.
     Mutation(
         "stop-while-dialling",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.CONNECTING, E.STOP): (S.CLOSING, (A.ARM_OVERDUE, A.CANCEL_DIAL)),\n",
         "        (S.CONNECTING, E.STOP): (S.CLOSING, (A.ARM_OVERDUE,)),\n",
         (
@@ -694,7 +694,7 @@ MUTATIONS = (
     ),
     Mutation(
         "stop-while-opening",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.OPENING, E.STOP): (S.CLOSING, close),\n",
         "",
         (
@@ -782,23 +782,23 @@ MUTATIONS = (
     ),
     Mutation(
         "the-row-is-done-though-an-action-raises",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "                fault = fault or error\n",
         "                fault = fault or error\n                break\n",
         (
-            "tests/test_states.py::test_an_action_that_raises_ends_the_attempt"
+            "tests/core/test_states.py::test_an_action_that_raises_ends_the_attempt"
             "_and_the_others_are_done_all_the_same",
         ),
     ),
     Mutation(
         "an-action-that-raises-ends-the-attempt",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "            self._post(self._worse(event))\n",
         "            pass\n",
         (
-            "tests/test_states.py::test_whatever_raises_wherever_the_next_attempt_comes"
+            "tests/core/test_states.py::test_whatever_raises_wherever_the_next_attempt_comes"
             "[SETTLING-SETTLED-ARM_RETRY]",
-            "tests/test_states.py::test_so_it_does_where_what_mends_it_raises_too"
+            "tests/core/test_states.py::test_so_it_does_where_what_mends_it_raises_too"
             "[SETTLING-SETTLED-ARM_RETRY]",
             "tests/test_faults.py::test_an_action_raises_once_in_a_life_of_many_ends"
             "[ARM_RETRY-1-instead]",
@@ -855,17 +855,17 @@ MUTATIONS = (
     ),
     Mutation(
         "events-are-queued",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        if self._busy:\n            self._post(event)\n",
         "        if False:\n            self._post(event)\n",
         (
-            "tests/test_states.py::"
+            "tests/core/test_states.py::"
             "test_an_event_posted_by_an_action_waits_until_the_transition_is_over",
         ),
     ),
     Mutation(
         "stop-deadline-aborts",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.CLOSING, E.DEADLINE): (S.CLOSING, abort),\n",
         "",
         (
@@ -875,14 +875,14 @@ MUTATIONS = (
     ),
     Mutation(
         "drop-deadline-aborts",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.DROPPING, E.DEADLINE): (S.DROPPING, abort),\n",
         "",
         (f"{FACTORY}ReadyTests::test_a_half_closed_peer_that_reads_no_more_still_ends",),
     ),
     Mutation(
         "overdue-while-closing",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.CLOSING, E.OVERDUE): (S.STOPPED, (A.FORSAKE, A.FINISH)),\n",
         "",
         (
@@ -893,7 +893,7 @@ MUTATIONS = (
     ),
     Mutation(
         "overdue-while-dropping",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.DROPPING, E.OVERDUE): (S.SETTLING, (A.COUNT, A.FORSAKE, A.SETTLE)),\n",
         "",
         (
@@ -924,7 +924,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-timer-after-stop",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        (S.WAITING, E.STOP): (S.STOPPED, (A.DISARM, A.FINISH)),\n",
         "        (S.WAITING, E.STOP): (S.STOPPED, (A.FINISH,)),\n",
         (f"{DIALERS}ConnectTCPTests::test_stop_while_waiting",),
@@ -950,12 +950,12 @@ MUTATIONS = (
     ),
     Mutation(
         "start-again",
-        "nbclient/states.py",
+        "nbclient/core/states.py",
         "        elif new is State.CONNECTING:\n            self.stopping = False\n",
         "",
         (
             f"{FACTORY}StoppingTests::test_start_again",
-            "tests/test_states.py::test_a_new_start_forgets_the_old_stop",
+            "tests/core/test_states.py::test_a_new_start_forgets_the_old_stop",
         ),
     ),
     # Whoever no longer waits is forgotten.
@@ -1407,12 +1407,12 @@ MUTATIONS = (
     ),
     Mutation(
         "watch-held",
-        "nbclient/liveness.py",
+        "nbclient/core/liveness.py",
         "        reference = now if self._held is None else self._held\n",
         "        reference = now\n",
         (
             f"{FACTORY}WatchTests::test_silence_stands_still_while_we_do_not_read",
-            "tests/test_liveness.py::"
+            "tests/core/test_liveness.py::"
             "test_while_held_it_stands_still_because_silence_then_says_nothing_about_the_peer",
         ),
     ),
@@ -1700,11 +1700,11 @@ MUTATIONS = (
     ),
     Mutation(
         "terminal-escapes",
-        "nbclient/terminal.py",
+        "nbclient/core/terminal.py",
         "    return text.translate(_TABLE)\n",
         "    return text\n",
         (
-            "tests/test_terminal.py::test_every_control_and_format_character_of_unicode_is_escaped",
+            "tests/core/test_terminal.py::test_every_control_and_format_character_of_unicode_is_escaped",
             "tests/wire/test_commandline.py::"
             "test_a_terminal_gets_no_control_bytes_and_keeps_its_flags",
         ),
@@ -1967,7 +1967,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one-line-a-kind",
-        "nbclient/outage.py",
+        "nbclient/core/outage.py",
         "        if kind in self._kinds or len(self._kinds) == MOST:\n            return False\n",
         "",
         (
@@ -2954,20 +2954,20 @@ MUTATIONS = (
     ),
     Mutation(
         "arguments-not-checked",
-        "nbclient/arguments.py",
+        "nbclient/core/arguments.py",
         "        if not ((optional and value is None) or fits(value)):\n",
         "        if False:\n",
         (
-            "tests/test_arguments.py::test_the_link_refuses_what_makes_no_sense_by_name",
-            "tests/test_arguments.py::test_so_do_its_parts",
+            "tests/core/test_arguments.py::test_the_link_refuses_what_makes_no_sense_by_name",
+            "tests/core/test_arguments.py::test_so_do_its_parts",
         ),
     ),
     Mutation(
         "a-number-that-is-none",
-        "nbclient/arguments.py",
+        "nbclient/core/arguments.py",
         " and math.isfinite(value)\n",
         "\n",
-        ("tests/test_arguments.py::test_the_link_refuses_what_makes_no_sense_by_name",),
+        ("tests/core/test_arguments.py::test_the_link_refuses_what_makes_no_sense_by_name",),
     ),
     Mutation(
         "framings-of-any-type",
@@ -2975,8 +2975,8 @@ MUTATIONS = (
         '            check(f"{type(self).__name__}: {name}", value, fits(value), takes)\n',
         "            pass\n",
         (
-            "tests/test_arguments.py::test_so_do_its_parts",
-            "tests/test_arguments.py::test_a_framing_of_ones_own_is_checked_by_the_types_of_its_fields",
+            "tests/core/test_arguments.py::test_so_do_its_parts",
+            "tests/core/test_arguments.py::test_a_framing_of_ones_own_is_checked_by_the_types_of_its_fields",
         ),
     ),
     Mutation(
@@ -2984,7 +2984,9 @@ MUTATIONS = (
         "nbclient/factory.py",
         "refuse if fixed else change)\n",
         "lambda link, value: None)\n",
-        ("tests/test_arguments.py::test_what_is_set_on_a_link_is_checked_as_what_it_is_made_with",),
+        (
+            "tests/core/test_arguments.py::test_what_is_set_on_a_link_is_checked_as_what_it_is_made_with",
+        ),
     ),
     Mutation(
         "options-of-ones-own",
@@ -2998,14 +3000,14 @@ MUTATIONS = (
         "nbclient/service.py",
         "        _check_factory(factory)\n",
         "",
-        ("tests/test_arguments.py::test_a_service_refuses_what_it_could_not_start",),
+        ("tests/core/test_arguments.py::test_a_service_refuses_what_it_could_not_start",),
     ),
     Mutation(
         "two-services-on-a-factory",
         "nbclient/factory.py",
         "        if other is not None and other is not service:\n",
         "        if False:\n",
-        ("tests/test_arguments.py::test_a_factory_has_one_service",),
+        ("tests/core/test_arguments.py::test_a_factory_has_one_service",),
     ),
     Mutation(
         "errors-copied-by-their-text",

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient import framing
-from nbclient.backoff import Backoff
+from nbclient.core.backoff import Backoff
 from nbclient.daemon.feeds import Feed
 from nbclient.daemon.formats import Format
 from nbclient.daemon.inputs import Intake, Source, Taker

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from nbclient import framing
+from nbclient.core.terminal import StreamEscaper, escape
 from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import incoming
-from nbclient.terminal import StreamEscaper, escape
 
 MARK = "..."
 """What stands behind a line that is not finished; ASCII, which every terminal has."""

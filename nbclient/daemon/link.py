@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 
 from nbclient import endpoints, framing, proxies
 from nbclient.alternatives import alternatives
-from nbclient.backoff import Backoff
+from nbclient.core.backoff import Backoff
+from nbclient.core.terminal import hexdump
 from nbclient.daemon import talk
 from nbclient.daemon.bad_frames import BadFrames
 from nbclient.daemon.masking import Masker
@@ -32,7 +33,6 @@ from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.hooks import Result
 from nbclient.protocol import FrameProtocol
 from nbclient.reasons import explain
-from nbclient.terminal import hexdump
 
 DEMO_MAXIMUM = 3.0
 """Bound of each wait in the demo, seconds: it should be back before one stops looking."""

@@ -23,9 +23,9 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from nbclient.core.terminal import visible
 from nbclient.daemon.formats import clock_time
 from nbclient.reasons import explain
-from nbclient.terminal import visible
 
 NAMESPACE = "nbclient"
 MOST = 4000

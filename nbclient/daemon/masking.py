@@ -18,7 +18,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nbclient.terminal import escape, visible
+from nbclient.core.terminal import escape, visible
 
 SHORTEST = 4
 """The shortest secret that is masked, bytes: shorter ones are in every other word."""

@@ -16,6 +16,8 @@ from typing import Any
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError
 
+from nbclient.core.states import State
+from nbclient.core.terminal import printable
 from nbclient.daemon.formats import is_raw
 from nbclient.daemon.hearing import Hearing, Speaker
 from nbclient.daemon.masking import Masker
@@ -25,8 +27,6 @@ from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing import raw
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import outgoing
-from nbclient.states import State
-from nbclient.terminal import printable
 
 MOST = 1024 * 1024
 """The longest file that an opening reads, bytes."""

@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from nbclient.core.terminal import printable
 from nbclient.daemon.formats import Format
-from nbclient.terminal import printable
 
 LOG_FRAMES = 10
 LOG_BYTES = 200

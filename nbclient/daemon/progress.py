@@ -23,8 +23,8 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from nbclient.core.terminal import visible
 from nbclient.daemon.logs import write_stderr
-from nbclient.terminal import visible
 
 TICK = 0.25
 """How often the bar is drawn, seconds."""

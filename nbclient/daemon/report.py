@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
 
-from nbclient.terminal import visible
+from nbclient.core.terminal import visible
 
 
 def report(connection: Any, seconds: float, to: str = "") -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from nbclient.core.automation import LEAST_PATIENCE, Answer, Heartbeat, Poll
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import Text
 from nbclient.daemon.options import Settings
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing.base import Framing
-from nbclient.talking import LEAST_PATIENCE, Answer, Heartbeat, Poll
 
 
 def answers(settings: Settings) -> tuple[Answer, ...]:

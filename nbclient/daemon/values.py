@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable
 from typing import cast
 
+from nbclient.core.automation import Answer
+from nbclient.core.liveness import SHORTEST
 from nbclient.daemon.patterns import Pattern
 from nbclient.errors import SpecError
-from nbclient.liveness import SHORTEST
-from nbclient.talking import Answer
 
 SHOWN = 80
 """How much of a value an error message repeats, characters."""

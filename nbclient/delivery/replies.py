@@ -11,9 +11,9 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from nbclient import arguments
+from nbclient.core import arguments
+from nbclient.core.automation import LOOK
 from nbclient.errors import FrameError, PatternTimeout
-from nbclient.talking import LOOK
 
 
 class Says(Enum):

@@ -17,7 +17,7 @@ import re
 from collections import deque
 from typing import Any
 
-from nbclient.liveness import INSTANT
+from nbclient.core.liveness import INSTANT
 
 GRAINS = 16
 """Acknowledgements within such a part of the wait are settled together."""

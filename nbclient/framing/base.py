@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from attrs import fields
 
-from nbclient.arguments import check, is_whole
+from nbclient.core.arguments import check, is_whole
 from nbclient.errors import ArgumentError, FrameError, PeerError, SpecError
 
 MAX_FRAME = 1024 * 1024

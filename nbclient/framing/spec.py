@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from nbclient.arguments import check_text
+from nbclient.core.arguments import check_text
 from nbclient.errors import SpecError
 from nbclient.framing.astm import astm
 from nbclient.framing.base import MAX_FRAME, Framing

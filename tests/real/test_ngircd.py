@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nbclient import State, framing
+from nbclient.core.automation import Answer
 from nbclient.endpoints import tcp
-from nbclient.talking import Answer
 from tests.real.children import QUICKLY, Child, python
 from tests.real.links import Inbox, RealServerTestCase, reactor
 from tests.real.servers import HOST, Ngircd

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nbclient import State, framing
+from nbclient.core.automation import Heartbeat
 from nbclient.endpoints import tcp
-from nbclient.talking import Heartbeat
 from tests.real.children import QUICKLY, Child, python
 from tests.real.links import Inbox, Link, RealServerTestCase, reactor
 from tests.real.servers import HOST, Redis

@@ -24,7 +24,7 @@ import attrs
 import pytest
 
 from nbclient import tcpinfo
-from nbclient.liveness import DeadPath
+from nbclient.core.liveness import DeadPath
 from nbclient.tcpinfo import CLOSE, ESTABLISHED, Probe
 
 T = TypeVar("T")

@@ -22,11 +22,11 @@ from nbclient import (
     proxies,
 )
 from nbclient.alternatives import alternatives
-from nbclient.arguments import is_async
+from nbclient.core.arguments import is_async
+from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.delivery.replies import Reply
 from nbclient.errors import ArgumentError, LocalError
 from nbclient.framing.base import Decoder, Framing
-from nbclient.talking import Answer, Heartbeat, Poll
 from nbclient.testing import FakeEndpoint, FakeReactor
 
 PATTERN = re.compile(b"x")

@@ -2,7 +2,7 @@
 
 `EXPECTED` below was derived from the design's text, not from the module: the
 two have to agree. ``docs/states.md`` is made from the module's table by
-``python -m tests.test_states`` and has to be up to date.
+``python -m tests.core.test_states`` and has to be up to date.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbclient.states import TABLE, Action, Event, Machine, State
+from nbclient.core.states import TABLE, Action, Event, Machine, State
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "states.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "states.md"
 
 # state, event, next state, actions; a lone dash: ignored.
 EXPECTED = """
@@ -613,7 +613,7 @@ def test_what_raises_outside_of_a_transition_ends_the_attempt_too() -> None:
 HEAD = """\
 # The states of a link
 
-Made from the table in `nbclient/states.py` by `python -m tests.test_states`;
+Made from the table in `nbclient/core/states.py` by `python -m tests.core.test_states`;
 a test fails when it is out of date. What each state means stands at the head
 of that module.
 
@@ -656,7 +656,7 @@ def document() -> str:
 
 
 def test_the_document_is_up_to_date() -> None:
-    assert DOCUMENT.read_text("utf-8") == document(), "run: python -m tests.test_states"
+    assert DOCUMENT.read_text("utf-8") == document(), "run: python -m tests.core.test_states"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
-from nbclient import arguments
+from nbclient.core import arguments
 
 LOOK = 4096
 """How much of a frame a pattern gets to see, bytes, so that a long frame cannot

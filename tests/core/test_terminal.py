@@ -8,13 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbclient.terminal import (
-    StreamEscaper,
-    escape,
-    hexdump,
-    printable,
-    visible,
-)
+from nbclient.core.terminal import StreamEscaper, escape, hexdump, printable, visible
 
 
 def test_every_control_and_format_character_of_unicode_is_escaped() -> None:

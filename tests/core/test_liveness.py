@@ -9,7 +9,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbclient.liveness import (
+from nbclient.core.liveness import (
     SHORTEST,
     DeadPath,
     KeepAlive,

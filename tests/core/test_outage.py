@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbclient.outage import MOST, Outage, duration
+from nbclient.core.outage import MOST, Outage, duration
 
 
 def test_milestones_come_ever_later_and_then_each_hour() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbclient.talking import LOOK, Answer, Heartbeat, Poll, Polling, first_answer
+from nbclient.core.automation import LOOK, Answer, Heartbeat, Poll, Polling, first_answer
 
 PING = Answer(re.compile(rb"^PING (.*)"), rb"PONG \1")
 

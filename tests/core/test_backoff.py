@@ -13,7 +13,7 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbclient.backoff import Backoff
+from nbclient.core.backoff import Backoff
 from nbclient.errors import ArgumentError
 
 POLICIES = st.builds(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen
 
-from nbclient.arguments import check, number, whole
+from nbclient.core.arguments import check, number, whole
 
 
 @frozen

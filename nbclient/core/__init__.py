@@ -1,0 +1,1 @@
+"""Rules over states and times, without I/O."""
