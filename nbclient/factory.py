@@ -31,14 +31,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
-from nbclient.acknowledging import Acknowledging
 from nbclient.core.arguments import CLOCK, check, check_endpoint, is_called, is_clock
 from nbclient.core.automation import LOOK, Answer, Heartbeat, Poll, first_answer
 from nbclient.core.backoff import Backoff
 from nbclient.core.liveness import INSTANT, Watch
 from nbclient.core.outage import Outage, duration
 from nbclient.core.states import Action, Event, Machine, State
-from nbclient.deadpath import PathWatch
 from nbclient.delivery.outbox import Outbox, OutboxStats
 from nbclient.delivery.replies import Reply, Says
 from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
@@ -66,6 +64,9 @@ from nbclient.errors import (
 from nbclient.framing import Framing
 from nbclient.framing.base import not_carried
 from nbclient.hooks import awaited
+from nbclient.kernel.ack_tracker import Acknowledging
+from nbclient.kernel.dead_path import PathWatch
+from nbclient.kernel.tcpinfo import Settling
 from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
 from nbclient.observing import LinkObserver, global_reactor
 from nbclient.protocol import FrameProtocol, framing_of
@@ -76,7 +77,6 @@ from nbclient.spooling import Cursor
 from nbclient.subclassing import Refusing, complete
 from nbclient.talker import Talker
 from nbclient.tally import Tallies
-from nbclient.tcpinfo import Settling
 from nbclient.timers import Timer, Timers, timers_of
 
 NOBODY: list[Any] = []

@@ -48,10 +48,10 @@ from nbclient.errors import (
 from nbclient.framing import Framing
 from nbclient.framing.base import check_framing, not_carried
 from nbclient.hooks import Result, deferred
+from nbclient.kernel.tcpinfo import no_delay, received, sent_within, supported, tcp_socket
 from nbclient.observing import LinkObserver
 from nbclient.reasons import explain
 from nbclient.receiving import NOTHING, FrameReceiver, PauseToken
-from nbclient.tcpinfo import no_delay, received, sent_within, supported, tcp_socket
 
 DRAIN_LIMIT = 64 * 1024 * 1024
 """Most bytes read from a socket after its loss, a security limit. The kernel's

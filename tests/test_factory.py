@@ -33,7 +33,6 @@ from nbclient import (
     framing,
 )
 from nbclient.core.automation import Answer
-from nbclient.deadpath import PathWatch
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
 from nbclient.errors import (
@@ -59,6 +58,7 @@ from nbclient.errors import (
     TurnedAway,
 )
 from nbclient.factory import ABORT_GRACE
+from nbclient.kernel.dead_path import PathWatch
 from nbclient.observing import ALONE
 from nbclient.reasons import explain
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer

@@ -56,7 +56,6 @@ FILES = {
 """Files whose ring is not that of their folder."""
 
 FLAT = {
-    "acknowledging.py": "kernel",
     "admission.py": "link",
     "alternatives.py": "endpoints",
     "connecting.py": "connection",
@@ -106,7 +105,6 @@ FLAT = {
     "daemon/values.py": "daemon/config",
     "daemon/worker.py": "daemon/local",
     "daemon/writers.py": "daemon/outputs",
-    "deadpath.py": "kernel",
     "delivery/spool.py": "spool",
     "delivery/spool_file.py": "spool",
     "delivery/spool_place.py": "spool",
@@ -135,7 +133,6 @@ FLAT = {
     "subclassing.py": "link",
     "talker.py": "link",
     "tally.py": "link",
-    "tcpinfo.py": "kernel",
     "testing.py": "testing",
     "timers.py": "connection",
     "tls.py": "endpoints",
@@ -259,6 +256,7 @@ LARGE = {
         "one decoder for all framings with marks; state of one scan",
     ),
     "framing/prefixed.py: lines": (575, "until length and decimal are files"),
+    "kernel/tcpinfo.py: lines": (455, "until probe is a file"),
     "link_options.py LinkOptions: attributes": (27, "one attribute for each argument of a link"),
     "protocol.py: lines": (765, "until writer and hooks are files"),
     "protocol.py FrameProtocol: class lines": (640, "until writer and hooks are files"),
@@ -276,7 +274,6 @@ LARGE = {
     "requests.py: lines": (480, "until it is a filter of the delivery loop"),
     "requests.py RequestProtocol: class lines": (420, "until it is a filter of the delivery loop"),
     "requests.py RequestProtocol: methods": (43, "until it is a filter of the delivery loop"),
-    "tcpinfo.py: lines": (455, "until probe is a file"),
     "testing.py: lines": (600, "until dialing and script are files"),
 }
 """What is over a limit today, and why. Nothing in it may grow, and the list only shrinks."""

@@ -1383,7 +1383,7 @@ MUTATIONS = (
     ),
     Mutation(
         "said-behind-a-standstill",
-        "nbclient/tcpinfo.py",
+        "nbclient/kernel/tcpinfo.py",
         "        return read(sock).last_data_sent <= seconds * 1000\n",
         "        return False\n",
         (
@@ -1400,10 +1400,10 @@ MUTATIONS = (
     ),
     Mutation(
         "looks-at-the-path-far-apart",
-        "nbclient/deadpath.py",
+        "nbclient/kernel/dead_path.py",
         "        if self._path is None or now - self._looked > self.limit * UNSEEN:\n",
         "        if self._path is None:\n",
-        ("tests/test_deadpath.py::test_looks_that_are_far_apart_count_from_anew",),
+        ("tests/kernel/test_dead_path.py::test_looks_that_are_far_apart_count_from_anew",),
     ),
     Mutation(
         "watch-held",
@@ -2118,21 +2118,21 @@ MUTATIONS = (
     ),
     Mutation(
         "settle",
-        "nbclient/tcpinfo.py",
+        "nbclient/kernel/tcpinfo.py",
         "        settled = self._probe.settled()\n",
         "        settled = True\n",
         (
-            "tests/test_tcpinfo.py::test_it_looks_again_after_a_while_and_less_and_less_often",
+            "tests/kernel/test_tcpinfo.py::test_it_looks_again_after_a_while_and_less_and_less_often",
             "tests/wire/test_tcpinfo_wire.py::"
             "test_after_the_peers_fin_what_the_kernel_holds_still_arrives",
         ),
     ),
     Mutation(
         "a-passing-fault-is-not-kept",
-        "nbclient/tcpinfo.py",
+        "nbclient/kernel/tcpinfo.py",
         "        if isinstance(error, OSError) and error.errno in _NOT_NOW:\n",
         "        if False:\n",
-        ("tests/test_tcpinfo.py::test_what_passes_is_not_kept",),
+        ("tests/kernel/test_tcpinfo.py::test_what_passes_is_not_kept",),
     ),
     Mutation(
         "no-less-for-a-passing-fault",
@@ -2146,18 +2146,20 @@ MUTATIONS = (
     ),
     Mutation(
         "the-path-is-watched-for-all-that",
-        "nbclient/deadpath.py",
+        "nbclient/kernel/dead_path.py",
         "        if support or support.passing:",
         "        if support:",
-        ("tests/test_deadpath.py::test_what_was_only_short_then_does_not_leave_it_to_keepalive",),
+        (
+            "tests/kernel/test_dead_path.py::test_what_was_only_short_then_does_not_leave_it_to_keepalive",
+        ),
     ),
     Mutation(
         "late-on-the-old-connection",
-        "nbclient/tcpinfo.py",
+        "nbclient/kernel/tcpinfo.py",
         "                self._probe.discard()\n",
         "                pass\n",
         (
-            "tests/test_tcpinfo.py::test_what_is_sent_again_is_discarded_only_where_it_did_not_arrive",
+            "tests/kernel/test_tcpinfo.py::test_what_is_sent_again_is_discarded_only_where_it_did_not_arrive",
             "tests/wire/test_tcpinfo_wire.py::"
             "test_what_will_be_sent_again_does_not_arrive_late_all_the_same",
         ),

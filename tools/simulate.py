@@ -252,7 +252,7 @@ class Served:
 
 
 class Kernel:
-    """Stands for `nbclient.acknowledging.Acknowledging`, and asks the simulated server."""
+    """Stands for `nbclient.kernel.ack_tracker.Acknowledging`, and asks the simulated server."""
 
     world: World  # the one that lives now
     overtaken = False  # nothing here writes past the ledger

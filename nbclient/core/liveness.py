@@ -59,7 +59,7 @@ class Watch:
 
 
 class PathInfo(Protocol):
-    """What the kernel knows of a path (`nbclient.tcpinfo.TcpInfo`)."""
+    """What the kernel knows of a path (`nbclient.kernel.tcpinfo.TcpInfo`)."""
 
     @property
     def retransmits(self) -> int:

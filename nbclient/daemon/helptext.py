@@ -17,7 +17,7 @@ from nbclient import __version__
 from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Option, table
 from nbclient.daemon.values import shown
 from nbclient.errors import SpecError
-from nbclient.tcpinfo import supported
+from nbclient.kernel.tcpinfo import supported
 from twisted import __version__ as twisted_version
 
 STATUSES = (

@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing, tls
 from nbclient.errors import ConnectTimeout, SilenceTimeout
-from nbclient.tcpinfo import tcp_socket
+from nbclient.kernel.tcpinfo import tcp_socket
 from tests.certs import Certs, make_certs
 
 reactor: Any = _reactor

@@ -11,7 +11,7 @@ from twisted.protocols.policies import TimeoutFactory, WrappingFactory
 from twisted.trial.unittest import TestCase
 
 from nbclient import FrameProtocol, endpoints, framing
-from nbclient.acknowledging import Acknowledging
+from nbclient.kernel.ack_tracker import Acknowledging
 from tests.conformance.dialers import (
     Server,
     TCPServing,

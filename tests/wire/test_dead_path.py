@@ -23,9 +23,9 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from nbclient import tcpinfo
 from nbclient.core.liveness import DeadPath
-from nbclient.tcpinfo import CLOSE, ESTABLISHED, Probe
+from nbclient.kernel import tcpinfo
+from nbclient.kernel.tcpinfo import CLOSE, ESTABLISHED, Probe
 
 T = TypeVar("T")
 

@@ -25,9 +25,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from nbclient import endpoints, tcpinfo, tls
+from nbclient import endpoints, tls
 from nbclient.delivery.tls_count import CountingConnection
-from nbclient.tcpinfo import CLOSE, ESTABLISHED, Probe, Settling
+from nbclient.kernel import tcpinfo
+from nbclient.kernel.tcpinfo import CLOSE, ESTABLISHED, Probe, Settling
 from tests.certs import Certs, make_certs
 
 reactor: Any = _reactor

@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from nbclient.core.liveness import DeadPath
-from nbclient.tcpinfo import CLOSE, keepalive, outq, read, supported, tcp_socket
+from nbclient.kernel.tcpinfo import CLOSE, keepalive, outq, read, supported, tcp_socket
 
 UNSEEN = 0.25
 """So much of the limit from one look to the next shows a standstill; a twentieth is due."""

@@ -16,8 +16,8 @@ from typing import Any
 import attrs
 import pytest
 
-from nbclient import tcpinfo
-from nbclient.tcpinfo import CLOSE, ESTABLISHED, Probe, Settling, Support, TcpInfo
+from nbclient.kernel import tcpinfo
+from nbclient.kernel.tcpinfo import CLOSE, ESTABLISHED, Probe, Settling, Support, TcpInfo
 
 OFFSETS = {
     # uapi/linux/tcp.h, counted by hand.

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from nbclient import acknowledging
-from nbclient.acknowledging import Acknowledging
 from nbclient.errors import DeliveryNotNow, DeliveryUnavailable
-from nbclient.tcpinfo import Support
+from nbclient.kernel import ack_tracker
+from nbclient.kernel.ack_tracker import Acknowledging
+from nbclient.kernel.tcpinfo import Support
 
 
 def test_a_kernel_that_does_not_tell_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acknowledging, "supported", lambda: Support("this is no Linux"))
+    monkeypatch.setattr(ack_tracker, "supported", lambda: Support("this is no Linux"))
     with pytest.raises(DeliveryUnavailable, match="level tcp is not to be had: this is no Linux"):
         Acknowledging(None, False)
 
 
 def test_what_is_short_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says nothing of what is no TCP anyway."""
-    monkeypatch.setattr(acknowledging, "supported", lambda: Support("too many files", True))
+    monkeypatch.setattr(ack_tracker, "supported", lambda: Support("too many files", True))
     with pytest.raises(DeliveryUnavailable, match="not TCP"):
         Acknowledging(object(), False)
 

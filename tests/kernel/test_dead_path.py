@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 from attrs import evolve
 
-from nbclient import deadpath
-from nbclient.deadpath import PathWatch
-from nbclient.tcpinfo import CLOSE, Support, read
+from nbclient.kernel import dead_path
+from nbclient.kernel.dead_path import PathWatch
+from nbclient.kernel.tcpinfo import CLOSE, Support, read
 
 
 class Raw:
@@ -71,7 +71,7 @@ def test_what_is_no_tcp_is_left_alone() -> None:
 def test_where_the_kernel_cannot_be_asked_keepalive_has_to_do(
     pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadpath, "supported", lambda: Support("no"))
+    monkeypatch.setattr(dead_path, "supported", lambda: Support("no"))
     raw, _ = pair
     assert PathWatch(raw, 10).interval is None
     assert raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -80,7 +80,7 @@ def test_where_the_kernel_cannot_be_asked_keepalive_has_to_do(
 def test_what_was_only_short_then_does_not_leave_it_to_keepalive(
     pair: tuple[Raw, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadpath, "supported", lambda: Support("no descriptor", True))
+    monkeypatch.setattr(dead_path, "supported", lambda: Support("no descriptor", True))
     raw, _ = pair
     assert PathWatch(raw, 10).interval is not None
 
@@ -92,7 +92,7 @@ def test_a_reset_by_a_peer_that_was_probed_and_answered_is_no_dead_path(
     raw, _ = pair
     path = PathWatch(raw, 10)
     info = evolve(read(raw.sock), state=CLOSE, probes=1, last_ack_recv=silent)
-    monkeypatch.setattr(deadpath, "read", lambda _: info)
+    monkeypatch.setattr(dead_path, "read", lambda _: info)
     assert path.died() is dead
 
 
@@ -104,7 +104,7 @@ def test_looks_that_are_far_apart_count_from_anew(
     asked = evolve(read(raw.sock), probes=1, last_ack_recv=1000)
     silent = evolve(asked, last_ack_recv=500_000)
     looks = iter([asked, silent, silent])
-    monkeypatch.setattr(deadpath, "read", lambda _: next(looks))
-    monkeypatch.setattr(deadpath, "outq", lambda _: 1)
+    monkeypatch.setattr(dead_path, "read", lambda _: next(looks))
+    monkeypatch.setattr(dead_path, "outq", lambda _: 1)
     path = PathWatch(raw, 10)
     assert [path.look(now) for now in (0, 500, 501)] == [False, False, False]

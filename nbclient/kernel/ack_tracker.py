@@ -1,7 +1,7 @@
 """Delivery level `tcp` on one connection: which frames the peer's kernel has.
 
 Ties together the `Ledger` (what was written), the kernel's counter
-(`nbclient.tcpinfo`) and, under TLS, the map from ciphertext to plaintext. What
+(`nbclient.kernel.tcpinfo`) and, under TLS, the map from ciphertext to plaintext. What
 the level promises, and what not, is in docs/delivery.md.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from nbclient.delivery.ledger import CipherMap, Ledger
 from nbclient.errors import DeliveryNotNow, DeliveryUnavailable
-from nbclient.tcpinfo import Probe, Settling, supported, tcp_socket
+from nbclient.kernel.tcpinfo import Probe, Settling, supported, tcp_socket
 
 _KNOWN = ("twisted.protocols.policies", "twisted.protocols.tls", "nbclient.")
 """Where layers come from that write what they are given, and nothing else."""

@@ -1,0 +1,1 @@
+"""What the operating system knows of a connection; system calls, no Twisted."""
