@@ -114,7 +114,7 @@ ABORT_GRACE = 1.0
 """How long an aborted connection may take to report its end, seconds."""
 
 if TYPE_CHECKING:
-    from nbclient.delivery.spool import Spool  # not every Python has SQLite
+    from nbclient.spool.spool import Spool  # not every Python has SQLite
 
     _ClientFactory = ClientFactory[FrameProtocol]
 else:  # generic at run time only since Twisted 25

@@ -28,7 +28,7 @@ from nbclient.replying import Replying
 from nbclient.spooling import Cursor, Spooling
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most links need none
-    from nbclient.delivery.spool import Spool
+    from nbclient.spool.spool import Spool
 
 PUMP_BYTES = 64 * 1024
 """What is handed to a connection at a time: Twisted's own high-water mark."""

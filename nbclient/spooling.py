@@ -20,8 +20,8 @@ from twisted.logger import Logger
 from nbclient.delivery.outbox import Outbox, Ranges
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most links need none
-    from nbclient.delivery.spool import Spool
-    from nbclient.delivery.spool_store import SpooledFrame
+    from nbclient.spool.database import SpooledFrame
+    from nbclient.spool.spool import Spool
 
 SPOOL_BYTES = 1024 * 1024 * 1024
 """Default bound of a spool, bytes."""
@@ -55,7 +55,7 @@ def open_spool(
     :param wait: how long another owner is waited for, seconds.
     :return: the spool; fails with `SpoolError`. Cancelling gives up waiting.
     """
-    from nbclient.delivery.spool import Spool
+    from nbclient.spool.spool import Spool
 
     given_up = threading.Event()
 

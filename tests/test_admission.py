@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.admission import Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox
-from nbclient.delivery.spool import SpoolFailed
-from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import FrameError, LinkStopped, LocalError, OutboxFull
+from nbclient.spool.folder import SpoolError
+from nbclient.spool.spool import SpoolFailed
 from nbclient.spooling import Spooling
 from tests.conformance.spools import LONGEST, FakeSpool
 

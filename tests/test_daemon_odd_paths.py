@@ -15,8 +15,8 @@ from nbclient.daemon.commandline import refuse
 from nbclient.daemon.options import SHELL, TWISTD
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.run import Job
-from nbclient.delivery.spool import Spool
 from nbclient.errors import LocalError
+from nbclient.spool.spool import Spool
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import HandRunner, KeptLog, around, daemon, shell
 

@@ -25,9 +25,9 @@ from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import AT_ONCE, GRACE, LULL, Job, Outcome
 from nbclient.daemon.sending import PATIENCE
-from nbclient.delivery.spool import Spool
-from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LocalError
+from nbclient.spool.folder import SpoolError
+from nbclient.spool.spool import Spool
 from nbclient.tally import EVERY
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 from tests.conformance.daemon import HandRunner, KeptLog, around, daemon, shell

@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import ReconnectingFactory, State, framing
 from nbclient.daemon import spools
 from nbclient.daemon.spools import JobSpool, SpoolPlan
-from nbclient.delivery.spool import Spool
-from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LocalError
+from nbclient.spool.folder import SpoolError
+from nbclient.spool.spool import Spool
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog
 

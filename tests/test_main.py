@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nbclient import spool
-from nbclient.daemon import shell, signals
+from nbclient.daemon import shell, signals, spooltool
 
 
 def loaded_main() -> Callable[[], int]:
@@ -40,7 +39,7 @@ def test_it_refuses_to_share_its_folder(
     found = {"nbclient": ["nbclient", "twisted-nbclient"]}
     monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: found)
     monkeypatch.setitem(sys.modules, "nbclient.daemon.shell", None)  # must not be looked for
-    for start in (loaded_main(), spool.main):
+    for start in (loaded_main(), spooltool.main):
         with pytest.raises(SystemExit) as caught:
             start()
         assert caught.value.code == 2

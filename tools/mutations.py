@@ -1730,10 +1730,10 @@ MUTATIONS = (
     ),
     Mutation(
         "damaged-time-in-a-spool",
-        "nbclient/delivery/spool_store.py",
+        "nbclient/spool/database.py",
         "        if not _are_times(row):\n",
         "        if False:\n",
-        ("tests/test_spool_tool.py::test_a_damaged_value_is_one_line",),
+        ("tests/daemon/test_spooltool.py::test_a_damaged_value_is_one_line",),
     ),
     Mutation(
         "found-however-it-is-cut",
@@ -2166,31 +2166,31 @@ MUTATIONS = (
     ),
     Mutation(
         "spool-synchronous-full",
-        "nbclient/delivery/spool_file.py",
+        "nbclient/spool/file.py",
         '    db.execute("PRAGMA synchronous = FULL")\n    db.execute("PRAGMA wal_autocheckpoint',
         '    db.execute("PRAGMA synchronous = NORMAL")\n    db.execute("PRAGMA wal_autocheckpoint',
         (
-            "tests/test_spool_file.py::test_every_commit_is_synced_in_wal_mode",
+            "tests/spool/test_file.py::test_every_commit_is_synced_in_wal_mode",
             "tests/wire/test_spool_power_cut.py::test_what_was_called_stored_outlives_a_power_cut",
         ),
     ),
     Mutation(
         "spool-cursor-waits-for-its-frames",
-        "nbclient/delivery/spool.py",
+        "nbclient/spool/spool.py",
         "                self._failed_terms[request.cursor[0]] = request.term + 1\n",
         "                pass\n",
         (
-            "tests/test_spool.py::"
+            "tests/spool/test_spool.py::"
             "test_what_was_read_behind_a_failed_batch_fails_too_until_its_reader_knows",
         ),
     ),
     Mutation(
         "spool-forgets-bit-by-bit",
-        "nbclient/delivery/spool.py",
+        "nbclient/spool/spool.py",
         "                self._forget(*request.forgets)\n",
         "                pass\n",
         (
-            "tests/test_spool.py::"
+            "tests/spool/test_spool.py::"
             "test_what_does_not_fit_on_a_full_disk_at_once_is_forgotten_bit_by_bit",
             "tests/wire/test_spool_crash.py::"
             "test_on_a_full_disk_all_that_waits_can_be_delivered_at_once",
@@ -2198,11 +2198,11 @@ MUTATIONS = (
     ),
     Mutation(
         "spool-reserve",
-        "nbclient/delivery/spool_store.py",
+        "nbclient/spool/database.py",
         "            self._reserve.release()\n",
         "",
         (
-            "tests/test_spool_file.py::test_the_reserve_is_given_up_when_something_failed",
+            "tests/spool/test_file.py::test_the_reserve_is_given_up_when_something_failed",
             "tests/wire/test_spool_crash.py::"
             "test_on_a_full_disk_nothing_lies_and_delivering_makes_room_again",
         ),
@@ -2252,7 +2252,7 @@ MUTATIONS = (
     ),
     Mutation(
         "cursor-not-past-who-was-not-told",
-        "nbclient/delivery/spool.py",
+        "nbclient/spool/spool.py",
         "calls.callback(self._next_term, request.cursor[0], request.term",
         "(lambda f, *a: f(*a))(self._next_term, request.cursor[0], request.term",
         (

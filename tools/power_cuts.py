@@ -63,9 +63,9 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from nbclient.delivery import spool_file  # noqa: E402
-from nbclient.delivery.spool import Spool  # noqa: E402
-from nbclient.delivery.spool_place import DATABASE, Lock, folder_name  # noqa: E402
+from nbclient.spool import file as spool_file  # noqa: E402
+from nbclient.spool.folder import DATABASE, Lock, folder_name  # noqa: E402
+from nbclient.spool.spool import Spool  # noqa: E402
 
 HELD, LOST, CANNOT = range(3)
 

@@ -63,7 +63,7 @@ from nbclient import factory as factory_module  # noqa: E402
 from nbclient.delivery.ledger import Ledger  # noqa: E402
 from nbclient.delivery.outbox import FRAME_COST, GRAIN, Aside, Outbox, OutboxStats  # noqa: E402
 from nbclient.delivery.replies import Reply  # noqa: E402
-from nbclient.delivery.spool import Spool, SpoolFailed  # noqa: E402
+from nbclient.spool.spool import Spool, SpoolFailed  # noqa: E402
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer  # noqa: E402
 
 STEPS = 300

@@ -10,14 +10,14 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from nbclient.delivery.outbox import Outbox, fitting
-from nbclient.delivery.spool_place import SpoolError
 from nbclient.errors import LinkDown, LinkStopped, NBClientError, OutboxFull
 from nbclient.factory import ReconnectingFactory
+from nbclient.spool.folder import SpoolError
 from nbclient.spooling import Cursor
 from nbclient.tally import Tallies
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
-    from nbclient.delivery.spool import Spool
+    from nbclient.spool.spool import Spool
 
 PATIENCE = 1.0
 """Seconds until what the disk did not take is offered again."""

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from nbclient.spooling import open_spool
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
-    from nbclient.delivery.spool import Spool
+    from nbclient.spool.spool import Spool
 
 LINK = "link"
 """What a link is called in its spool where --name does not say."""

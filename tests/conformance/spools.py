@@ -14,10 +14,10 @@ from typing import Any
 from attrs import evolve
 
 from nbclient.delivery.outbox import FRAME_COST, Outbox
-from nbclient.delivery.spool import Spool, SpoolFailed
-from nbclient.delivery.spool_place import SpoolError
-from nbclient.delivery.spool_store import SpooledFrame, Totals
 from nbclient.errors import FrameError, OutboxFull
+from nbclient.spool.database import SpooledFrame, Totals
+from nbclient.spool.folder import SpoolError
+from nbclient.spool.spool import Spool, SpoolFailed
 
 MIB = 1024 * 1024
 LONGEST = 100_000

@@ -25,7 +25,7 @@ from nbclient import Backoff, ReconnectingFactory, framing
 from nbclient.protocol import FrameProtocol
 from nbclient.spooling import open_spool
 import twisted.internet.epollreactor, twisted.internet.threads, twisted.python.threadpool
-import nbclient.delivery.spool
+import nbclient.spool.spool
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())

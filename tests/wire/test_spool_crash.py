@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.delivery.spool_file import examine, reading
-from nbclient.delivery.spool_place import Lock, folder_name
-from nbclient.delivery.spool_store import SpooledFrame
+from nbclient.spool.database import SpooledFrame
+from nbclient.spool.file import examine, reading
+from nbclient.spool.folder import Lock, folder_name
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 40
@@ -28,7 +28,7 @@ KILLS = 40
 CHILD = """
 import os, queue, random, sys
 from functools import partial
-from nbclient.delivery.spool import Spool
+from nbclient.spool.spool import Spool
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -149,7 +149,7 @@ def test_every_frame_accepted_before_a_kill_is_there_after_it(tmp_path: Path) ->
 
 FULL = """
 import sys
-from nbclient.delivery.spool import Spool
+from nbclient.spool.spool import Spool
 
 stored, failed, noted = [], [], []
 spool = Spool.open(sys.argv[1], "feed", "peer:1", 2**30, deliver=lambda call: call())

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from nbclient.delivery.spool import Spool
-from nbclient.delivery.spool_place import DATABASE, LOCK, folder_name
+from nbclient.spool.folder import DATABASE, LOCK, folder_name
+from nbclient.spool.spool import Spool
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "spool.md"
@@ -31,7 +31,7 @@ import json, os, sys
 from pathlib import Path
 from nbclient import spooling
 from nbclient.daemon import shell
-from nbclient.delivery import spool_place
+from nbclient.spool import folder as spool_place
 
 spooling.open_spool.__kwdefaults__["wait"] = 0.2
 for line in sys.stdin:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.delivery import spool_place
-from nbclient.delivery.spool_place import (
+from nbclient.spool import folder as spool_place
+from nbclient.spool.folder import (
     LOCK,
     RESERVE,
     Lock,
@@ -273,10 +273,10 @@ def test_it_waits_by_itself_where_nothing_else_is_asked_for(tmp_path: Path) -> N
 def test_an_owner_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path;"
-        " from nbclient.delivery.spool_place import Lock;"
+        " from nbclient.spool.folder import Lock;"
         " Lock.take(Path(sys.argv[1]), 0); os.kill(os.getpid(), 9)"
     )
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=root, timeout=30, check=False)
     assert done.returncode == -9
     assert (tmp_path / LOCK).read_text().strip().isdigit()

@@ -13,17 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import FRAME_COST
-from nbclient.delivery.spool_file import (
-    check_files,
-    create,
-    examine,
-    open_to_change,
-    reading,
-)
-from nbclient.delivery.spool_place import DATABASE, RESERVE, SpoolError
-from nbclient.delivery.spool_store import (
+from nbclient.spool import file as spool_file
+from nbclient.spool.database import (
     VACUUM_PAGES,
     AsideFrame,
     ChangingStore,
@@ -31,15 +23,17 @@ from nbclient.delivery.spool_store import (
     SpooledFrame,
     Totals,
 )
+from nbclient.spool.file import check_files, create, examine, open_to_change, reading
+from nbclient.spool.folder import DATABASE, RESERVE, SpoolError
 
 WHOSE = Description("feed", "feed.example:5000")
 EMPTY = Totals(0, 0, 0, 0, None)
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CRASH = """
 import os, sys
 from pathlib import Path
-from nbclient.delivery.spool_file import open_to_change
+from nbclient.spool.file import open_to_change
 store = open_to_change(Path(sys.argv[1]))
 store.begin()
 store.append(1, [b"only in the log"], 1.0)

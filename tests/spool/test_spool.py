@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from nbclient.delivery import spool as spool_module
-from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import FRAME_COST
-from nbclient.delivery.spool import Spool, SpoolFailed, SpoolOfAnotherPeer
-from nbclient.delivery.spool_place import DATABASE, RESERVE, SpoolError, SpoolInUse, folder_name
-from nbclient.delivery.spool_store import SpooledFrame
 from nbclient.errors import FrameError, LocalError, OutboxFull
+from nbclient.spool import file as spool_file
+from nbclient.spool import spool as spool_module
+from nbclient.spool.database import SpooledFrame
+from nbclient.spool.folder import DATABASE, RESERVE, SpoolError, SpoolInUse, folder_name
+from nbclient.spool.spool import Spool, SpoolFailed, SpoolOfAnotherPeer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOON = 15.0
 """Seconds after which something that should happen at once has not happened."""
 MIB = 1024 * 1024
@@ -972,7 +972,7 @@ def test_the_thread_does_not_keep_the_process_from_ending(tmp_path: Path) -> Non
 def test_the_spool_and_its_tool_load_where_there_is_no_twisted() -> None:
     code = (
         "import sys; sys.modules['twisted'] = None;"
-        " import nbclient.delivery.spool, nbclient.spool;"
+        " import nbclient.spool.spool, nbclient.spool;"
         " print([name for name in sys.modules if name.startswith('twisted.')])"
     )
     done = subprocess.run(

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from nbclient import spool as tool
-from nbclient.delivery.spool import Spool
-from nbclient.delivery.spool_place import DATABASE, Lock, folder_name
+from nbclient.daemon import spooltool as tool
+from nbclient.spool.folder import DATABASE, Lock, folder_name
+from nbclient.spool.spool import Spool
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOUR = 3600.0
 
 

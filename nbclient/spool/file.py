@@ -11,15 +11,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nbclient.delivery.spool_place import (
-    DATABASE,
-    Reserve,
-    SpoolError,
-    check_own,
-    reason,
-    sync_folder,
-)
-from nbclient.delivery.spool_store import (
+from nbclient.spool.database import (
     BUSY,
     LATEST,
     ChangingStore,
@@ -30,6 +22,7 @@ from nbclient.delivery.spool_store import (
     file_size,
     log_file,
 )
+from nbclient.spool.folder import DATABASE, Reserve, SpoolError, check_own, reason, sync_folder
 
 APPLICATION_ID = 0x6E62_5350
 """Marks the file as ours (``PRAGMA application_id``): "nbSP"."""

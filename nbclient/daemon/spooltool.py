@@ -20,12 +20,12 @@ from attrs import frozen
 from nbclient import framing
 from nbclient.core.terminal import escape, hexdump, visible
 from nbclient.daemon import values
-from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import FRAME_COST
-from nbclient.delivery.spool_place import DATABASE, Lock, SpoolError, folder_name, owner, reason
-from nbclient.delivery.spool_store import AsideFrame, ChangingStore, SpooledFrame, Store
 from nbclient.errors import FrameError, LocalError, SpecError
 from nbclient.framing.base import MAX_FRAME
+from nbclient.spool import file as spool_file
+from nbclient.spool.database import AsideFrame, ChangingStore, SpooledFrame, Store
+from nbclient.spool.folder import DATABASE, Lock, SpoolError, folder_name, owner, reason
 from nbclient.tap import refuse_clash
 
 DONE, FAILED, USAGE = range(3)
@@ -444,7 +444,3 @@ def _complain(status: int, *errors: Exception) -> int:
         text = visible(str(error)).replace("\n", "\\n")
         print(f"spool: {text}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

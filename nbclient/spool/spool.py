@@ -24,12 +24,12 @@ from pathlib import Path
 
 from attrs import define, field
 
-from nbclient.delivery import spool_file
 from nbclient.delivery.outbox import Outbox
-from nbclient.delivery.spool_file import Connect
-from nbclient.delivery.spool_place import Lock, SpoolError, is_volatile, make_folder, reason
-from nbclient.delivery.spool_store import ChangingStore, Description, SpooledFrame, Totals
 from nbclient.errors import FrameError, OutboxFull
+from nbclient.spool import file as spool_file
+from nbclient.spool.database import ChangingStore, Description, SpooledFrame, Totals
+from nbclient.spool.file import Connect
+from nbclient.spool.folder import Lock, SpoolError, is_volatile, make_folder, reason
 
 TRANSACTION_BYTES = 8 * 1024 * 1024
 """About how much is committed at a time; a longer batch is still one transaction."""

@@ -16,7 +16,7 @@ from typing import Any, cast
 from attrs import evolve, frozen
 
 from nbclient.delivery.outbox import FRAME_COST
-from nbclient.delivery.spool_place import Reserve, SpoolError
+from nbclient.spool.folder import Reserve, SpoolError
 
 SPARE_PAGES = 256
 """Free pages of 4 KiB that are kept for what comes next."""
