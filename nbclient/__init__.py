@@ -14,19 +14,19 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from nbclient import endpoints as endpoints
     from nbclient import framing as framing
+    from nbclient.connection.protocol import FrameProtocol as FrameProtocol
+    from nbclient.connection.requests import RequestProtocol as RequestProtocol
     from nbclient.core.backoff import Backoff as Backoff
     from nbclient.core.states import State as State
     from nbclient.factory import ReconnectingFactory as ReconnectingFactory
-    from nbclient.protocol import FrameProtocol as FrameProtocol
-    from nbclient.requests import RequestProtocol as RequestProtocol
     from nbclient.service import LinkService as LinkService
 
 _HOMES = {
     "Backoff": "nbclient.core.backoff",
-    "FrameProtocol": "nbclient.protocol",
+    "FrameProtocol": "nbclient.connection.protocol",
     "LinkService": "nbclient.service",
     "ReconnectingFactory": "nbclient.factory",
-    "RequestProtocol": "nbclient.requests",
+    "RequestProtocol": "nbclient.connection.requests",
     "State": "nbclient.core.states",
 }
 

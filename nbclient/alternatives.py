@@ -49,11 +49,11 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient.connection.timers import timers_of
 from nbclient.core.arguments import CLOCK, check, check_endpoint, check_timeout, is_clock
 from nbclient.core.states import State
 from nbclient.errors import LocalError, SpecError
 from nbclient.factory import ReconnectingFactory
-from nbclient.timers import timers_of
 
 PROBE_TIMEOUT = 10.0
 """How long the first peer may take to answer when it is looked for, seconds."""

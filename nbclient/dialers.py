@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from nbclient.connecting import binds_again, refine
-from nbclient.hooks import deferred
+from nbclient.connection.connecting import binds_again, refine
+from nbclient.connection.overrides import deferred
 
 
 class Dialer(Interface):

@@ -39,11 +39,11 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
 
 from nbclient import resolver as _resolver
-from nbclient.connecting import binds_again, refine
+from nbclient.connection.connecting import binds_again, refine
+from nbclient.connection.timers import timers_of
 from nbclient.core.arguments import check, check_text, check_timeout, check_whole, is_clock
 from nbclient.errors import LinkError, SpecError
 from nbclient.resolver import Address, Resolver
-from nbclient.timers import timers_of
 from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
 
 __all__ = [
@@ -337,7 +337,8 @@ class _TCPEndpoint:
 
 
 class _Limit:
-    """Cancels a Deferred when its time is up, as judged after a read (`nbclient.timers`).
+    """Cancels a Deferred when its time is up, as judged after a read
+    (`nbclient.connection.timers`).
 
     :ivar passed: it did.
     """
@@ -357,7 +358,7 @@ class _Limit:
 
 
 class _Refining:
-    """The reactor, but what it dials is refined (`nbclient.connecting`)."""
+    """The reactor, but what it dials is refined (`nbclient.connection.connecting`)."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor

@@ -31,6 +31,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
+from nbclient.connection.interface import LinkObserver, global_reactor
+from nbclient.connection.overrides import awaited
+from nbclient.connection.protocol import FrameProtocol, framing_of
+from nbclient.connection.timers import Timer, Timers, timers_of
+from nbclient.connection.wording import explain
 from nbclient.core.arguments import CLOCK, check, check_endpoint, is_called, is_clock
 from nbclient.core.automation import LOOK, Answer, Heartbeat, Poll, first_answer
 from nbclient.core.backoff import Backoff
@@ -63,21 +68,16 @@ from nbclient.errors import (
 )
 from nbclient.framing import Framing
 from nbclient.framing.base import not_carried
-from nbclient.hooks import awaited
 from nbclient.kernel.ack_tracker import Acknowledging
 from nbclient.kernel.dead_path import PathWatch
 from nbclient.kernel.tcpinfo import Settling
 from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
-from nbclient.observing import LinkObserver, global_reactor
-from nbclient.protocol import FrameProtocol, framing_of
 from nbclient.pump import Pump, Rules
-from nbclient.reasons import explain
 from nbclient.replying import Replying
 from nbclient.spooling import Cursor
 from nbclient.subclassing import Refusing, complete
 from nbclient.talker import Talker
 from nbclient.tally import Tallies
-from nbclient.timers import Timer, Timers, timers_of
 
 NOBODY: list[Any] = []
 """Waits for a link; shared and never changed: for most links nobody does."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from nbclient.connection.timers import Timer, timers_of
 from nbclient.delivery.unsettled import Unsettled, looks_like_refusal
-from nbclient.timers import Timer, timers_of
 
 LOOK = 0.1
 """Seconds between two looks for what the peer may have said, while frames are held."""

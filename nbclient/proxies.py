@@ -49,10 +49,10 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nbclient.connection.wording import explain
 from nbclient.core.arguments import check_endpoint, check_text, check_whole
 from nbclient.endpoints import BindFailed
 from nbclient.errors import LinkError, LocalError, SpecError
-from nbclient.reasons import explain
 from nbclient.resolver import ascii_name
 from nbclient.tls import too_open
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from nbclient.connection.timers import Timer, timers_of
 from nbclient.core.liveness import INSTANT
 from nbclient.delivery.outstanding import Outstanding
 from nbclient.delivery.replies import Reply, Says
-from nbclient.timers import Timer, timers_of
 
 Answered = Callable[[int, Says, bytes], object]
 """Told a frame's number, what the answer says, and the answer."""

@@ -20,8 +20,8 @@ from twisted.internet.error import NotConnectingError
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.python.failure import Failure
 
+from nbclient.connection.overrides import refuse_async
 from nbclient.errors import LocalError, Unsupported
-from nbclient.hooks import refuse_async
 
 DIALLER_CALLS = ("startedConnecting", "clientConnectionFailed", "clientConnectionLost")
 """What connectors call, and endpoints do not."""

@@ -12,9 +12,9 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient.connection.timers import Timer, timers_of
 from nbclient.core.automation import Heartbeat, Poll, Polling
 from nbclient.errors import ConnectionClosed, FrameError
-from nbclient.timers import Timer, timers_of
 
 SELDOM = 60.0
 """Seconds at least between two lines about polls that are not answered any more."""

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
+from nbclient.connection.protocol import FrameProtocol
 from nbclient.core.states import State
 from nbclient.daemon import link as module
 from nbclient.daemon import values
@@ -41,7 +42,6 @@ from nbclient.daemon.outputs import Output
 from nbclient.delivery.replies import Reply
 from nbclient.endpoints import BindFailed, TLSSettings
 from nbclient.errors import ConnectTimeout, FrameTooLong, LocalError, SpecError
-from nbclient.protocol import FrameProtocol
 from nbclient.pump import Rules
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.certs import make_certs

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nbclient import framing
+from nbclient.connection.protocol import FrameProtocol
 from nbclient.daemon.formats import AnyLines, Readable, Timed
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.opening import Text
@@ -18,7 +19,6 @@ from nbclient.daemon.plan import Plan, Surroundings, make_plan, show, surroundin
 from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.daemon.worker import Worker
 from nbclient.errors import LocalError
-from nbclient.protocol import FrameProtocol
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import around, daemon, shell
 

@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 HOMES = {
     "Backoff": "nbclient.core.backoff",
-    "FrameProtocol": "nbclient.protocol",
+    "FrameProtocol": "nbclient.connection.protocol",
     "LinkService": "nbclient.service",
     "ReconnectingFactory": "nbclient.factory",
-    "RequestProtocol": "nbclient.requests",
+    "RequestProtocol": "nbclient.connection.requests",
     "State": "nbclient.core.states",
 }
 

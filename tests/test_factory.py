@@ -32,6 +32,8 @@ from nbclient import (
     factory,
     framing,
 )
+from nbclient.connection.interface import ALONE
+from nbclient.connection.wording import explain
 from nbclient.core.automation import Answer
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
@@ -59,8 +61,6 @@ from nbclient.errors import (
 )
 from nbclient.factory import ABORT_GRACE
 from nbclient.kernel.dead_path import PathWatch
-from nbclient.observing import ALONE
-from nbclient.reasons import explain
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
 from tests.conformance.spools import FakeSpool
 

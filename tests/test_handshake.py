@@ -30,10 +30,10 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from nbclient.connection.wording import explain
 from nbclient.delivery.tls_count import CountingConnection
 from nbclient.errors import LocalError, SpecError
 from nbclient.handshake import Creator, pin_of
-from nbclient.reasons import explain
 from nbclient.tls import (
     CertificateRefused,
     HandshakeFailed,

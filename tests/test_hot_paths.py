@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from benchmarks import guard
-from nbclient import FrameProtocol, framing, receiving
+from nbclient import FrameProtocol, framing
+from nbclient.connection import receiver
+from nbclient.connection.receiver import FrameReceiver
 from nbclient.framing import prefixed
-from nbclient.receiving import FrameReceiver
 
 LINES = "lines in, callback per frame"
 LENGTH = "length in, sizes mixed"
@@ -89,7 +90,7 @@ def test_a_call_for_each_frame_is_found(changed: Any, monkeypatch: pytest.Monkey
     """An innocent-looking helper between the loop and the callback."""
     helper = "def _seen(self, frame): return self.frameReceived(frame)"
     made: dict[str, Any] = {}
-    exec(compile(helper, str(receiving.__file__), "exec"), made)
+    exec(compile(helper, str(receiver.__file__), "exec"), made)
     monkeypatch.setattr(FrameProtocol, "_seen", made["_seen"], raising=False)
     changed(FrameReceiver, "_each", "map(self.frameReceived,", "map(self._seen,")
     found = guard.too_much(LINES, guard.PATHS[LINES]())

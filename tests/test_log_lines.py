@@ -12,7 +12,7 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 
 from nbclient import errors
-from nbclient.reasons import explain
+from nbclient.connection.wording import explain
 
 PACKAGE = Path(__file__).parent.parent / "nbclient"
 LEVELS = ("debug", "info", "warn", "error", "critical", "failure")

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.connection.wording import explain
 from nbclient.endpoints import BindFailed
 from nbclient.errors import ConnectTimeout, LocalError, SpecError
 from nbclient.proxies import (
@@ -34,7 +35,6 @@ from nbclient.proxies import (
     via_http_connect,
     via_socks5,
 )
-from nbclient.reasons import explain
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer, ScriptedPeer, every_split
 
 LOGIN = Credentials("joe", "s:cret")

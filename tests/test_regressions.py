@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.connection.protocol import ANSWER_LIMIT
 from nbclient.errors import LinkStopped
-from nbclient.protocol import ANSWER_LIMIT
 from nbclient.testing import READ_SIZE, FakeEndpoint, FakeReactor
 
 

@@ -10,9 +10,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, LinkService, ReconnectingFactory, State, framing
+from nbclient.connection.protocol import ANSWER_LIMIT
 from nbclient.core.states import Action, Event, Machine
 from nbclient.errors import LinkStopped, LocalError, OutboxFull
-from nbclient.protocol import ANSWER_LIMIT
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer
 
 

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.connection.wording import explain
 from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.errors import PatternTimeout
-from nbclient.reasons import explain
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer
 
 PING = Answer(re.compile(rb"^PING (.*)"), rb"PONG \1")

@@ -206,12 +206,12 @@ FRAMING = "tests/test_framing_conformance.py::"
 HEARING = "tests/test_daemon_hearing.py::"
 HANDSHAKE = "tests/test_handshake.py::"
 INPUTS = "tests/test_daemon_inputs.py::"
-PROTOCOL = "tests/test_protocol.py::"
+PROTOCOL = "tests/connection/test_protocol.py::"
 PUMP = "tests/test_pump.py::"
 SIMULATION = "tests/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
-REQUESTS = "tests/test_requests.py::"
-PULLING = "tests/test_pulling.py::"
+REQUESTS = "tests/connection/test_requests.py::"
+PULLING = "tests/connection/test_pulling.py::"
 TAILING = "tests/test_daemon_tailing.py::"
 TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
 WIRE = "tests/wire/test_regressions_wire.py::"
@@ -220,7 +220,7 @@ MUTATIONS = (
     # What reached this host is delivered.
     Mutation(
         "drain",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            self._raw.connectionLost = self._transportLost\n",
         "            pass\n",
         (
@@ -232,14 +232,14 @@ MUTATIONS = (
     ),
     Mutation(
         "drain-through-tls",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        receive = raw.protocol.dataReceived\n",
         "        receive = self.dataReceived\n",
         (f"{DIALERS}OurTLSTests::test_what_reached_this_host_comes_before_the_loss",),
     ),
     Mutation(
         "half-close-interface",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "@implementer(IHalfCloseableProtocol)\n",
         "",
         (
@@ -251,7 +251,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one-interface",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "@implementer(IHalfCloseableProtocol)\n",
         "@implementer(IHalfCloseableProtocol, IHandshakeListener)\n",
         (f"{PROTOCOL}InterfaceTests::test_only_half_close_is_declared",),
@@ -265,7 +265,7 @@ MUTATIONS = (
     ),
     Mutation(
         "half-close-no-producer",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        transport.unregisterProducer()\n        transport.loseWriteConnection()\n",
         "        transport.loseWriteConnection()\n",
         (
@@ -275,7 +275,7 @@ MUTATIONS = (
     ),
     Mutation(
         "half-close-not-under-tls",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         " or self._closed or self._writeClosed or self._gone is not None:\n            return\n",
         " and False or self._closed or self._writeClosed or self._gone is not None:\n"
         "            return\n",
@@ -296,7 +296,7 @@ MUTATIONS = (
     ),
     Mutation(
         "held-back-loss",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            if not self.settled and (self._deaf or not self._pending):\n",
         "            if not self.settled:\n",
         (
@@ -309,7 +309,7 @@ MUTATIONS = (
     # A loss is one loss.
     Mutation(
         "loss-once",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if self._gone is not None:\n            return\n        self._gone = reason\n",
         "        self._gone = reason\n",
         (
@@ -341,14 +341,14 @@ MUTATIONS = (
     # After our close, nothing.
     Mutation(
         "no-frame-after-our-close",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        self._deaf = True\n        self._halt()\n",
         "        self._halt()\n",
         (f"{PROTOCOL}EndingTests::test_no_frame_after_our_close",),
     ),
     Mutation(
         "loop-ends-at-our-close",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        self._deaf = True\n        self._halt()\n",
         "        self._deaf = True\n",
         (
@@ -358,14 +358,14 @@ MUTATIONS = (
     ),
     Mutation(
         "close-of-the-transport-is-ours",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        transport.loseConnection = self.loseConnection\n",
         "",
         (f"{PROTOCOL}EndingTests::test_no_frame_after_a_close_of_the_transport_itself",),
     ),
     Mutation(
         "no-producer-at-close",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        transport.unregisterProducer()\n        transport.loseConnection()\n",
         "        transport.loseConnection()\n",
         (
@@ -376,7 +376,7 @@ MUTATIONS = (
     ),
     Mutation(
         "broken-callback-not-called-again",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        self._deaf = True\n",
         "        self._deaf = False\n",
         (
@@ -387,7 +387,7 @@ MUTATIONS = (
     # A connection is proven before it counts.
     Mutation(
         "handshake-heard",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            alsoProvides(listener, IHandshakeListener)\n",
         "            pass\n",
         (
@@ -399,7 +399,7 @@ MUTATIONS = (
     ),
     Mutation(
         "handshake-waited-for",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         ":\n            self.handshakeCompleted()\n",
         " or True:\n            self.handshakeCompleted()\n",
         (
@@ -481,46 +481,46 @@ MUTATIONS = (
     # What Twisted's clients leave out of an attempt.
     Mutation(
         "the-kernels-reason",
-        "nbclient/connecting.py",
+        "nbclient/connection/connecting.py",
         "            self.failIfNotConnected(_why(self.socket, reason))\n",
         "            self.failIfNotConnected(ConnectionRefusedError(str(reason)))\n",
         (
-            "tests/test_connecting.py::test_the_kernels_reason_counts_not_the_reactors",
+            "tests/connection/test_connecting.py::test_the_kernels_reason_counts_not_the_reactors",
             "tests/wire/test_connecting_wire.py::"
             "test_a_firewalls_rejection_is_named[host-unreachable-icmp]",
         ),
     ),
     Mutation(
         "no-failure-within-a-reason",
-        "nbclient/reasons.py",
+        "nbclient/connection/wording.py",
         "    return explain(within[0]) if within else safe_str(value)\n",
         "    return str(value)\n",
         ("tests/test_log_lines.py::test_a_failure_within_a_failure_is_told_in_words[GaveUp]",),
     ),
     Mutation(
         "not-to-itself",
-        "nbclient/connecting.py",
+        "nbclient/connection/connecting.py",
         "        if is_itself(self):\n",
         "        if False:\n",
         ("tests/wire/test_connecting_wire.py::ItselfTests::test_by_our_endpoint_for_any_protocol",),
     ),
     Mutation(
         "not-to-itself-on-any-transport",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if is_itself(self._raw):\n",
         "        if False:\n",
         ("tests/wire/test_connecting_wire.py::ItselfTests::test_by_twisteds_endpoint",),
     ),
     Mutation(
         "reset-by-itself",
-        "nbclient/connecting.py",
+        "nbclient/connection/connecting.py",
         "            self._closeSocket(False)  # with a reset: the port is free at once\n",
         "            pass\n",
         ("tests/wire/test_connecting_wire.py::ItselfTests::test_by_our_endpoint",),
     ),
     Mutation(
         "the-port-of-the-last-connection",
-        "nbclient/connecting.py",
+        "nbclient/connection/connecting.py",
         "    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n",
         "    pass\n",
         (
@@ -530,11 +530,11 @@ MUTATIONS = (
     ),
     Mutation(
         "a-late-connect-deadline",
-        "nbclient/connecting.py",
+        "nbclient/connection/connecting.py",
         "    if connector.timeoutID is not None:\n",
         "    if False:\n",
         (
-            "tests/test_connecting.py::"
+            "tests/connection/test_connecting.py::"
             "test_a_deadline_after_a_standstill_is_judged_by_what_the_kernel_has_done",
         ),
     ),
@@ -718,9 +718,9 @@ MUTATIONS = (
         "        return self.state is State.READY and not self.connection.ending\n",
         "        return self.state is State.READY\n",
         (
-            "tests/test_endings.py::test_a_retry_loop_asks_again_on_the_next_connection"
+            "tests/connection/test_endings.py::test_a_retry_loop_asks_again_on_the_next_connection"
             "[our_half_close]",
-            "tests/test_endings.py::InsideTests::"
+            "tests/connection/test_endings.py::InsideTests::"
             "test_a_close_inside_an_observer_comes_before_the_ready_callback",
         ),
     ),
@@ -730,33 +730,33 @@ MUTATIONS = (
         "        self._report(connection, Event.CLOSE)\n        connection.finish()\n",
         "        connection.finish()\n        self._report(connection, Event.CLOSE)\n",
         (
-            "tests/test_endings.py::"
+            "tests/connection/test_endings.py::"
             "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[fin]",
-            "tests/test_endings.py::"
+            "tests/connection/test_endings.py::"
             "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[silence]",
         ),
     ),
     Mutation(
         "the-link-learns-first-of-our-close",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        self._kept = None\n\n    def _nothingComes",
         "        self._kept = None\n        self._failRequests()\n\n    def _nothingComes",
         (
-            "tests/test_endings.py::"
+            "tests/connection/test_endings.py::"
             "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[our_close]",
-            "tests/test_endings.py::"
+            "tests/connection/test_endings.py::"
             "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[bad_frame]",
-            "tests/test_endings.py::"
+            "tests/connection/test_endings.py::"
             "test_who_waits_for_an_answer_learns_of_the_end_after_the_link[late_answer]",
         ),
     ),
     Mutation(
         "an-end-is-told-outside-of-the-transition",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "            self._link.afterwards(lambda: _tellLost(over))\n",
         "            _tellLost(over)\n",
         (
-            "tests/test_endings.py::InsideTests::"
+            "tests/connection/test_endings.py::InsideTests::"
             "test_a_close_inside_an_observer_comes_before_the_ready_callback",
         ),
     ),
@@ -766,17 +766,17 @@ MUTATIONS = (
         "        self._machine.afterwards(self._welcome)\n",
         "        self._welcome()\n",
         (
-            "tests/test_endings.py::InsideTests::"
+            "tests/connection/test_endings.py::InsideTests::"
             "test_a_close_inside_the_ready_callback_acts_at_once",
         ),
     ),
     Mutation(
         "loss-known-before-what-arrived-last",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            if self.losing:  # before the application finds that it cannot answer this\n",
         "            if False:\n",
         (
-            "tests/test_endings.py::test_who_finds_that_what_arrived_last_cannot_be_answered"
+            "tests/connection/test_endings.py::test_who_finds_that_what_arrived_last_cannot_be_answered"
             "_finds_the_link_down_too",
         ),
     ),
@@ -807,7 +807,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-connection-that-cannot-begin-is-a-failed-attempt",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            self._cannotBegin(error)\n            return\n",
         "            raise error\n",
         ("tests/test_faults.py::test_it_is_said_once_and_is_the_reason",),
@@ -1003,7 +1003,7 @@ MUTATIONS = (
     ),
     Mutation(
         "forget-who-takes",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "Deferred(self._forgetTaker)",
         "Deferred()",
         (
@@ -1013,7 +1013,7 @@ MUTATIONS = (
     ),
     Mutation(
         "forget-who-looks",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "Deferred(self._forgetLooker)",
         "Deferred()",
         (f"{REGRESSIONS}test_of_a_frame_expected",),
@@ -1021,7 +1021,7 @@ MUTATIONS = (
     # Requests and their answers.
     Mutation(
         "answers-in-callbacks",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "                if not (self._matching and self._sift()):\n",
         "                if True:\n",
         (
@@ -1035,14 +1035,14 @@ MUTATIONS = (
     ),
     Mutation(
         "held-back-in-order",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        self._kept.append(frame)\n",
         "        self._kept.appendleft(frame)\n",
         (f"{REQUESTS}InsideCallbacksTests::test_pushed_frames_wait_their_turn_while_answers_pass",),
     ),
     Mutation(
         "held-back-is-bounded",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        return self._keptBytes < HELD_BYTES or self._isOver\n",
         "        return True\n",
         (
@@ -1052,7 +1052,7 @@ MUTATIONS = (
     ),
     Mutation(
         "earlier-arrivals-answer-nothing",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        outstanding.sent(answered, self._now(), key, self._arrivals)\n",
         "        outstanding.sent(answered, self._now(), key)\n",
         (
@@ -1063,7 +1063,7 @@ MUTATIONS = (
     ),
     Mutation(
         "loss-fails-requests",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "[each.item for each in outstanding.lost()]\n",
         "[]\n",
         (
@@ -1073,7 +1073,7 @@ MUTATIONS = (
     ),
     Mutation(
         "loss-fails-requests-that-wait",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        over = [*lost, *(queue or ())]\n",
         "        over = lost\n",
         (
@@ -1083,7 +1083,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-frame-is-refused-uncounted",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if not isinstance(data, bytes):\n            made",
         "        if False:\n            made",
         (f"{PROTOCOL}SendingTests::test_what_is_no_frame_is_refused_before_anything_is_counted",),
@@ -1107,7 +1107,7 @@ MUTATIONS = (
     ),
     Mutation(
         "late-answers-are-looked-for",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "not (outstanding or outstanding.retired)",
         "not outstanding",
         (
@@ -1124,7 +1124,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what-answers-nothing-may-be-dropped",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        if not self._unasked:\n",
         "        raise NotImplementedError\n        if not self._unasked:\n",
         (
@@ -1141,7 +1141,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-loop-owns-the-frames",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        self._awaiting += 1\n        return Frames(self, self.pauseReading())\n",
         "        return Frames(self, PauseToken(self))\n",
         (
@@ -1152,14 +1152,14 @@ MUTATIONS = (
     ),
     Mutation(
         "one-loop-at-a-time",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        if self._pulled:\n            return fail(",
         "        if False:\n            return fail(",
         (f"{PULLING}OwningTests::test_nobody_else_may_ask",),
     ),
     Mutation(
         "a-loop-that-is-left-gives-back",
-        "nbclient/pulling.py",
+        "nbclient/connection/pulling.py",
         "    def __del__(self) -> None:\n        self.close()\n",
         "    def __del__(self) -> None:\n        pass\n",
         (
@@ -1170,39 +1170,39 @@ MUTATIONS = (
     ),
     Mutation(
         "nothing-is-sent-on-a-lost-connection",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         '            raise ConnectionClosed("the connection is lost: nothing more can be sent")\n',
         "            return\n",
         (
-            "tests/test_protocol.py::SendingTests::"
+            "tests/connection/test_protocol.py::SendingTests::"
             "test_what_cannot_be_sent_any_more_is_said_and_costs_no_frame_behind_it",
         ),
     ),
     Mutation(
         "nothing-is-sent-after-the-goodbye-of-tls",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if self.losing or self._tlsGone:\n",
         "        if self.losing:\n",
         (
-            "tests/test_protocol.py::SendingTests::"
+            "tests/connection/test_protocol.py::SendingTests::"
             "test_nor_after_the_goodbye_of_tls_which_takes_nothing_more",
         ),
     ),
     Mutation(
         "a-callback-that-the-end-ended-is-not-at-fault",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        while self._endedIt(reason):\n",
         "        while False:\n",
         (
-            "tests/test_protocol.py::SendingTests::"
+            "tests/connection/test_protocol.py::SendingTests::"
             "test_what_cannot_be_sent_any_more_is_said_and_costs_no_frame_behind_it",
-            "tests/test_protocol.py::SendingTests::"
+            "tests/connection/test_protocol.py::SendingTests::"
             "test_nor_does_it_where_one_frame_is_handed_over_at_a_time",
         ),
     ),
     Mutation(
         "timeout-in-turn-drops",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "            self._timedOut(late)  # the link first",
         "            pass  #",
         (
@@ -1212,7 +1212,7 @@ MUTATIONS = (
     ),
     Mutation(
         "cancelled-answer-is-eaten",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         '        """Cancelled: a request that has left stays, for its answer will come."""\n',
         "        self._outstanding.matched(b'')  # type: ignore[union-attr]\n",
         (
@@ -1222,7 +1222,7 @@ MUTATIONS = (
     ),
     Mutation(
         "end-does-not-wait-for-who-waits",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            self._noMoreComes()\n",
         "            pass\n",
         (
@@ -1237,14 +1237,14 @@ MUTATIONS = (
     # Sending at once.
     Mutation(
         "nothing-overtakes",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "transport._tempDataBuffer or transport.dataBuffer or transport.TLS",
         "transport.TLS",
         (f"{PROTOCOL}SendingAtOnceTests::test_nothing_overtakes_what_waits_already",),
     ),
     Mutation(
         "not-past-tls",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         " or transport.dataBuffer or transport.TLS:\n",
         " or transport.dataBuffer:\n",
         (
@@ -1255,7 +1255,7 @@ MUTATIONS = (
     # Back-pressure.
     Mutation(
         "pause-keeps-the-rest",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "self._rest, self._restNext = frames, len(frames) - left\n",
         "self._rest, self._restNext = frames, len(frames) - left + 1\n",
         (
@@ -1265,7 +1265,7 @@ MUTATIONS = (
     ),
     Mutation(
         "pause-repeats-nothing",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "self._rest, self._restNext = frames, len(frames) - left\n",
         "self._rest, self._restNext = frames, len(frames) - left - 1\n",
         (
@@ -1275,28 +1275,28 @@ MUTATIONS = (
     ),
     Mutation(
         "pause-ends-the-loop",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        iterator.__setstate__(len(frames))\n",
         "",
         (f"{PROTOCOL}PausingTests::test_pause_inside_a_callback_stops_right_there",),
     ),
     Mutation(
         "halt-in-constant-time",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "self._rest, self._restNext = frames, len(frames) - left\n",
         "self._rest, self._restNext = frames[len(frames) - left :], 0\n",
         (f"{PROTOCOL}PausingTests::test_many_pauses_in_one_chunk_cost_no_more_than_the_frames",),
     ),
     Mutation(
         "token-resumes-once",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        owner, self._owner = self._owner, None\n",
         "        owner = self._owner\n",
         ("tests/test_regressions.py::TokenTests::test_a_token_given_back_twice_counts_once",),
     ),
     Mutation(
         "repeated-pause-producing",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         '"""The transport is full. Twisted says so again at every further write."""\n'
         "        self._full = True\n",
         '"""The transport is full."""\n        self._full = not self._full\n',
@@ -1304,7 +1304,7 @@ MUTATIONS = (
     ),
     Mutation(
         "answers-are-bounded",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
         "        if False:\n",
         (f"{PROTOCOL}SendingTests::test_answers_to_a_peer_that_does_not_read_stop_the_questions",),
@@ -1321,7 +1321,7 @@ MUTATIONS = (
     ),
     Mutation(
         "requests-do-not-pile-up",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "            if self._queue or outstanding.room <= 0 or self._full:\n",
         "            if self._queue or outstanding.room <= 0:\n",
         (
@@ -1331,7 +1331,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one-token-for-a-full-transport",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if self._answered > ANSWER_LIMIT and self._fullToken is None:\n",
         "        if self._answered > ANSWER_LIMIT:\n",
         (
@@ -1349,26 +1349,26 @@ MUTATIONS = (
     # A standstill of this process is not the peer's.
     Mutation(
         "late-timers-wait-for-a-read",
-        "nbclient/timers.py",
+        "nbclient/connection/timers.py",
         "            if not late and now - timer[0] > LATE:\n",
         "            if False:\n",
         (
-            "tests/test_timers.py::LateTests::test_it_is_called_a_turn_later",
-            "tests/test_timers.py::LateTests::test_not_where_what_was_read_has_cancelled_it",
+            "tests/connection/test_timers.py::LateTests::test_it_is_called_a_turn_later",
+            "tests/connection/test_timers.py::LateTests::test_not_where_what_was_read_has_cancelled_it",
             "tests/test_talker.py::PollTests::"
             "test_after_a_standstill_an_answer_that_had_arrived_counts",
         ),
     ),
     Mutation(
         "late-timers-say-how-late",
-        "nbclient/timers.py",
+        "nbclient/connection/timers.py",
         "            self.late = sum(late)\n",
         "            pass\n",
-        ("tests/test_timers.py::LateTests::test_it_can_say_how_late_it_was",),
+        ("tests/connection/test_timers.py::LateTests::test_it_can_say_how_late_it_was",),
     ),
     Mutation(
         "read-before-a-deadline-is-judged",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            self._drain(self._raw, CATCH_UP_LIMIT)\n",
         "            pass\n",
         (
@@ -1418,7 +1418,7 @@ MUTATIONS = (
     ),
     Mutation(
         "tls-closes-though-we-produce",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "                self._raw.loseConnection = self._tlsOver\n",
         "                pass\n",
         ("tests/wire/test_tls_goodbye.py::GoodbyeTests::test_a_full_transport_ends_when_tls_does",),
@@ -1477,7 +1477,7 @@ MUTATIONS = (
     ),
     Mutation(
         "fault-ends-the-connection",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "                self._failed(Failure(self._decoder.fault))\n",
         "                return\n",
         (
@@ -1618,14 +1618,14 @@ MUTATIONS = (
     ),
     Mutation(
         "framing-answers-are-sent",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "            decoder.answer = self._sendRaw\n",
         "            pass\n",
         (f"{PROTOCOL}SendingTests::test_what_the_framing_itself_answers_is_sent_as_it_is",),
     ),
     Mutation(
         "framing-answers-are-bounded",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "        if self._full:\n            self._boundAnswers(len(data))\n",
         "",
         (
@@ -2027,7 +2027,7 @@ MUTATIONS = (
     ),
     Mutation(
         "half-closed-answers-nobody",
-        "nbclient/protocol.py",
+        "nbclient/connection/protocol.py",
         "            if self.sending:\n                self._failWaiters()\n",
         "            if self.sending:\n                pass\n",
         ("tests/test_factory.py::HalfClosedTests::test_it_is_ready_for_nobody_meanwhile",),
@@ -2098,7 +2098,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-frame-for-who-waits-once-closed",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "            if self._deaf or self._taken(frame):",
         "            if self._taken(frame):",
         (
@@ -2674,7 +2674,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ages-by-the-time-of-day",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "        self._now = self._link._now if self.clock is None else self.clock.seconds\n",
         "        self._now = self._timers.seconds\n",
         (
@@ -2683,30 +2683,32 @@ MUTATIONS = (
     ),
     Mutation(
         "hooks-not-awaited",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "            running = awaited(callback(*args))\n",
         "            running = callback(*args) and None\n",
         (
-            "tests/test_hooks.py::AwaitedTests::test_each_hook_is_run_to_its_end",
-            "tests/test_hooks.py::AwaitedTests::test_a_failure_is_logged_once_and_aborts_the_connection",
+            "tests/connection/test_overrides.py::AwaitedTests::test_each_hook_is_run_to_its_end",
+            "tests/connection/test_overrides.py::AwaitedTests::test_a_failure_is_logged_once_and_aborts_the_connection",
         ),
     ),
     Mutation(
         "hooks-outlive-their-connection",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "            running.cancel()\n",
         "            pass\n",
         (
-            "tests/test_hooks.py::AwaitedTests::test_each_connection_ends_its_own",
-            "tests/test_hooks.py::AwaitedTests::test_what_one_is_at_when_its_connection_has_ended_is_cancelled",
+            "tests/connection/test_overrides.py::AwaitedTests::test_each_connection_ends_its_own",
+            "tests/connection/test_overrides.py::AwaitedTests::test_what_one_is_at_when_its_connection_has_ended_is_cancelled",
         ),
     ),
     Mutation(
         "generators-let-pass",
-        "nbclient/hooks.py",
+        "nbclient/connection/overrides.py",
         "    plain = not isinstance(result, Awaitable | Generator | AsyncGenerator)\n",
         "    plain = not isinstance(result, Awaitable)\n",
-        ("tests/test_hooks.py::AwaitedTests::test_what_nothing_would_run_is_a_fault",),
+        (
+            "tests/connection/test_overrides.py::AwaitedTests::test_what_nothing_would_run_is_a_fault",
+        ),
     ),
     Mutation(
         "observers-not-awaited",
@@ -2714,33 +2716,33 @@ MUTATIONS = (
         "                running = awaited(observer(old, new, self.lastReason))\n",
         "                running = observer(old, new, self.lastReason) and None\n",
         (
-            "tests/test_hooks.py::ObserverTests::test_an_observer_may_be_async",
-            "tests/test_hooks.py::ObserverTests::test_its_failure_is_logged",
+            "tests/connection/test_overrides.py::ObserverTests::test_an_observer_may_be_async",
+            "tests/connection/test_overrides.py::ObserverTests::test_its_failure_is_logged",
         ),
     ),
     Mutation(
         "async-keys",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "        refuse_async(cls, AWAITED)\n",
         "",
         (
-            "tests/test_hooks.py::test_so_is_one_whose_keys_would_be_coroutines",
-            "tests/test_hooks.py::test_a_class_whose_async_method_nothing_would_await_is_refused",
+            "tests/connection/test_overrides.py::test_so_is_one_whose_keys_would_be_coroutines",
+            "tests/connection/test_overrides.py::test_a_class_whose_async_method_nothing_would_await_is_refused",
         ),
     ),
     Mutation(
         "async-by-a-mixin",
-        "nbclient/hooks.py",
+        "nbclient/connection/overrides.py",
         "    for base in theirs:\n",
         "    for base in theirs[:1]:\n",
-        ("tests/test_hooks.py::test_so_is_one_that_has_it_from_a_mixin",),
+        ("tests/connection/test_overrides.py::test_so_is_one_that_has_it_from_a_mixin",),
     ),
     Mutation(
         "a-class-with-any-framing",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         '            check_framing(f"{cls.__name__}.framing", own)\n',
         "            pass\n",
-        ("tests/test_hooks.py::test_a_class_whose_framing_is_none_is_refused",),
+        ("tests/connection/test_overrides.py::test_a_class_whose_framing_is_none_is_refused",),
     ),
     Mutation(
         "up-calls-not-completed",
@@ -2850,7 +2852,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-turn-between-frames",
-        "nbclient/receiving.py",
+        "nbclient/connection/receiver.py",
         "            if (self._answer or self._lookers) and self._turnIsOver():\n",
         "            if False:\n",
         (
@@ -2859,7 +2861,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-turn-between-frames-held-back",
-        "nbclient/requests.py",
+        "nbclient/connection/requests.py",
         "                if (self._answer or self._lookers) and self._turnIsOver():\n",
         "                if False:\n",
         ("tests/test_factory.py::TurnTests::test_so_it_is_with_frames_that_a_callback_held_back",),

@@ -59,8 +59,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from certs import make_certs  # noqa: E402
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing  # noqa: E402
+from nbclient.connection.wording import explain  # noqa: E402
 from nbclient.endpoints import TLSSettings, tcp, tls  # noqa: E402
-from nbclient.reasons import explain  # noqa: E402
 
 HOST = "127.0.0.1"
 SERVERS = 2

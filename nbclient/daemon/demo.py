@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
 
 from nbclient import framing
-from nbclient.protocol import FrameProtocol
+from nbclient.connection.protocol import FrameProtocol
 
 TICK = 1.0
 UP = 8.0

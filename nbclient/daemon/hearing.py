@@ -15,11 +15,11 @@ from typing import Any, Protocol, cast
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from nbclient.connection.timers import Timer, timers_of
 from nbclient.daemon.formats import is_raw
 from nbclient.errors import PatternTimeout
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import incoming
-from nbclient.timers import Timer, timers_of
 
 KEPT = 16 * 1024
 """Most bytes in which a match may begin, before those that came last: a security limit, for

@@ -18,13 +18,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient.connection.wording import explain
 from nbclient.core.terminal import printable
 from nbclient.daemon.cursors import Cursor
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.worker import Runner
 from nbclient.errors import FrameError, LocalError, NBClientError
 from nbclient.framing.base import Framing
-from nbclient.reasons import explain
 
 CHUNK = 256 * 1024
 """Most bytes of one read, which only a regular file fills: what is read at once is offered

@@ -16,6 +16,9 @@ from twisted.python.failure import Failure
 
 from nbclient import endpoints, framing, proxies
 from nbclient.alternatives import alternatives
+from nbclient.connection.overrides import Result
+from nbclient.connection.protocol import FrameProtocol
+from nbclient.connection.wording import explain
 from nbclient.core.backoff import Backoff
 from nbclient.core.terminal import hexdump
 from nbclient.daemon import talk
@@ -30,9 +33,6 @@ from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
 from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import MAX_FRAME, Framing
-from nbclient.hooks import Result
-from nbclient.protocol import FrameProtocol
-from nbclient.reasons import explain
 
 DEMO_MAXIMUM = 3.0
 """Bound of each wait in the demo, seconds: it should be back before one stops looking."""

@@ -23,9 +23,9 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from nbclient.connection.wording import explain
 from nbclient.core.terminal import visible
 from nbclient.daemon.formats import clock_time
-from nbclient.reasons import explain
 
 NAMESPACE = "nbclient"
 MOST = 4000

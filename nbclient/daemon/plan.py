@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from nbclient.connection.protocol import FrameProtocol
 from nbclient.daemon import formats
 from nbclient.daemon.link import (
     DaemonProtocol,
@@ -33,7 +34,6 @@ from nbclient.errors import LocalError, SpecError
 from nbclient.framing import named, pair
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import incoming, outgoing
-from nbclient.protocol import FrameProtocol
 
 
 @frozen

@@ -13,6 +13,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient import endpoints
+from nbclient.connection.timers import Timer, timers_of
+from nbclient.connection.wording import explain
 from nbclient.core.states import State
 from nbclient.daemon import advice
 from nbclient.daemon.demo import INTRODUCTION, DemoFeed
@@ -31,8 +33,6 @@ from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import os_reason
 from nbclient.daemon.values import shown
 from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
-from nbclient.reasons import explain
-from nbclient.timers import Timer, timers_of
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)
 

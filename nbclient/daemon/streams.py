@@ -13,11 +13,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient.connection.wording import explain
 from nbclient.daemon.formats import Format
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import Writer
-from nbclient.reasons import explain
 
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""

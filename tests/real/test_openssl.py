@@ -13,8 +13,8 @@ import pytest
 from twisted.internet.protocol import Factory, Protocol
 
 from nbclient import State, framing
+from nbclient.connection.wording import explain
 from nbclient.endpoints import TLSSettings, tcp, tls
-from nbclient.reasons import explain
 from tests.certs import Certs, make_certs
 from tests.real.children import QUICKLY, Child, python
 from tests.real.links import Inbox, Link, RealServerTestCase, reactor

@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.alternatives import alternatives
-from nbclient.connecting import ConnectedToItself
+from nbclient.connection.connecting import ConnectedToItself
 from nbclient.endpoints import tcp
 from nbclient.resolver import Resolver
 from tests.conformance.dialers import until

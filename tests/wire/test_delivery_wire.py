@@ -13,10 +13,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.trial.unittest import TestCase
 
 from nbclient import ReconnectingFactory, State, endpoints
+from nbclient.connection.wording import explain
 from nbclient.delivery.replies import Reply
 from nbclient.errors import DeliveryUnavailable, LinkStopped, ReplyTimeout
 from nbclient.kernel.ack_tracker import Acknowledging
-from nbclient.reasons import explain
 from tests.conformance.answering import AnsweringServer, numbered
 from tests.conformance.dialers import (
     QUICK,

@@ -22,7 +22,7 @@ KILLS = 20
 NURSERY = """
 import os, random, signal, sys, time
 from nbclient import Backoff, ReconnectingFactory, framing
-from nbclient.protocol import FrameProtocol
+from nbclient.connection.protocol import FrameProtocol
 from nbclient.spooling import open_spool
 import twisted.internet.epollreactor, twisted.internet.threads, twisted.python.threadpool
 import nbclient.spool.spool

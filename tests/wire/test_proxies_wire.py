@@ -26,8 +26,8 @@ from twisted.trial.unittest import TestCase
 
 from nbclient import LinkService, endpoints, tls
 from nbclient.alternatives import alternatives
+from nbclient.connection.wording import explain
 from nbclient.proxies import Credentials, ProxyFailed, via_http_connect, via_socks5
-from nbclient.reasons import explain
 from tests.certs import Certs, make_certs
 from tests.conformance.dialers import DialerConformance, Server, reactor, until
 

@@ -2,7 +2,7 @@
 
 `FrameReceiver` decodes what arrives and hands it over; it can be paused between
 any two frames, asked for a single frame, and told to change the framing. What
-a transport needs besides is in `nbclient.protocol`.
+a transport needs besides is in `nbclient.connection.protocol`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nbclient.connection.interface import ALONE, LinkObserver
+from nbclient.connection.overrides import Result, awaited, deferred, refuse_async
+from nbclient.connection.pulling import Frames
+from nbclient.connection.wording import explain
 from nbclient.errors import (
     CallbackFailed,
     ConnectionClosed,
@@ -27,10 +31,6 @@ from nbclient.errors import (
 )
 from nbclient.framing import Decoder, Framing
 from nbclient.framing.base import check_framing
-from nbclient.hooks import Result, awaited, deferred, refuse_async
-from nbclient.observing import ALONE, LinkObserver
-from nbclient.pulling import Frames
-from nbclient.reasons import explain
 
 NOTHING: list[bytes] = []  # shared and never changed: most links have nothing pending
 SPENT = iter(NOTHING)  # of a loop over a single frame: nothing is behind it
@@ -206,9 +206,9 @@ class FrameReceiver(Protocol):
     def frames(self) -> Frames:
         """All frames from here on for one loop, which may wait for what it likes in between.
 
-        Until it is closed none reaches `framesReceived`; see `nbclient.pulling.Frames`.
+        Until it is closed none reaches `framesReceived`; see `nbclient.connection.pulling.Frames`.
         Automatic answers, and a request's answer, are no frames of it. What is sent
-        while it is open counts as an answer: see `nbclient.protocol.ANSWER_LIMIT`.
+        while it is open counts as an answer: see `nbclient.connection.protocol.ANSWER_LIMIT`.
 
         :raises LocalError: another loop has them.
         """

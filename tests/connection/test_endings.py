@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, ReconnectingFactory, RequestProtocol, State, framing
+from nbclient.connection.interface import ALONE
 from nbclient.errors import ConnectionClosed, LinkDown, RequestTimeout
-from nbclient.observing import ALONE
 from nbclient.testing import FakeReactor, Peer
 
 

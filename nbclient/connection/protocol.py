@@ -3,7 +3,7 @@
 `FrameProtocol` needs a `framing` and a transport, nothing of its factory: it
 works under `nbclient.ReconnectingFactory`, `Factory.forProtocol`,
 `connectProtocol`, `ClientService` and on the server side. How frames reach the
-application is in `nbclient.receiving`; here are the way out, the opening, and
+application is in `nbclient.connection.receiver`; here are the way out, the opening, and
 the beginning and the end of the connection.
 
 Three faults of the stock classes shape this file (each has its test):
@@ -35,7 +35,11 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from nbclient.connecting import ConnectedToItself, is_itself
+from nbclient.connection.connecting import ConnectedToItself, is_itself
+from nbclient.connection.interface import LinkObserver
+from nbclient.connection.overrides import Result, deferred
+from nbclient.connection.receiver import NOTHING, FrameReceiver, PauseToken
+from nbclient.connection.wording import explain
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import (
     CallbackFailed,
@@ -47,11 +51,7 @@ from nbclient.errors import (
 )
 from nbclient.framing import Framing
 from nbclient.framing.base import check_framing, not_carried
-from nbclient.hooks import Result, deferred
 from nbclient.kernel.tcpinfo import no_delay, received, sent_within, supported, tcp_socket
-from nbclient.observing import LinkObserver
-from nbclient.reasons import explain
-from nbclient.receiving import NOTHING, FrameReceiver, PauseToken
 
 DRAIN_LIMIT = 64 * 1024 * 1024
 """Most bytes read from a socket after its loss, a security limit. The kernel's

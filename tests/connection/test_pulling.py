@@ -10,9 +10,9 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, RequestProtocol, State, framing
+from nbclient.connection.protocol import ANSWER_LIMIT
+from nbclient.connection.pulling import Frames
 from nbclient.errors import ConnectionClosed, LocalError
-from nbclient.protocol import ANSWER_LIMIT
-from nbclient.pulling import Frames
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
 
 

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from nbclient.errors import ConnectionClosed
 
 if TYPE_CHECKING:
-    from nbclient.receiving import FrameReceiver, PauseToken
+    from nbclient.connection.receiver import FrameReceiver, PauseToken
 
 
 class Frames:

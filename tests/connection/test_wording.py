@@ -13,8 +13,8 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 
 from nbclient import errors
-from nbclient.connecting import ConnectedToItself
-from nbclient.reasons import explain
+from nbclient.connection.connecting import ConnectedToItself
+from nbclient.connection.wording import explain
 from nbclient.tls import CertificateRefused, HandshakeFailed
 
 

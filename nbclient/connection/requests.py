@@ -20,13 +20,13 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from nbclient.connection.overrides import Result
+from nbclient.connection.protocol import FrameProtocol
+from nbclient.connection.timers import Timer, Timers, timers_of
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.outstanding import Outstanding, Request
 from nbclient.errors import ConnectionClosed, PeerError, RequestsFull, RequestTimeout
 from nbclient.framing.base import check_frames, no_frame
-from nbclient.hooks import Result
-from nbclient.protocol import FrameProtocol
-from nbclient.timers import Timer, Timers, timers_of
 
 HELD_BYTES = 16 * 1024 * 1024
 """Most bytes of frames held back behind a callback that is waited for while

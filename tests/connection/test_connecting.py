@@ -17,8 +17,8 @@ from twisted.internet.task import Clock
 from twisted.internet.tcp import Connector
 from twisted.python.failure import Failure
 
-from nbclient import connecting
-from nbclient.connecting import ConnectedToItself, is_itself, refine
+from nbclient.connection import connecting
+from nbclient.connection.connecting import ConnectedToItself, is_itself, refine
 from nbclient.testing import FakeReactor
 
 

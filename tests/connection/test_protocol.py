@@ -19,6 +19,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, framing
+from nbclient.connection.interface import LinkObserver
+from nbclient.connection.protocol import ANSWER_LIMIT, DRAIN_LIMIT
+from nbclient.connection.receiver import PauseToken
 from nbclient.delivery.ledger import Ledger
 from nbclient.errors import (
     CallbackFailed,
@@ -27,9 +30,6 @@ from nbclient.errors import (
     FrameTooLong,
     OpeningFailed,
 )
-from nbclient.observing import LinkObserver
-from nbclient.protocol import ANSWER_LIMIT, DRAIN_LIMIT
-from nbclient.receiving import PauseToken
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
 
 NO_FRAMING = "FrameProtocol has no framing: set the class attribute"

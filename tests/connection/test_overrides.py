@@ -11,8 +11,8 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, ReconnectingFactory, RequestProtocol, State, framing
+from nbclient.connection.receiver import AWAITED
 from nbclient.errors import ArgumentError, CallbackFailed, LocalError
-from nbclient.receiving import AWAITED
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
 SIDE_HOOKS = ("connectionMade", "connectionReady", "tailReceived", "connectionLost")

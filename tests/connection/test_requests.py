@@ -18,7 +18,9 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, ReconnectingFactory, RequestProtocol, State, framing
-from nbclient import requests as requests_module
+from nbclient.connection import requests as requests_module
+from nbclient.connection.receiver import PauseToken
+from nbclient.connection.requests import REQUEST_COST
 from nbclient.errors import (
     CallbackFailed,
     ConnectionClosed,
@@ -27,12 +29,10 @@ from nbclient.errors import (
     RequestsFull,
     RequestTimeout,
 )
-from nbclient.receiving import PauseToken
-from nbclient.requests import REQUEST_COST
 from nbclient.testing import HIGH_WATER, FakeEndpoint, FakeReactor, Peer, every_split
 from tests.real.children import PATIENCE, Child, example
 
-PAGE = (Path(__file__).parents[1] / "docs" / "requests.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "requests.md").read_text()
 
 
 class Asking(RequestProtocol):
@@ -1318,7 +1318,7 @@ class PageTests(RequestsTestCase):
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE))
 def test_each_link_of_the_document_leads_somewhere(target: str) -> None:
-    assert (Path(__file__).parents[1] / "docs" / target.partition("#")[0]).exists()
+    assert (Path(__file__).parents[2] / "docs" / target.partition("#")[0]).exists()
 
 
 def test_the_program_asks_all_at_once_and_prints_each_answer() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.timers import DEAD, LATE, Timers, timers_of
+from nbclient.connection.timers import DEAD, LATE, Timers, timers_of
 
 
 class TimersTests(SynchronousTestCase):

@@ -7,8 +7,8 @@
 * **A look at both ends.** A port of the range that the system takes local ports from, with
   nothing listening, can be connected to itself (TCP's simultaneous open). It would look
   ready, and keep the server from its port.
-* **A deadline that is judged after a read** (`nbclient.timers`): after a standstill of this
-  process the connection may stand already.
+* **A deadline that is judged after a read** (`nbclient.connection.timers`): after a standstill of
+  this process the connection may stand already.
 * **A local port that can be had again.** After our own close the last connection stands in
   TIME_WAIT for a minute; ``SO_REUSEADDR``, set on both, lets the next one have its port.
 """
@@ -26,7 +26,7 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.tcp import BaseClient
 from twisted.python.failure import Failure
 
-from nbclient.timers import timers_of
+from nbclient.connection.timers import timers_of
 
 
 class ConnectedToItself(error.ConnectionRefusedError):

@@ -1,0 +1,1 @@
+"""One connection: bytes to frames to the application, and back."""
