@@ -27,7 +27,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from nbclient import FrameProtocol, ReconnectingFactory, framing
-from nbclient.spooling import open_spool
+from nbclient.link.spooling import open_spool
 
 BATCH = [b"x" * 200] * 100
 

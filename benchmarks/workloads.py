@@ -453,7 +453,7 @@ def delivery(count: int, runs: int) -> Workload:
 def unfinished_parts() -> dict[str, str]:
     """Parts of nbclient that a peer needs and this tree does not have yet."""
     import nbclient
-    from nbclient.factory import ReconnectingFactory
+    from nbclient.link.factory import ReconnectingFactory
 
     missing = {}
     if not hasattr(nbclient, "RequestProtocol"):

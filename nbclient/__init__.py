@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from nbclient.connection.requests import RequestProtocol as RequestProtocol
     from nbclient.core.backoff import Backoff as Backoff
     from nbclient.core.states import State as State
-    from nbclient.factory import ReconnectingFactory as ReconnectingFactory
-    from nbclient.service import LinkService as LinkService
+    from nbclient.link.factory import ReconnectingFactory as ReconnectingFactory
+    from nbclient.link.service import LinkService as LinkService
 
 _HOMES = {
     "Backoff": "nbclient.core.backoff",
     "FrameProtocol": "nbclient.connection.protocol",
-    "LinkService": "nbclient.service",
-    "ReconnectingFactory": "nbclient.factory",
+    "LinkService": "nbclient.link.service",
+    "ReconnectingFactory": "nbclient.link.factory",
     "RequestProtocol": "nbclient.connection.requests",
     "State": "nbclient.core.states",
 }

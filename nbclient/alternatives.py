@@ -53,7 +53,7 @@ from nbclient.connection.timers import timers_of
 from nbclient.core.arguments import CLOCK, check, check_endpoint, check_timeout, is_clock
 from nbclient.core.states import State
 from nbclient.errors import LocalError, SpecError
-from nbclient.factory import ReconnectingFactory
+from nbclient.link.factory import ReconnectingFactory
 
 PROBE_TIMEOUT = 10.0
 """How long the first peer may take to answer when it is looked for, seconds."""

@@ -11,7 +11,7 @@ from nbclient.daemon.advice import delivery, unwatched
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.plan import make_plan
-from nbclient.link_options import LEVELS
+from nbclient.link.options import LEVELS
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import around, shell
 

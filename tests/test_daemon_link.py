@@ -42,7 +42,7 @@ from nbclient.daemon.outputs import Output
 from nbclient.delivery.replies import Reply
 from nbclient.endpoints import BindFailed, TLSSettings
 from nbclient.errors import ConnectTimeout, FrameTooLong, LocalError, SpecError
-from nbclient.pump import Rules
+from nbclient.link.pump import Rules
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.certs import make_certs
 from tests.conformance.daemon import KeptLog, shell

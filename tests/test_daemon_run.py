@@ -26,9 +26,9 @@ from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import AT_ONCE, GRACE, LULL, Job, Outcome
 from nbclient.daemon.sending import PATIENCE
 from nbclient.errors import LocalError
+from nbclient.link.tally import EVERY
 from nbclient.spool.folder import SpoolError
 from nbclient.spool.spool import Spool
-from nbclient.tally import EVERY
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 from tests.conformance.daemon import HandRunner, KeptLog, around, daemon, shell
 

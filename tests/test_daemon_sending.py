@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient.daemon.sending import CALM, PATIENCE, PAUSED, PIECES, Sending
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.errors import LinkDown, LinkStopped, OutboxFull
+from nbclient.link.tally import EVERY
 from nbclient.spool.folder import SpoolError
-from nbclient.tally import EVERY
 from tests.conformance.daemon import KeptLog
 
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOMES = {
     "Backoff": "nbclient.core.backoff",
     "FrameProtocol": "nbclient.connection.protocol",
-    "LinkService": "nbclient.service",
-    "ReconnectingFactory": "nbclient.factory",
+    "LinkService": "nbclient.link.service",
+    "ReconnectingFactory": "nbclient.link.factory",
     "RequestProtocol": "nbclient.connection.requests",
     "State": "nbclient.core.states",
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbclient.spooling import Spooling
+from nbclient.link.spooling import Spooling
 from tests.conformance.scripts import script_as_module
 
 LIVES = 50

@@ -201,13 +201,13 @@ CURSORS = "tests/test_daemon_cursors.py::"
 ENDPOINTS = "tests/test_endpoints.py::"
 DEFAULTS = "tests/test_daemon_default_outputs.py::"
 DIALERS = "tests/wire/test_dialers.py::"
-FACTORY = "tests/test_factory.py::"
+FACTORY = "tests/link/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
 HEARING = "tests/test_daemon_hearing.py::"
 HANDSHAKE = "tests/test_handshake.py::"
 INPUTS = "tests/test_daemon_inputs.py::"
 PROTOCOL = "tests/connection/test_protocol.py::"
-PUMP = "tests/test_pump.py::"
+PUMP = "tests/link/test_pump.py::"
 SIMULATION = "tests/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
 REQUESTS = "tests/connection/test_requests.py::"
@@ -258,7 +258,7 @@ MUTATIONS = (
     ),
     Mutation(
         "finish-before-close",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self._report(connection, Event.CLOSE)\n        connection.finish()\n",
         "        self._report(connection, Event.CLOSE)\n        connection.loseConnection()\n",
         (f"{FACTORY}ReadyTests::test_a_deadline_cuts_the_sending_short_not_the_receiving",),
@@ -319,7 +319,7 @@ MUTATIONS = (
     ),
     Mutation(
         "loss-from-the-connection-only",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         '"""Nothing to do: the connection\'s own hook has reported it, on every dialer."""\n',
         "self._losses += 1\n        self.dialFailed(reason)\n",
         (
@@ -329,7 +329,7 @@ MUTATIONS = (
     ),
     Mutation(
         "history-is-ignored",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         'unless to a connection that is history already."""\n'
         "        if connection is self.connection:\n",
         'whatever it was."""\n        if True:\n',
@@ -436,7 +436,7 @@ MUTATIONS = (
     ),
     Mutation(
         "connect-deadline-aborts",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            self.connection.discard()\n            self.connection.abandonTransport()\n",
         "            self.connection.discard()\n",
         (
@@ -547,7 +547,7 @@ MUTATIONS = (
     ),
     Mutation(
         "proof-of-stability",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self._lasted = ready >= self.backoff.stable_after\n",
         "        self._lasted = ready >= 0\n",
         (
@@ -557,7 +557,7 @@ MUTATIONS = (
     ),
     Mutation(
         "progress-forgives",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        if self._attempts > 1 and self.progressed:\n",
         "        if False:\n",
         (
@@ -570,7 +570,7 @@ MUTATIONS = (
     ),
     Mutation(
         "acknowledged-is-no-progress",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        sure = self.reply is not None or self.rules.settle_after > 0\n",
         "        sure = True\n",
         (
@@ -580,14 +580,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a-greeting-is-no-progress",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        return done or self.connection.framesIn - frames > GREETING\n",
         "        return done or self.connection.framesIn > frames\n",
         (f"{FACTORY}DiallingTests::test_a_greeting_before_the_close_is_no_proof_either",),
     ),
     Mutation(
         "ready-while-the-peer-was-there",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "cast(float, self._readySince) + self._now() - self._stoppedAt\n",
         "cast(float, self._readySince)\n",
         (
@@ -618,7 +618,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-tls-answer",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        if connection is None or not connection.secure:\n",
         "        if True:\n",
         (
@@ -629,7 +629,7 @@ MUTATIONS = (
     ),
     Mutation(
         "stability-forgives",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self._lasted = ready >= self.backoff.stable_after\n",
         "        self._lasted = ready < 0\n",
         (f"{FACTORY}DiallingTests::test_a_link_that_was_stable_starts_over",),
@@ -666,7 +666,7 @@ MUTATIONS = (
     ),
     Mutation(
         "redial-by-a-timer",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self._arm(delay, Event.RETRY_DUE)\n",
         "        self._arm(delay, Event.RETRY_DUE) if delay else "
         "self._machine.handle(Event.RETRY_DUE)\n",
@@ -674,7 +674,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one-link-one-connector",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            raise self._runningAlready()\n"
         "        if self._clock is None:\n"
         "            self._clock = cast(Any, connector).reactor\n",
@@ -704,7 +704,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ready-means-ready",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        while self._readyWaiters and self._usable:\n",
         "        while self._readyWaiters:\n",
         (
@@ -714,7 +714,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an-ending-connection-is-not-handed-out",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        return self.state is State.READY and not self.connection.ending\n",
         "        return self.state is State.READY\n",
         (
@@ -726,7 +726,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the-link-learns-first-of-the-peers-end",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self._report(connection, Event.CLOSE)\n        connection.finish()\n",
         "        connection.finish()\n        self._report(connection, Event.CLOSE)\n",
         (
@@ -762,7 +762,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ready-callback-outside-of-the-transition",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self._machine.afterwards(self._welcome)\n",
         "        self._welcome()\n",
         (
@@ -800,9 +800,9 @@ MUTATIONS = (
             "[SETTLING-SETTLED-ARM_RETRY]",
             "tests/core/test_states.py::test_so_it_does_where_what_mends_it_raises_too"
             "[SETTLING-SETTLED-ARM_RETRY]",
-            "tests/test_faults.py::test_an_action_raises_once_in_a_life_of_many_ends"
+            "tests/link/test_faults.py::test_an_action_raises_once_in_a_life_of_many_ends"
             "[ARM_RETRY-1-instead]",
-            "tests/test_faults.py::test_the_clock_raises_once[5]",
+            "tests/link/test_faults.py::test_the_clock_raises_once[5]",
         ),
     ),
     Mutation(
@@ -810,48 +810,50 @@ MUTATIONS = (
         "nbclient/connection/protocol.py",
         "            self._cannotBegin(error)\n            return\n",
         "            raise error\n",
-        ("tests/test_faults.py::test_it_is_said_once_and_is_the_reason",),
+        ("tests/link/test_faults.py::test_it_is_said_once_and_is_the_reason",),
     ),
     Mutation(
         "a-connector-is-dialled-anew",
-        "nbclient/dialers.py",
+        "nbclient/link/dialers.py",
         "            self._reset()\n",
         "            pass\n",
         (
-            "tests/test_faults.py::test_the_factory_raises_once_where_a_connector_dials"
+            "tests/link/test_faults.py::test_the_factory_raises_once_where_a_connector_dials"
             "[2-startFactory]",
         ),
     ),
     Mutation(
         "what-is-sent-fails-the-connection",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "                self._connection.sendingFailed(Failure())\n",
         "                raise\n",
-        ("tests/test_faults.py::test_the_pump_raises_once_and_who_sends_is_not_at_fault[True]",),
+        (
+            "tests/link/test_faults.py::test_the_pump_raises_once_and_who_sends_is_not_at_fault[True]",
+        ),
     ),
     Mutation(
         "a-timer-that-raises-ends-the-attempt",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            link._machine.fault(error)\n",
         "            raise\n",
         (
-            "tests/test_faults.py::test_what_a_timer_calls_ends_the_attempt_where_it_raises"
+            "tests/link/test_faults.py::test_what_a_timer_calls_ends_the_attempt_where_it_raises"
             "[_awaitLastAcks]",
         ),
     ),
     Mutation(
         "a-back-off-that-fails-makes-no-storm",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            if 0 <= delay < math.inf:\n",
         "            if True:\n",
-        ("tests/test_faults.py::test_what_it_is_given_raises_once[backoff-infinite-2]",),
+        ("tests/link/test_faults.py::test_what_it_is_given_raises_once[backoff-infinite-2]",),
     ),
     Mutation(
         "what-is-said-by-itself-raises",
-        "nbclient/talker.py",
+        "nbclient/link/automation.py",
         "            self._connection.sendingFailed(Failure())\n",
         "            raise\n",
-        ("tests/test_faults.py::test_what_it_says_by_itself_raises_once[heartbeat-2]",),
+        ("tests/link/test_faults.py::test_what_it_says_by_itself_raises_once[heartbeat-2]",),
     ),
     Mutation(
         "events-are-queued",
@@ -904,7 +906,7 @@ MUTATIONS = (
     ),
     Mutation(
         "refusal",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            return Refusal()\n",
         "            return None\n",
         (
@@ -914,11 +916,11 @@ MUTATIONS = (
     ),
     Mutation(
         "refusal-aborts",
-        "nbclient/dialers.py",
+        "nbclient/link/dialers.py",
         "        transport.abortConnection()\n",
         "        pass\n",
         (
-            "tests/test_dialers.py::RefusalTests::test_it_aborts_in_plain_and_under_tls",
+            "tests/link/test_dialers.py::RefusalTests::test_it_aborts_in_plain_and_under_tls",
             f"{FACTORY}StoppingTests::test_while_a_dial_cannot_be_cancelled",
         ),
     ),
@@ -931,7 +933,7 @@ MUTATIONS = (
     ),
     Mutation(
         "disarm",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        timer, self._timer = self._timer, None\n"
         "        if timer is not None:\n            self._timers.cancel(timer)\n",
         "        self._timer = None\n",
@@ -943,7 +945,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-watch-after-the-connection",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        if watchTimer is not None:\n",
         "        if watchTimer is self:\n",
         (f"{FACTORY}WatchTests::test_the_watch_ends_with_the_connection",),
@@ -961,28 +963,28 @@ MUTATIONS = (
     # Whoever no longer waits is forgotten.
     Mutation(
         "forget-who-waits-for-ready",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "Deferred(self._readyWaiters.remove)",
         "Deferred()",
         (f"{REGRESSIONS}test_of_the_link_being_ready",),
     ),
     Mutation(
         "forget-who-waits-for-the-end",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "Deferred(self._endWaiters.remove)",
         "Deferred()",
         (f"{REGRESSIONS}test_of_the_links_end",),
     ),
     Mutation(
         "forget-who-stops",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "Deferred(self._stopWaiters.remove)",
         "Deferred()",
         (f"{REGRESSIONS}test_of_a_stop",),
     ),
     Mutation(
         "forget-who-drains",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "Deferred(self._drains.remove)",
         "Deferred()",
         (
@@ -992,7 +994,7 @@ MUTATIONS = (
     ),
     Mutation(
         "forget-who-sends",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "Deferred(withdraw))",
         "Deferred())",
         (
@@ -1100,10 +1102,10 @@ MUTATIONS = (
     ),
     Mutation(
         "send-fails-whatever-encode-raises",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            return pump.refuse(frames, Failure(not_carried(frames, error)))\n",
         "            raise\n",
-        ("tests/test_faults.py::test_send_fails_in_words_whatever_encode_raises",),
+        ("tests/link/test_faults.py::test_send_fails_in_words_whatever_encode_raises",),
     ),
     Mutation(
         "late-answers-are-looked-for",
@@ -1311,11 +1313,11 @@ MUTATIONS = (
     ),
     Mutation(
         "polls-do-not-pile-up",
-        "nbclient/talker.py",
+        "nbclient/link/automation.py",
         "        if self._connection.full:  # of",
         "        if False:  # of",
         (
-            "tests/test_talker.py::PollTests::"
+            "tests/link/test_automation.py::PollTests::"
             "test_polls_do_not_pile_up_at_a_peer_that_answers_and_does_not_read",
         ),
     ),
@@ -1341,7 +1343,7 @@ MUTATIONS = (
     ),
     Mutation(
         "silence-stands-still",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "                (watch.hold if held else watch.release)(self._now())\n",
         "                pass\n",
         (f"{FACTORY}WatchTests::test_silence_stands_still_while_we_do_not_read",),
@@ -1355,7 +1357,7 @@ MUTATIONS = (
         (
             "tests/connection/test_timers.py::LateTests::test_it_is_called_a_turn_later",
             "tests/connection/test_timers.py::LateTests::test_not_where_what_was_read_has_cancelled_it",
-            "tests/test_talker.py::PollTests::"
+            "tests/link/test_automation.py::PollTests::"
             "test_after_a_standstill_an_answer_that_had_arrived_counts",
         ),
     ),
@@ -1393,7 +1395,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an-abort-by-a-deadline-drains",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "what reached this host comes first.\n        self.connection.abandonTransport()\n",
         "what reached this host comes first.\n        self.connection.abortConnection()\n",
         (f"{FACTORY}StandstillTests::test_a_dead_path_does_so_too",),
@@ -1426,14 +1428,14 @@ MUTATIONS = (
     # Sending: all or nothing, in order.
     Mutation(
         "accept-all-or-nothing",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "        return size - room > self.limit - self.size\n",
         "        return bool(self._senders) and size - room > self.limit - self.size\n",
         (f"{PUMP}AcceptingTests::test_more_than_may_wait_is_refused_whole",),
     ),
     Mutation(
         "waiting-is-bounded",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "        return size - room > self.limit - self.size\n",
         "        return False\n",
         (
@@ -1445,14 +1447,14 @@ MUTATIONS = (
     ),
     Mutation(
         "nobody-overtakes",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "        if frames and (self._senders or ",
         "        if frames and (",
         (f"{PUMP}AcceptingTests::test_nobody_overtakes_a_batch_that_waits",),
     ),
     Mutation(
         "unsendable-refused-whole",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        framing.check(frames)\n",
         "        framing.check(frames[:1])\n",
         (f"{FACTORY}SendingTests::test_an_unsendable_frame_is_refused_with_all_its_batch",),
@@ -1654,7 +1656,7 @@ MUTATIONS = (
     ),
     Mutation(
         "unfinished-answer-is-shown",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "ReplyTimeout(timeout, self.connection.tail)",
         "ReplyTimeout(timeout)",
         (f"{FACTORY}ReplyTests::test_one_that_the_framing_sees_no_end_of_is_shown",),
@@ -1904,19 +1906,21 @@ MUTATIONS = (
     # The spool.
     Mutation(
         "a-number-once-a-minute",
-        "nbclient/tally.py",
+        "nbclient/link/tally.py",
         "        if self._timer is None and clock is not None:\n",
         "        if clock is not None:\n",
-        ("tests/test_tally.py::test_the_first_is_said_at_once_and_what_follows_once_a_minute",),
+        (
+            "tests/link/test_tally.py::test_the_first_is_said_at_once_and_what_follows_once_a_minute",
+        ),
     ),
     Mutation(
         "lost-frames-are-told",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "            if now > then:\n                self._lost(how, now - then)\n",
         "            pass\n",
         (
-            "tests/test_factory.py::LossTellingTests::test_those_dropped_to_make_room",
-            "tests/test_factory.py::LossTellingTests::test_those_too_old",
+            "tests/link/test_factory.py::LossTellingTests::test_those_dropped_to_make_room",
+            "tests/link/test_factory.py::LossTellingTests::test_those_too_old",
         ),
     ),
     Mutation(
@@ -1950,20 +1954,20 @@ MUTATIONS = (
     ),
     Mutation(
         "outage-is-warned-of",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        outage.timer = self._timers.after(delay, ReconnectingFactory._tellOutage, self)\n",
         "",
         (
-            "tests/test_factory.py::OutageTests::test_a_peer_that_is_away_for_a_day_costs_few_lines",
-            "tests/test_factory.py::OutageTests::test_a_link_that_never_was_up_is_told_of_too",
+            "tests/link/test_factory.py::OutageTests::test_a_peer_that_is_away_for_a_day_costs_few_lines",
+            "tests/link/test_factory.py::OutageTests::test_a_link_that_never_was_up_is_told_of_too",
         ),
     ),
     Mutation(
         "a-moment-ends-no-outage",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        if self._outage is not None and ready < self.backoff.stable_after:\n",
         "        if False:\n",
-        ("tests/test_factory.py::OutageTests::test_up_for_a_moment_is_not_the_end_of_it",),
+        ("tests/link/test_factory.py::OutageTests::test_up_for_a_moment_is_not_the_end_of_it",),
     ),
     Mutation(
         "one-line-a-kind",
@@ -1971,8 +1975,8 @@ MUTATIONS = (
         "        if kind in self._kinds or len(self._kinds) == MOST:\n            return False\n",
         "",
         (
-            "tests/test_factory.py::OutageTests::test_a_peer_that_is_away_for_a_day_costs_few_lines",
-            "tests/test_factory.py::OutageTests::test_another_kind_of_reason_is_worth_a_line_once",
+            "tests/link/test_factory.py::OutageTests::test_a_peer_that_is_away_for_a_day_costs_few_lines",
+            "tests/link/test_factory.py::OutageTests::test_another_kind_of_reason_is_worth_a_line_once",
         ),
     ),
     Mutation(
@@ -2004,7 +2008,7 @@ MUTATIONS = (
     ),
     Mutation(
         "half-closed-gets-the-rest",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            connection.sending = self._hasMoreFor(connection)\n",
         "",
         (
@@ -2013,16 +2017,16 @@ MUTATIONS = (
             "tests/wire/test_half_close_wire.py::test_a_batch_gets_through_whole",
             "tests/wire/test_delivery_wire.py::PlainDeliveryTests::"
             "test_the_peers_end_is_not_the_end_of_its_acknowledgements",
-            "tests/test_factory.py::HalfClosedTests::test_it_gets_all_that_waits_and_then_we_close",
+            "tests/link/test_factory.py::HalfClosedTests::test_it_gets_all_that_waits_and_then_we_close",
         ),
     ),
     Mutation(
         "half-closed-while-it-takes",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            self._taken, self._takenAt = taken, now\n",
         "            self._taken = taken\n",
         (
-            "tests/test_factory.py::HalfClosedTests::test_a_slow_one_has_all_the_time_while_it_takes_anything",
+            "tests/link/test_factory.py::HalfClosedTests::test_a_slow_one_has_all_the_time_while_it_takes_anything",
         ),
     ),
     Mutation(
@@ -2030,20 +2034,20 @@ MUTATIONS = (
         "nbclient/connection/protocol.py",
         "            if self.sending:\n                self._failWaiters()\n",
         "            if self.sending:\n                pass\n",
-        ("tests/test_factory.py::HalfClosedTests::test_it_is_ready_for_nobody_meanwhile",),
+        ("tests/link/test_factory.py::HalfClosedTests::test_it_is_ready_for_nobody_meanwhile",),
     ),
     Mutation(
         "half-closed-proves-nothing",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "                pump.acknowledged(self._acks.newly())\n            pump.halfClosed()\n",
         "                pass\n            pump.halfClosed()\n",
         (
-            "tests/test_factory.py::HalfClosedTests::test_what_it_had_taken_before_its_end_may_have_been_taken_by_nobody",
+            "tests/link/test_factory.py::HalfClosedTests::test_what_it_had_taken_before_its_end_may_have_been_taken_by_nobody",
         ),
     ),
     Mutation(
         "half-closed-until-the-input-ends",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        elif owes or idle < self.feeding - INSTANT:\n",
         "        elif owes:\n",
         (
@@ -2053,11 +2057,11 @@ MUTATIONS = (
     ),
     Mutation(
         "acknowledged-is-not-taken",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "        if after and replying is None:\n",
         "        if False:\n",
         (
-            "tests/test_pump.py::SettlingTests::"
+            "tests/link/test_pump.py::SettlingTests::"
             "test_a_connection_that_ends_at_once_has_settled_nothing_and_all_is_sent_again",
             "tests/test_daemon_run.py::JobTests::"
             "test_drain_is_not_done_when_the_peer_takes_it_and_closes",
@@ -2067,33 +2071,33 @@ MUTATIONS = (
     ),
     Mutation(
         "refusal-is-no-answer",
-        "nbclient/holding.py",
+        "nbclient/link/holding.py",
         "self._doubts == DOUBTED or not looks_like_refusal(match.string)",
         "True",
         (
-            "tests/test_pump.py::SettlingTests::"
+            "tests/link/test_pump.py::SettlingTests::"
             "test_a_refusal_is_no_answer_whatever_the_server_calls_it",
         ),
     ),
     Mutation(
         "settling-is-frozen-at-the-end",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "            self._holding.over()\n",
         "            pass\n",
         (
-            "tests/test_pump.py::SettlingTests::"
+            "tests/link/test_pump.py::SettlingTests::"
             "test_a_connection_that_ends_at_once_has_settled_nothing_and_all_is_sent_again",
-            "tests/test_pump.py::SettlingTests::"
+            "tests/link/test_pump.py::SettlingTests::"
             "test_what_was_acknowledged_after_the_end_is_not_settled_by_time",
         ),
     ),
     Mutation(
         "standing-still-is-no-life",
-        "nbclient/holding.py",
+        "nbclient/link/holding.py",
         "            self._stood += gap - LOOK\n",
         "            pass\n",
         (
-            "tests/test_pump.py::SettlingTests::test_a_standstill_of_this_process_is_no_sign_of_life",
+            "tests/link/test_pump.py::SettlingTests::test_a_standstill_of_this_process_is_no_sign_of_life",
         ),
     ),
     Mutation(
@@ -2102,17 +2106,17 @@ MUTATIONS = (
         "            if self._deaf or self._taken(frame):",
         "            if self._taken(frame):",
         (
-            "tests/test_factory.py::SettlingTests::"
+            "tests/link/test_factory.py::SettlingTests::"
             "test_an_opening_that_waits_for_a_frame_does_not_get_it",
         ),
     ),
     Mutation(
         "reject-line-is-no-data",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        self.connection.discard()  # not even this frame reaches the application\n",
         "",
         (
-            "tests/test_factory.py::SettlingTests::"
+            "tests/link/test_factory.py::SettlingTests::"
             "test_also_when_the_connection_was_lost_behind_it_meanwhile",
         ),
     ),
@@ -2136,7 +2140,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no-less-for-a-passing-fault",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         '        if self.delivery == "tcp" or isinstance(error, DeliveryNotNow):\n',
         '        if self.delivery == "tcp":\n',
         (
@@ -2226,13 +2230,13 @@ MUTATIONS = (
     ),
     Mutation(
         "accepted-means-stored",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "            self._spooling.append(sender.frames, sender.cursor, told)\n",
         "            self._spooling.append(sender.frames, sender.cursor, lambda error: None)\n"
         "            told(None)\n",
         (
-            "tests/test_admission.py::SpoolWaitingTests::test_accepted_means_stored",
-            "tests/test_admission.py::SpoolWaitingTests::"
+            "tests/link/test_admission.py::SpoolWaitingTests::test_accepted_means_stored",
+            "tests/link/test_admission.py::SpoolWaitingTests::"
             "test_what_the_disk_does_not_take_is_refused_exactly",
             f"{FACTORY}SpoolTests::test_accepted_means_stored_and_the_cursor_with_it",
             "tests/wire/test_link_crash.py::"
@@ -2242,11 +2246,11 @@ MUTATIONS = (
     ),
     Mutation(
         "cursor-not-past-who-failed",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "            behind = [] if error is None else self._behind(sender.cursor)\n",
         "            behind: list[Sender] = []\n",
         (
-            "tests/test_admission.py::SpoolWaitingTests::"
+            "tests/link/test_admission.py::SpoolWaitingTests::"
             "test_who_waits_behind_a_failed_batch_of_the_same_cursor_fails_with_it",
         ),
     ),
@@ -2256,56 +2260,56 @@ MUTATIONS = (
         "calls.callback(self._next_term, request.cursor[0], request.term",
         "(lambda f, *a: f(*a))(self._next_term, request.cursor[0], request.term",
         (
-            "tests/test_spooling.py::RealSpoolTests::"
+            "tests/link/test_spooling.py::RealSpoolTests::"
             "test_nothing_is_read_past_what_failed_until_its_own_reader_was_told",
         ),
     ),
     Mutation(
         "delivered-means-forgotten",
-        "nbclient/spooling.py",
+        "nbclient/link/spooling.py",
         "        self.spool.acknowledge(self._upto, self._removed)\n",
         "        self._noting = False\n",
         (
-            "tests/test_spooling.py::SpoolingTests::"
+            "tests/link/test_spooling.py::SpoolingTests::"
             "test_what_is_delivered_is_forgotten_and_in_one_go",
             f"{PUMP}SpoolTests::test_stored_is_sent_and_delivered_is_forgotten",
         ),
     ),
     Mutation(
         "behind-memory-in-order",
-        "nbclient/spooling.py",
+        "nbclient/link/spooling.py",
         "        if fits and not (self.behind or self._loading):\n",
         "        if fits and not self._loading:\n",
         (
-            "tests/test_spooling.py::SpoolingTests::"
+            "tests/link/test_spooling.py::SpoolingTests::"
             "test_what_memory_has_no_room_for_stays_behind_and_so_does_all_after_it",
         ),
     ),
     Mutation(
         "nothing-asked-of-a-closed-spool",
-        "nbclient/spooling.py",
+        "nbclient/link/spooling.py",
         "        self.ended = True\n",
         "",
         (
-            "tests/test_spooling.py::SpoolingTests::"
+            "tests/link/test_spooling.py::SpoolingTests::"
             "test_after_the_end_nothing_is_asked_of_a_spool_that_may_be_closed",
             f"{PUMP}SpoolTests::test_once_it_has_ended_the_spool_may_be_closed",
         ),
     ),
     Mutation(
         "answers-before-the-end",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            if self._replying is None:\n                self._rewind()\n",
         "            self._replying = None\n            self._rewind()\n",
         (f"{FACTORY}ReplyTests::test_so_does_one_that_the_application_was_not_reading_yet",),
     ),
     Mutation(
         "answers-come-after-their-frames",
-        "nbclient/replying.py",
+        "nbclient/link/reply_tracker.py",
         "self._outstanding.matched(frame, upto)",
         "self._outstanding.matched(frame)",
         (
-            "tests/test_replying.py::ReplyingTests::"
+            "tests/link/test_reply_tracker.py::ReplyingTests::"
             "test_what_ends_in_bytes_that_came_before_is_no_answer",
             f"{FACTORY}ReplyTests::"
             "test_what_had_arrived_before_a_frame_was_sent_is_no_answer_to_it",
@@ -2313,7 +2317,7 @@ MUTATIONS = (
     ),
     Mutation(
         "stop-waits-for-answers",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            if self._machine.stopping and self._answersOwed:\n",
         "            if False:\n",
         (
@@ -2324,21 +2328,21 @@ MUTATIONS = (
     ),
     Mutation(
         "stop-waits-no-longer-than-it-may",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "                limit = self.closeTimeout / 2  # the rest is for the close\n",
         "                limit = 10**6\n",
         (f"{FACTORY}ReplyTests::test_it_waits_for_half_of_the_time_that_it_has",),
     ),
     Mutation(
         "one-spool-one-link",
-        "nbclient/spooling.py",
+        "nbclient/link/spooling.py",
         "        spool.claim(self)\n",
         "",
         ("tests/test_daemon_spools.py::UseSpoolTests::test_a_second_link_on_one_spool_is_refused",),
     ),
     Mutation(
         "a-closed-spool-is-refused",
-        "nbclient/spooling.py",
+        "nbclient/link/spooling.py",
         "        self.spool.reclaim(self)\n",
         "",
         (
@@ -2351,11 +2355,11 @@ MUTATIONS = (
     ),
     Mutation(
         "cursor-not-past-who-withdrew",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "        return self._behind(sender.cursor, place)\n",
         "        return []\n",
         (
-            "tests/test_admission.py::SpoolWaitingTests::"
+            "tests/link/test_admission.py::SpoolWaitingTests::"
             "test_one_that_waits_and_is_withdrawn_takes_along_who_read_on_behind_it",
         ),
     ),
@@ -2559,7 +2563,7 @@ MUTATIONS = (
     ),
     Mutation(
         "books-are-looked-at",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "        if not (self._unbalanced or stats.conserved()):\n",
         "        if False:\n",
         (
@@ -2570,11 +2574,11 @@ MUTATIONS = (
     ),
     Mutation(
         "reply-timeout",
-        "nbclient/replying.py",
+        "nbclient/link/reply_tracker.py",
         "            self._late()\n",
         "            pass\n",
         (
-            "tests/test_replying.py::ReplyingTests::test_an_answer_that_is_late_is_told_of_once",
+            "tests/link/test_reply_tracker.py::ReplyingTests::test_an_answer_that_is_late_is_told_of_once",
             f"{FACTORY}ReplyTests::test_one_that_is_late_ends_the_connection",
             "tests/wire/test_delivery_wire.py::ReplyDeliveryTests::"
             "test_a_server_that_says_nothing_is_left_and_the_frame_sent_again",
@@ -2582,14 +2586,14 @@ MUTATIONS = (
     ),
     Mutation(
         "reply-timeout-stands-still",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            self._replying.hold(held)\n",
         "            pass\n",
         (f"{FACTORY}ReplyTests::test_while_this_side_does_not_read_none_is_late",),
     ),
     Mutation(
         "poison-set-aside",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "            self._suspect(outbox.first)\n",
         "            pass\n",
         (
@@ -2601,7 +2605,7 @@ MUTATIONS = (
     ),
     Mutation(
         "poison-only-without-progress",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         " and not (self._progress or blameless):\n",
         ":\n",
         (
@@ -2618,7 +2622,7 @@ MUTATIONS = (
         "",
         (
             "tests/test_outbox.py::test_the_oldest_make_room_and_no_more_of_them_than_needed",
-            "tests/test_admission.py::DroppingTests::"
+            "tests/link/test_admission.py::DroppingTests::"
             "test_the_oldest_make_room_and_no_more_of_them_than_needed",
             f"{FACTORY}KeepingTests::test_the_newest_may_be_kept_where_there_is_no_room_for_all",
             f"{SIMULATION}test_nothing_is_lost_or_doubled_that_the_level_does_not_allow",
@@ -2626,33 +2630,33 @@ MUTATIONS = (
     ),
     Mutation(
         "no-drop-for-room-to-come",
-        "nbclient/admission.py",
+        "nbclient/link/admission.py",
         "self._outbox.drop_oldest(size - self._spooling.freeing)",
         "self._outbox.drop_oldest(size)",
         (
-            "tests/test_admission.py::SpoolDroppingTests::"
+            "tests/link/test_admission.py::SpoolDroppingTests::"
             "test_nothing_is_dropped_for_room_that_is_coming_free_anyhow",
-            "tests/test_admission.py::SpoolDroppingTests::"
+            "tests/link/test_admission.py::SpoolDroppingTests::"
             "test_the_oldest_make_room_on_the_disk_and_no_more_of_them_than_needed",
         ),
     ),
     Mutation(
         "too-old-after-a-loss",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "        self._stopWatchingAge()  # what was in flight is older than what it was set for\n",
         "",
         (f"{PUMP}AgeTests::test_what_was_in_flight_is_older_than_what_waited_behind_it",),
     ),
     Mutation(
         "too-old-and-the-timer-late",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "            self._expire()  # timers may be late, and nothing too old may leave\n",
         "",
         (f"{PUMP}AgeTests::test_a_look_that_comes_late_lets_nothing_too_old_leave",),
     ),
     Mutation(
         "stored-under-other-rules",
-        "nbclient/pump.py",
+        "nbclient/link/pump.py",
         "                replying.check(frame)\n",
         "",
         (
@@ -2662,14 +2666,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a-link-without-a-clock",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        return global_reactor() if self._clock is None else self._clock\n",
         "        return None\n",
         (
-            "tests/test_factory.py::ClockTests::test_it_is_the_one_that_was_injected",
-            "tests/test_factory.py::ClockTests::test_or_the_one_it_was_started_with",
-            "tests/test_factory.py::ClockTests::test_or_the_reactor_that_dials",
-            "tests/test_factory.py::ClockTests::test_or_the_reactor_of_this_process",
+            "tests/link/test_factory.py::ClockTests::test_it_is_the_one_that_was_injected",
+            "tests/link/test_factory.py::ClockTests::test_or_the_one_it_was_started_with",
+            "tests/link/test_factory.py::ClockTests::test_or_the_reactor_that_dials",
+            "tests/link/test_factory.py::ClockTests::test_or_the_reactor_of_this_process",
         ),
     ),
     Mutation(
@@ -2678,7 +2682,7 @@ MUTATIONS = (
         "        self._now = self._link._now if self.clock is None else self.clock.seconds\n",
         "        self._now = self._timers.seconds\n",
         (
-            "tests/test_factory.py::ClockTests::test_ages_are_monotonic_though_timers_are_on_a_reactor_that_may_not_be",
+            "tests/link/test_factory.py::ClockTests::test_ages_are_monotonic_though_timers_are_on_a_reactor_that_may_not_be",
         ),
     ),
     Mutation(
@@ -2712,7 +2716,7 @@ MUTATIONS = (
     ),
     Mutation(
         "observers-not-awaited",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "                running = awaited(observer(old, new, self.lastReason))\n",
         "                running = observer(old, new, self.lastReason) and None\n",
         (
@@ -2746,83 +2750,83 @@ MUTATIONS = (
     ),
     Mutation(
         "up-calls-not-completed",
-        "nbclient/subclassing.py",
+        "nbclient/link/subclassing.py",
         "            setattr(cls, name, completed(vars(cls)[name], base))\n",
         "            pass\n",
         (
-            "tests/test_subclassing.py::UpCallTests::test_all_of_them_left_out",
-            "tests/test_subclassing.py::UpCallTests::test_a_constructor_that_leaves_it_out_is_refused",
+            "tests/link/test_subclassing.py::UpCallTests::test_all_of_them_left_out",
+            "tests/link/test_subclassing.py::UpCallTests::test_a_constructor_that_leaves_it_out_is_refused",
         ),
     ),
     Mutation(
         "a-failure-told-twice",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         " and reason is not self._reported:\n",
         ":\n",
         (
-            "tests/test_subclassing.py::UpCallTests::test_a_failure_is_counted_once_though_an_override_dials_and_makes_the_up_call",
+            "tests/link/test_subclassing.py::UpCallTests::test_a_failure_is_counted_once_though_an_override_dials_and_makes_the_up_call",
         ),
     ),
     Mutation(
         "built-beside-the-link",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "            if self.connection is None or (own and connection is not self.connection):\n",
         "            if self.connection is None:\n",
         (
-            "tests/test_subclassing.py::UpCallTests::test_what_an_override_builds_beside_the_up_call_is_what_counts",
+            "tests/link/test_subclassing.py::UpCallTests::test_what_an_override_builds_beside_the_up_call_is_what_counts",
         ),
     ),
     Mutation(
         "unheard-overrides-unsaid",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        for name in self._unheard:\n",
         "        for name in ():\n",
         (
-            "tests/test_subclassing.py::UpCallTests::test_endpoints_do_not_call_them_and_that_is_said",
+            "tests/link/test_subclassing.py::UpCallTests::test_endpoints_do_not_call_them_and_that_is_said",
         ),
     ),
     Mutation(
         "foreign-names-set-in-silence",
-        "nbclient/subclassing.py",
+        "nbclient/link/subclassing.py",
         "        raise self.refuse(type(link))\n",
         "        pass\n",
         (
-            "tests/test_subclassing.py::test_a_name_of_the_other_factory_is_refused_with_what_is_here_instead",
+            "tests/link/test_subclassing.py::test_a_name_of_the_other_factory_is_refused_with_what_is_here_instead",
         ),
     ),
     Mutation(
         "a-foreign-name-less",
-        "nbclient/subclassing.py",
+        "nbclient/link/subclassing.py",
         '    maxRetries = Foreign("it gives up after Backoff(retries=N), for backoff=")\n',
         "",
         (
-            "tests/test_subclassing.py::test_a_name_of_the_other_factory_is_refused_with_what_is_here_instead",
+            "tests/link/test_subclassing.py::test_a_name_of_the_other_factory_is_refused_with_what_is_here_instead",
         ),
     ),
     Mutation(
         "hidden-class-attributes",
-        "nbclient/subclassing.py",
+        "nbclient/link/subclassing.py",
         "        if getattr_static(cls, name) is not getattr_static(base, name):\n",
         "        if False:\n",
         (
-            "tests/test_subclassing.py::test_a_class_attribute_that_the_constructor_would_hide_is_refused",
+            "tests/link/test_subclassing.py::test_a_class_attribute_that_the_constructor_would_hide_is_refused",
         ),
     ),
     Mutation(
         "set-for-nothing",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "refuse if fixed else change)\n",
         "change)\n",
-        ("tests/test_subclassing.py::test_so_is_setting_what_would_change_nothing",),
+        ("tests/link/test_subclassing.py::test_so_is_setting_what_would_change_nothing",),
     ),
     Mutation(
         "dialled-by-others-in-silence",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        if self.state is State.IDLE:\n            self.log.error",
         "        if False:\n            self.log.error",
         (
-            "tests/test_subclassing.py::EndpointTests::test_an_endpoint_that_connects_it_is_told_what_to_do",
-            "tests/test_subclassing.py::EndpointTests::test_so_is_a_client_service",
+            "tests/link/test_subclassing.py::EndpointTests::test_an_endpoint_that_connects_it_is_told_what_to_do",
+            "tests/link/test_subclassing.py::EndpointTests::test_so_is_a_client_service",
         ),
     ),
     Mutation(
@@ -2856,7 +2860,7 @@ MUTATIONS = (
         "            if (self._answer or self._lookers) and self._turnIsOver():\n",
         "            if False:\n",
         (
-            "tests/test_factory.py::TurnTests::test_a_timer_that_is_due_in_between_is_heard_and_a_stop_obeyed",
+            "tests/link/test_factory.py::TurnTests::test_a_timer_that_is_due_in_between_is_heard_and_a_stop_obeyed",
         ),
     ),
     Mutation(
@@ -2864,7 +2868,9 @@ MUTATIONS = (
         "nbclient/connection/requests.py",
         "                if (self._answer or self._lookers) and self._turnIsOver():\n",
         "                if False:\n",
-        ("tests/test_factory.py::TurnTests::test_so_it_is_with_frames_that_a_callback_held_back",),
+        (
+            "tests/link/test_factory.py::TurnTests::test_so_it_is_with_frames_that_a_callback_held_back",
+        ),
     ),
     Mutation(
         "secrets-unknown",
@@ -2985,7 +2991,7 @@ MUTATIONS = (
     ),
     Mutation(
         "set-unchecked",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "refuse if fixed else change)\n",
         "lambda link, value: None)\n",
         (
@@ -2994,21 +3000,21 @@ MUTATIONS = (
     ),
     Mutation(
         "options-of-ones-own",
-        "nbclient/link_options.py",
+        "nbclient/link/options.py",
         "    if last == options:\n",
         "    if False:\n",
-        ("tests/test_link_options.py::test_links_that_are_alike_share_their_options",),
+        ("tests/link/test_options.py::test_links_that_are_alike_share_their_options",),
     ),
     Mutation(
         "a-service-of-anything",
-        "nbclient/service.py",
+        "nbclient/link/service.py",
         "        _check_factory(factory)\n",
         "",
         ("tests/core/test_arguments.py::test_a_service_refuses_what_it_could_not_start",),
     ),
     Mutation(
         "two-services-on-a-factory",
-        "nbclient/factory.py",
+        "nbclient/link/factory.py",
         "        if other is not None and other is not service:\n",
         "        if False:\n",
         ("tests/core/test_arguments.py::test_a_factory_has_one_service",),

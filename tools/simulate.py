@@ -59,10 +59,10 @@ from twisted.logger import LogLevel, globalLogPublisher  # noqa: E402
 from twisted.python.failure import Failure  # noqa: E402
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing  # noqa: E402
-from nbclient import factory as factory_module  # noqa: E402
 from nbclient.delivery.ledger import Ledger  # noqa: E402
 from nbclient.delivery.outbox import FRAME_COST, GRAIN, Aside, Outbox, OutboxStats  # noqa: E402
 from nbclient.delivery.replies import Reply  # noqa: E402
+from nbclient.link import factory as factory_module  # noqa: E402
 from nbclient.spool.spool import Spool, SpoolFailed  # noqa: E402
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer  # noqa: E402
 
@@ -933,7 +933,7 @@ def listening(world: World) -> Iterator[None]:
     try:
         with (
             mock.patch.object(factory_module, "Acknowledging", Kernel),
-            mock.patch("nbclient.pump.Outbox", partial(Watched, world)),
+            mock.patch("nbclient.link.pump.Outbox", partial(Watched, world)),
         ):
             yield
     finally:

@@ -10,7 +10,7 @@ import tempfile
 from twisted.internet import defer, reactor
 
 from nbclient import FrameProtocol, ReconnectingFactory, framing
-from nbclient.spooling import open_spool
+from nbclient.link.spooling import open_spool
 
 BATCH = [b"x" * 99] * 100
 ON_THEIR_WAY = 32

@@ -31,8 +31,8 @@ from nbclient.daemon.proxy import Proxy, ProxySilent
 from nbclient.daemon.values import shown
 from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
-from nbclient.factory import ReconnectingFactory
 from nbclient.framing.base import MAX_FRAME, Framing
+from nbclient.link.factory import ReconnectingFactory
 
 DEMO_MAXIMUM = 3.0
 """Bound of each wait in the demo, seconds: it should be back before one stops looking."""

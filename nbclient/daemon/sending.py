@@ -11,10 +11,10 @@ from twisted.logger import Logger
 
 from nbclient.delivery.outbox import Outbox, fitting
 from nbclient.errors import LinkDown, LinkStopped, NBClientError, OutboxFull
-from nbclient.factory import ReconnectingFactory
+from nbclient.link.factory import ReconnectingFactory
+from nbclient.link.spooling import Cursor
+from nbclient.link.tally import Tallies
 from nbclient.spool.folder import SpoolError
-from nbclient.spooling import Cursor
-from nbclient.tally import Tallies
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
     from nbclient.spool.spool import Spool

@@ -8,7 +8,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
-from nbclient.spooling import open_spool
+from nbclient.link.spooling import open_spool
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
     from nbclient.spool.spool import Spool

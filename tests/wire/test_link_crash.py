@@ -23,7 +23,7 @@ NURSERY = """
 import os, random, signal, sys, time
 from nbclient import Backoff, ReconnectingFactory, framing
 from nbclient.connection.protocol import FrameProtocol
-from nbclient.spooling import open_spool
+from nbclient.link.spooling import open_spool
 import twisted.internet.epollreactor, twisted.internet.threads, twisted.python.threadpool
 import nbclient.spool.spool
 

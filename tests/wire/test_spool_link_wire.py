@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from nbclient import State, endpoints
 from nbclient.delivery.replies import Reply
-from nbclient.spooling import open_spool
+from nbclient.link.spooling import open_spool
 from tests.conformance.answering import AnsweringServer, numbered
 from tests.conformance.dialers import Serving, TCPServing, TLSServing, reactor, turn, until
 

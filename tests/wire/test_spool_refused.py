@@ -29,7 +29,7 @@ PEER = "127.0.0.1:9"
 NURSERY = """
 import json, os, sys
 from pathlib import Path
-from nbclient import spooling
+from nbclient.link import spooling
 from nbclient.daemon import shell
 from nbclient.spool import folder as spool_place
 

@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater, react
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.delivery.replies import Reply
 from nbclient.endpoints import TLSSettings, tcp, tls
-from nbclient.spooling import open_spool
+from nbclient.link.spooling import open_spool
 from tools.loss.frames import batches, frame
 
 BACKOFF = Backoff(initial=0.05, maximum=0.2, stable_after=0.1)

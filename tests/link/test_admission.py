@@ -8,12 +8,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.admission import Admission, SpoolAdmission
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.errors import FrameError, LinkStopped, LocalError, OutboxFull
+from nbclient.link.admission import Admission, SpoolAdmission
+from nbclient.link.spooling import Spooling
 from nbclient.spool.folder import SpoolError
 from nbclient.spool.spool import SpoolFailed
-from nbclient.spooling import Spooling
 from tests.conformance.spools import LONGEST, FakeSpool
 
 ROOM = 10

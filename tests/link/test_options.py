@@ -11,8 +11,8 @@ import pytest
 from nbclient import Backoff, ReconnectingFactory, framing
 from nbclient.delivery.replies import Reply
 from nbclient.errors import LocalError
-from nbclient.link_options import BACKOFF, LinkOptions, shared
-from nbclient.pump import RULES
+from nbclient.link.options import BACKOFF, LinkOptions, shared
+from nbclient.link.pump import RULES
 
 
 def test_links_that_are_alike_share_their_options() -> None:

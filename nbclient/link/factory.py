@@ -44,7 +44,6 @@ from nbclient.core.outage import Outage, duration
 from nbclient.core.states import Action, Event, Machine, State
 from nbclient.delivery.outbox import Outbox, OutboxStats
 from nbclient.delivery.replies import Reply, Says
-from nbclient.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
 from nbclient.errors import (
     CallbackFailed,
     ConnectionClosed,
@@ -71,13 +70,14 @@ from nbclient.framing.base import not_carried
 from nbclient.kernel.ack_tracker import Acknowledging
 from nbclient.kernel.dead_path import PathWatch
 from nbclient.kernel.tcpinfo import Settling
-from nbclient.link_options import NAMES, OUTBOX_BYTES, LinkOptions, shared
-from nbclient.pump import Pump, Rules
-from nbclient.replying import Replying
-from nbclient.spooling import Cursor
-from nbclient.subclassing import Refusing, complete
-from nbclient.talker import Talker
-from nbclient.tally import Tallies
+from nbclient.link.automation import Talker
+from nbclient.link.dialers import ConnectorDialer, Dialer, EndpointDialer, Refusal
+from nbclient.link.options import NAMES, OUTBOX_BYTES, LinkOptions, shared
+from nbclient.link.pump import Pump, Rules
+from nbclient.link.reply_tracker import Replying
+from nbclient.link.spooling import Cursor
+from nbclient.link.subclassing import Refusing, complete
+from nbclient.link.tally import Tallies
 
 NOBODY: list[Any] = []
 """Waits for a link; shared and never changed: for most links nobody does."""
@@ -235,7 +235,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     :param whenFull: what becomes of frames when there is no room: ``wait``
         (`send` stays unfired), ``refuse`` (it fails), ``drop-oldest``.
     :param whenDown: while the link is not ready, ``queue`` frames, or ``refuse`` them.
-    :param spool: keeps frames on disk, see `nbclient.spooling.open_spool`;
+    :param spool: keeps frames on disk, see `nbclient.link.spooling.open_spool`;
         `send` fires when they are stored. The link does not close it.
     :param name: what logs call the link; by default the peer's address.
     :param wiretap: called with ``"in"`` or ``"out"`` and the bytes as they pass.
@@ -1409,7 +1409,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def tellOften(self, text: str, number: int, **details: object) -> None:
         """Warn of what may happen very often: the first at once, then how many, once a minute.
 
-        :param text: as in `nbclient.tally.Tallies.count`.
+        :param text: as in `nbclient.link.tally.Tallies.count`.
         """
         if self._tallies is None:
             self._tallies = Tallies(self.log.warn, self._label)

@@ -14,7 +14,6 @@ from weakref import ref
 
 from attrs import field, fields, frozen
 
-from nbclient.admission import WHEN_FULL
 from nbclient.core import arguments as check
 from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.core.backoff import Backoff
@@ -23,7 +22,8 @@ from nbclient.delivery.replies import Reply
 from nbclient.errors import LocalError
 from nbclient.framing import Framing
 from nbclient.framing.base import check_framing
-from nbclient.pump import ON_REJECT, RULES, Rules
+from nbclient.link.admission import WHEN_FULL
+from nbclient.link.pump import ON_REJECT, RULES, Rules
 
 OUTBOX_BYTES = 64 * 1024 * 1024
 """Default bound of the outbox, bytes."""

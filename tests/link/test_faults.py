@@ -15,13 +15,13 @@ from twisted.logger import Logger, capturedLogs
 from twisted.python.failure import Failure
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
-from nbclient import factory as factory_module
 from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.core.states import Action
 from nbclient.delivery.replies import Reply
 from nbclient.errors import CallbackFailed, FrameError, LinkStopped, LocalError
 from nbclient.framing import Decoder, Framing
-from nbclient.pump import Pump
+from nbclient.link import factory as factory_module
+from nbclient.link.pump import Pump
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
 

@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import FrameError, LinkStopped, OutboxFull
-from nbclient.holding import DOUBTED
-from nbclient.pump import PUMP_BYTES, Pump, Rules
-from nbclient.replying import Replying
+from nbclient.link.holding import DOUBTED
+from nbclient.link.pump import PUMP_BYTES, Pump, Rules
+from nbclient.link.reply_tracker import Replying
 from tests.conformance.spools import FakeSpool
 
 KEY = re.compile(rb"(\d+)")

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from nbclient.delivery.outbox import Outbox
 from nbclient.errors import LocalError, NBClientError, OutboxFull
-from nbclient.spooling import Cursor, Spooling
+from nbclient.link.spooling import Cursor, Spooling
 
 WHEN_FULL = ("wait", "refuse", "drop-oldest")
 """What becomes of frames for which there is no room."""

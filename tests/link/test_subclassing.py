@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.errors import CallbackFailed, LocalError, NBClientError, Unsupported
-from nbclient.link_options import NAMES
+from nbclient.link.options import NAMES
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
 

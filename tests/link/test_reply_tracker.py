@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import FrameError
-from nbclient.replying import Replying
+from nbclient.link.reply_tracker import Replying
 
 KEY = re.compile(rb"(\d+)")
 

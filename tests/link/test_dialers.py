@@ -17,7 +17,7 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.dialers import ConnectorDialer, EndpointDialer, Refusal
+from nbclient.link.dialers import ConnectorDialer, EndpointDialer, Refusal
 from nbclient.testing import Attempt, FakeEndpoint, FakeReactor
 
 

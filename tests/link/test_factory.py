@@ -23,15 +23,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from nbclient import (
-    Backoff,
-    FrameProtocol,
-    ReconnectingFactory,
-    RequestProtocol,
-    State,
-    factory,
-    framing,
-)
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, RequestProtocol, State, framing
 from nbclient.connection.interface import ALONE
 from nbclient.connection.wording import explain
 from nbclient.core.automation import Answer
@@ -59,8 +51,9 @@ from nbclient.errors import (
     SilenceTimeout,
     TurnedAway,
 )
-from nbclient.factory import ABORT_GRACE
 from nbclient.kernel.dead_path import PathWatch
+from nbclient.link import factory
+from nbclient.link.factory import ABORT_GRACE
 from nbclient.testing import HIGH_WATER, Attempt, FakeEndpoint, FakeReactor, Peer
 from tests.conformance.spools import FakeSpool
 
@@ -531,7 +524,7 @@ class ConnectorTests(LinkTestCase):
     def test_names_of_other_addresses(self) -> None:
         from twisted.internet.address import IPv6Address
 
-        from nbclient.factory import _describeAddress, _describeEndpoint
+        from nbclient.link.factory import _describeAddress, _describeEndpoint
 
         self.assertEqual(_describeAddress(IPv6Address("TCP", "::1", 9)), "[::1]:9")
         self.assertEqual(_describeAddress("somewhere"), "somewhere")
@@ -2420,7 +2413,8 @@ class ReplyTests(LinkTestCase):
 
 
 class SpoolTests(LinkTestCase):
-    """Frames on disk; `tests/test_spooling.py` and `tests/test_pump.py` have the particulars."""
+    """Frames on disk; `tests/link/test_spooling.py` and `tests/link/test_pump.py` have the
+    particulars."""
 
     def test_accepted_means_stored_and_the_cursor_with_it(self) -> None:
         spool = FakeSpool()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from nbclient.tally import EVERY, Tallies, Tally
+from nbclient.link.tally import EVERY, Tallies, Tally
 
 
 class Said(list[tuple[int, float]]):

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from nbclient.core.arguments import CLOCK, check, check_endpoint, is_called, is_clock, is_number
 from nbclient.core.states import State
-from nbclient.factory import ReconnectingFactory
+from nbclient.link.factory import ReconnectingFactory
 
 
 class LinkService(Service):

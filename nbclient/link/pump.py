@@ -16,16 +16,16 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient.admission import WHEN_FULL, Admission, SpoolAdmission
 from nbclient.core import arguments
 from nbclient.core.liveness import INSTANT
 from nbclient.core.terminal import printable
 from nbclient.delivery.outbox import FRAME_COST, Outbox, OutboxStats
 from nbclient.errors import FrameError
 from nbclient.framing.base import check_frames
-from nbclient.holding import Holding
-from nbclient.replying import Replying
-from nbclient.spooling import Cursor, Spooling
+from nbclient.link.admission import WHEN_FULL, Admission, SpoolAdmission
+from nbclient.link.holding import Holding
+from nbclient.link.reply_tracker import Replying
+from nbclient.link.spooling import Cursor, Spooling
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most links need none
     from nbclient.spool.spool import Spool

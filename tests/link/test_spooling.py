@@ -15,9 +15,9 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient.delivery.outbox import FRAME_COST, Outbox
+from nbclient.link.spooling import RELOAD, Spooling, open_spool
 from nbclient.spool.folder import Lock, SpoolInUse, make_folder
 from nbclient.spool.spool import SpoolOfAnotherPeer
-from nbclient.spooling import RELOAD, Spooling, open_spool
 from tests.conformance.spools import Disks, FakeSpool
 
 reactor: Any = _reactor

@@ -1,0 +1,1 @@
+"""One peer, outliving its connections."""
