@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient import resolver
 from nbclient.daemon.coprocess import Coprocess
 from nbclient.daemon.cursors import BatchCursor, TailPlace
 from nbclient.daemon.ends import Ends
@@ -27,6 +26,7 @@ from nbclient.daemon.sending import Sending
 from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import StreamOutput
 from nbclient.daemon.udp import DatagramOutput
+from nbclient.endpoints import resolver
 from nbclient.errors import LocalError
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import HandRunner, KeptLog, around, shell

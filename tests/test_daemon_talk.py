@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from nbclient import framing
-from nbclient.alternatives import Alternatives
 from nbclient.daemon import talk, values
 from nbclient.daemon.link import DaemonProtocol, describe, make_endpoint, make_link
 from nbclient.daemon.masking import Masker
+from nbclient.endpoints.failover import Alternatives
 from nbclient.errors import FrameTooLong, SpecError
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog, shell

@@ -198,13 +198,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 BACKOFF = "tests/core/test_backoff.py::"
 CURSORS = "tests/test_daemon_cursors.py::"
-ENDPOINTS = "tests/test_endpoints.py::"
+ENDPOINTS = "tests/endpoints/test_tcp_endpoint.py::"
 DEFAULTS = "tests/test_daemon_default_outputs.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/link/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
 HEARING = "tests/test_daemon_hearing.py::"
-HANDSHAKE = "tests/test_handshake.py::"
+HANDSHAKE = "tests/endpoints/test_handshake.py::"
 INPUTS = "tests/test_daemon_inputs.py::"
 PROTOCOL = "tests/connection/test_protocol.py::"
 PUMP = "tests/link/test_pump.py::"
@@ -540,10 +540,12 @@ MUTATIONS = (
     ),
     Mutation(
         "the-next-addresses-of-a-name",
-        "nbclient/endpoints.py",
+        "nbclient/endpoints/tcp_endpoint.py",
         "        fresh = [each for each in addresses if each.host not in self._tried]\n",
         "        fresh = addresses\n",
-        ("tests/test_endpoints.py::TCPTests::test_of_many_addresses_each_attempt_tries_the_next",),
+        (
+            "tests/endpoints/test_tcp_endpoint.py::TCPTests::test_of_many_addresses_each_attempt_tries_the_next",
+        ),
     ),
     Mutation(
         "proof-of-stability",
@@ -593,7 +595,7 @@ MUTATIONS = (
         (
             f"{FACTORY}DiallingTests::"
             "test_a_peer_that_ended_at_once_was_not_stable_whenever_that_is_noticed",
-            "tests/test_alternatives.py::OrderTests::test_nor_does_one_whose_end_was_noticed_late",
+            "tests/endpoints/test_failover.py::OrderTests::test_nor_does_one_whose_end_was_noticed_late",
         ),
     ),
     Mutation(
@@ -608,11 +610,11 @@ MUTATIONS = (
     ),
     Mutation(
         "progress-keeps-its-peer",
-        "nbclient/alternatives.py",
+        "nbclient/endpoints/failover.py",
         "        elif link.progressed:\n",
         "        elif False:\n",
         (
-            "tests/test_alternatives.py::OrderTests::"
+            "tests/endpoints/test_failover.py::OrderTests::"
             "test_a_peer_that_gets_something_done_in_short_connections_is_kept",
         ),
     ),
@@ -1837,7 +1839,7 @@ MUTATIONS = (
     # TLS proves who is there.
     Mutation(
         "tls-verified",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "        connection.set_verify(\n",
         "        (lambda *_: None)(\n",
         (
@@ -1850,7 +1852,7 @@ MUTATIONS = (
     ),
     Mutation(
         "tls-authority",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "            if not ok:\n",
         "            if False:\n",
         (
@@ -1863,7 +1865,7 @@ MUTATIONS = (
     ),
     Mutation(
         "tls-name",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "                _check_name(certificate, self._name)\n",
         "                pass\n",
         (
@@ -1874,14 +1876,14 @@ MUTATIONS = (
     ),
     Mutation(
         "tls-1.2",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "raiseMinimumTo=TLSVersion.TLSv1_2, **options",
         "insecurelyLowerMinimumTo=TLSVersion.TLSv1_0, **options",
         (f"{HANDSHAKE}test_older_versions_are_forbidden_whatever_this_openssl_would_do",),
     ),
     Mutation(
         "tls-pins",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "        if depth == 0 and self._pins:\n",
         "        if False:\n",
         (
@@ -1891,14 +1893,14 @@ MUTATIONS = (
     ),
     Mutation(
         "tls-pin-of-the-server-itself",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "        if depth == 0 and self._pins:\n",
         "        if depth == 1 and self._pins:\n",
         (f"{HANDSHAKE}test_a_pinned_certificate_sent_along_by_another_server_is_no_match",),
     ),
     Mutation(
         "tls-strings-verify",
-        "nbclient/endpoints.py",
+        "nbclient/endpoints/tcp_endpoint.py",
         "    if isinstance(endpoint, SSL4ClientEndpoint):  # written in another way\n",
         "    if False:\n",
         (f"{ENDPOINTS}test_unverified_tls_is_refused_however_it_is_written",),
@@ -1988,21 +1990,21 @@ MUTATIONS = (
     ),
     Mutation(
         "one-line-a-turn",
-        "nbclient/alternatives.py",
+        "nbclient/endpoints/failover.py",
         '            news = link.isNews(f"the turn of {self.name}")\n',
         "            news = True\n",
         (
-            "tests/test_alternatives.py::OrderTests::"
+            "tests/endpoints/test_failover.py::OrderTests::"
             "test_of_peers_that_are_all_away_each_turn_is_told_once",
         ),
     ),
     Mutation(
         "one-warning-a-link",
-        "nbclient/handshake.py",
+        "nbclient/endpoints/handshake.py",
         "            self._warned = True  # not at each attempt\n",
         "",
         (
-            "tests/test_handshake.py::"
+            "tests/endpoints/test_handshake.py::"
             "test_insecure_without_pins_warns_once_for_a_link_not_at_each_attempt",
         ),
     ),

@@ -10,8 +10,8 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
+from nbclient.endpoints.tls_endpoint import explain_tls
 from nbclient.errors import NBClientError
-from nbclient.tls import explain_tls
 
 _PLAIN: tuple[tuple[type[BaseException], str], ...] = (
     (error.ConnectionDone, "the peer closed the connection"),

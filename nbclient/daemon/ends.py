@@ -12,7 +12,6 @@ from typing import Any
 from attrs import evolve
 from twisted.logger import Logger
 
-from nbclient import resolver
 from nbclient.daemon import inputs, listening
 from nbclient.daemon.coprocess import BACKOFF, Coprocess
 from nbclient.daemon.cursors import BatchCursor, Cursor
@@ -35,6 +34,7 @@ from nbclient.daemon.values import shown
 from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import DescriptorWriter, Writer
 from nbclient.delivery.outbox import OutboxStats
+from nbclient.endpoints import resolver
 from nbclient.errors import LocalError
 
 _FULL = {"wait": Full.WAIT, "drop": Full.DROP, None: Full.DROP_IF_BROKEN}

@@ -14,8 +14,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient import endpoints, framing, proxies
-from nbclient.alternatives import alternatives
+from nbclient import endpoints, framing
 from nbclient.connection.overrides import Result
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.connection.wording import explain
@@ -30,6 +29,8 @@ from nbclient.daemon.outputs import NoOutput, Output
 from nbclient.daemon.proxy import Proxy, ProxySilent
 from nbclient.daemon.values import shown
 from nbclient.delivery.replies import Reply, Says
+from nbclient.endpoints import proxy as proxies
+from nbclient.endpoints.failover import alternatives
 from nbclient.errors import ConnectTimeout, LinkError, LocalError, PeerError, SpecError
 from nbclient.framing.base import MAX_FRAME, Framing
 from nbclient.link.factory import ReconnectingFactory

@@ -18,7 +18,7 @@ from nbclient.daemon.formats import Format
 from nbclient.daemon.outputs import ShapedOutput
 from nbclient.daemon.streams import os_reason
 from nbclient.delivery.outbox import FRAME_COST
-from nbclient.resolver import Address
+from nbclient.endpoints.resolver import Address
 
 REFRESH = 60.0
 """Seconds after which a name is looked up again, while frames come."""

@@ -176,7 +176,7 @@ def host(value: str) -> str:
         raise SpecError(f"{shown(value)!r}: there is no IPv6 address in the brackets")
     if ":" in value and "/" not in value:
         raise SpecError(f"{shown(value)!r} is no name or address (the port has its own place)")
-    from nbclient.resolver import ascii_name  # not at the top: some of us need no Twisted
+    from nbclient.endpoints.resolver import ascii_name  # not at the top: some of us need no Twisted
 
     try:
         name = ascii_name(value)

@@ -27,7 +27,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing, tls
+from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
+from nbclient.endpoints import tls_endpoint
 from nbclient.errors import ConnectTimeout, SilenceTimeout
 from nbclient.kernel.tcpinfo import tcp_socket
 from tests.certs import Certs, make_certs
@@ -227,8 +228,8 @@ class TLSServing(TCPServing):
     def listenSilently(self, factory: Any) -> Any:
         return self.listenTCP(factory)
 
-    def trust(self) -> tls.TLSSettings:
-        return tls.TLSSettings(ca=certs().ca)
+    def trust(self) -> tls_endpoint.TLSSettings:
+        return tls_endpoint.TLSSettings(ca=certs().ca)
 
 
 class DialerConformance(Serving):

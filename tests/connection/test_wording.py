@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from nbclient import errors
 from nbclient.connection.connecting import ConnectedToItself
 from nbclient.connection.wording import explain
-from nbclient.tls import CertificateRefused, HandshakeFailed
+from nbclient.endpoints.tls_endpoint import CertificateRefused, HandshakeFailed
 
 
 class Odd(error.ConnectionLost):

@@ -12,19 +12,12 @@ import pytest
 from attrs import frozen
 from twisted.internet.protocol import ClientFactory, Protocol
 
-from nbclient import (
-    Backoff,
-    FrameProtocol,
-    LinkService,
-    ReconnectingFactory,
-    endpoints,
-    framing,
-    proxies,
-)
-from nbclient.alternatives import alternatives
+from nbclient import Backoff, FrameProtocol, LinkService, ReconnectingFactory, endpoints, framing
 from nbclient.core.arguments import is_async
 from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.delivery.replies import Reply
+from nbclient.endpoints import proxy
+from nbclient.endpoints.failover import alternatives
 from nbclient.errors import ArgumentError, LocalError
 from nbclient.framing.base import Decoder, Framing
 from nbclient.testing import FakeEndpoint, FakeReactor
@@ -186,9 +179,9 @@ PLACES: list[tuple[str, Callable[..., Any]]] = [
     ("endpoints", lambda: alternatives([ENDPOINT, "tcp:h:1"])),  # type: ignore[list-item]
     ("failback", lambda: alternatives([ENDPOINT], failback="5")),  # type: ignore[arg-type]
     ("clock", lambda: alternatives([ENDPOINT], clock=5)),  # type: ignore[arg-type]
-    ("proxy", lambda: proxies.via_socks5("tcp:h:1", "h", 5)),  # type: ignore[arg-type]
-    ("host", lambda: proxies.via_http_connect(ENDPOINT, 5, 5)),  # type: ignore[arg-type]
-    ("port", lambda: proxies.via_socks5(ENDPOINT, "h", "5")),  # type: ignore[arg-type]
+    ("proxy", lambda: proxy.via_socks5("tcp:h:1", "h", 5)),  # type: ignore[arg-type]
+    ("host", lambda: proxy.via_http_connect(ENDPOINT, 5, 5)),  # type: ignore[arg-type]
+    ("port", lambda: proxy.via_socks5(ENDPOINT, "h", "5")),  # type: ignore[arg-type]
 ]
 
 

@@ -18,10 +18,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
-from nbclient.alternatives import alternatives
 from nbclient.connection.connecting import ConnectedToItself
 from nbclient.endpoints import tcp
-from nbclient.resolver import Resolver
+from nbclient.endpoints.failover import alternatives
+from nbclient.endpoints.resolver import Resolver
 from tests.conformance.dialers import until
 from tests.real.children import Child, python
 

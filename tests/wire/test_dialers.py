@@ -18,7 +18,8 @@ from twisted.internet.endpoints import (
 )
 from twisted.trial.unittest import TestCase
 
-from nbclient import LinkService, endpoints, tls
+from nbclient import LinkService, endpoints
+from nbclient.endpoints import tls_endpoint
 from tests.conformance.dialers import (
     DialerConformance,
     TCPServing,
@@ -64,7 +65,7 @@ class ConnectTCPTests(OverTCP, TestCase):
 
 class ConnectSSLTests(OverTLS, TestCase):
     def dial(self, link: Any, port: Any) -> None:
-        context = tls.context_factory("127.0.0.1", self.trust())
+        context = tls_endpoint.context_factory("127.0.0.1", self.trust())
         reactor.connectSSL("127.0.0.1", self.number, link, context)
 
 
@@ -135,4 +136,4 @@ class OurUNIXTests(ByEndpoint, OverUNIX, TestCase):
 class OurTLSTests(ByEndpoint, OverTLS, TestCase):
     def endpoint(self) -> Any:
         inner = endpoints.tcp(reactor, "127.0.0.1", self.number)
-        return tls.tls(inner, "127.0.0.1", self.trust())
+        return tls_endpoint.tls(inner, "127.0.0.1", self.trust())

@@ -34,8 +34,8 @@ from nbclient.endpoints import (
     tls,
     unix,
 )
+from nbclient.endpoints.resolver import Resolver
 from nbclient.errors import LinkError, LocalError
-from nbclient.resolver import Resolver
 from tests.certs import Certs, make_certs
 
 reactor: Any = _reactor

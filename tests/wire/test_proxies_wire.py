@@ -24,10 +24,11 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
-from nbclient import LinkService, endpoints, tls
-from nbclient.alternatives import alternatives
+from nbclient import LinkService, endpoints
 from nbclient.connection.wording import explain
-from nbclient.proxies import Credentials, ProxyFailed, via_http_connect, via_socks5
+from nbclient.endpoints import tls_endpoint
+from nbclient.endpoints.failover import alternatives
+from nbclient.endpoints.proxy import Credentials, ProxyFailed, via_http_connect, via_socks5
 from tests.certs import Certs, make_certs
 from tests.conformance.dialers import DialerConformance, Server, reactor, until
 
@@ -170,7 +171,7 @@ class TLSViaHTTPConnectTests(ProxyConformance, TestCase):
 
     def endpoint(self) -> Any:
         inner = via_http_connect(self.proxy(), "localhost", 443)
-        return tls.tls(inner, "localhost", tls.TLSSettings(ca=certs().ca))
+        return tls_endpoint.tls(inner, "localhost", tls_endpoint.TLSSettings(ca=certs().ca))
 
 
 class EndToEndTests(TestCase):
@@ -206,7 +207,7 @@ class EndToEndTests(TestCase):
     async def test_a_link_through_a_proxy_that_is_reached_over_tls(self) -> None:
         """Its handshake is over by the time the link's protocol comes to listen for it."""
         self.serve(HTTPDoorman, b"hello\n", secure=True)
-        outer = tls.tls(self.proxy(), "localhost", tls.TLSSettings(ca=certs().ca))
+        outer = tls_endpoint.tls(self.proxy(), "localhost", tls_endpoint.TLSSettings(ca=certs().ca))
         link = self.start(via_http_connect(outer, "feed.example", 5000))
         await until(lambda: link.events == [b"hello"])
         await link.send([b"one"])
@@ -216,7 +217,9 @@ class EndToEndTests(TestCase):
 
     async def test_a_proxy_whose_certificate_is_refused_is_named(self) -> None:
         self.serve(HTTPDoorman, secure=True)
-        outer = tls.tls(self.proxy(), "localhost", tls.TLSSettings(ca=certs().other_ca))
+        outer = tls_endpoint.tls(
+            self.proxy(), "localhost", tls_endpoint.TLSSettings(ca=certs().other_ca)
+        )
         link = self.start(via_http_connect(outer, "feed.example", 5000))
         await until(lambda: link.lastReason is not None)
         said = explain(link.lastReason)
@@ -249,10 +252,10 @@ class EndToEndTests(TestCase):
         port = reactor.listenTCP(0, first, interface="127.0.0.1")
         number = port.getHost().port
         first.greet = lambda peer: peer.transport.write(b"plain text\n")  # type: ignore[union-attr]
-        secure = tls.tls(
+        secure = tls_endpoint.tls(
             endpoints.tcp(reactor, "127.0.0.1", number),
             "localhost",
-            tls.TLSSettings(ca=certs().ca),
+            tls_endpoint.TLSSettings(ca=certs().ca),
         )
         behind = via_socks5(self.proxy(), "feed.example", 5000)
         link = self.start(alternatives([secure, behind], failback=0.02, clock=reactor))

@@ -25,8 +25,9 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from nbclient import endpoints, tls
-from nbclient.delivery.tls_count import CountingConnection
+from nbclient import endpoints
+from nbclient.endpoints import tls_endpoint
+from nbclient.endpoints.tls_count import CountingConnection
 from nbclient.kernel import tcpinfo
 from nbclient.kernel.tcpinfo import CLOSE, ESTABLISHED, Probe, Settling
 from tests.certs import Certs, make_certs
@@ -357,7 +358,7 @@ class TLSTests(TestCase):
         port = reactor.listenSSL(0, server, OneVersion(certs, version), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         inner = endpoints.tcp(reactor, "127.0.0.1", port.getHost().port)
-        endpoint = tls.tls(inner, "127.0.0.1", tls.TLSSettings(ca=certs.ca))
+        endpoint = tls_endpoint.tls(inner, "127.0.0.1", tls_endpoint.TLSSettings(ca=certs.ca))
         factory = Factory.forProtocol(Counted)
         factory.noisy = False
         client: Any = await endpoint.connect(factory)

@@ -11,7 +11,8 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from nbclient import ReconnectingFactory, State, endpoints, tls
+from nbclient import ReconnectingFactory, State, endpoints
+from nbclient.endpoints import tls_endpoint
 from tests.conformance.dialers import QUICK, Recorder, certs, reactor, until
 
 PATIENCE = 4.0
@@ -48,7 +49,7 @@ class GoodbyeTests(TestCase):
         link.events, link.opening = [], lambda: None
         self.addCleanup(link.stop)
         inner = endpoints.tcp(reactor, "127.0.0.1", listener.getsockname()[1])
-        link.start(endpoints.tls(inner, "127.0.0.1", tls.TLSSettings(ca=certs().ca)))
+        link.start(endpoints.tls(inner, "127.0.0.1", tls_endpoint.TLSSettings(ca=certs().ca)))
         await link.whenReady()
         await link.send([b"x" * 99_999] * 300)
         await until(lambda: not link.connection.writable)

@@ -1,8 +1,7 @@
-"""Where to connect: a host and port, a UNIX socket, TLS around either.
+"""A host and port over TCP, a UNIX socket, or a string that describes an endpoint.
 
 Each function returns a Twisted `IStreamClientEndpoint`; nothing here decides
-when or how often to connect. TLS is told in `nbclient.tls` and offered here too.
-"""
+when or how often to connect."""
 
 from __future__ import annotations
 
@@ -38,27 +37,12 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
 
-from nbclient import resolver as _resolver
 from nbclient.connection.connecting import binds_again, refine
 from nbclient.connection.timers import timers_of
 from nbclient.core.arguments import check, check_text, check_timeout, check_whole, is_clock
+from nbclient.endpoints import resolver as _resolver
+from nbclient.endpoints.resolver import Address, Resolver
 from nbclient.errors import LinkError, SpecError
-from nbclient.resolver import Address, Resolver
-from nbclient.tls import CertificateRefused, TLSSettings, context_factory, explain_tls, tls
-
-__all__ = [
-    "BindFailed",
-    "CertificateRefused",
-    "TLSSettings",
-    "context_factory",
-    "explain_tls",
-    "from_string",
-    "parse_host_port",
-    "parse_port",
-    "tcp",
-    "tls",
-    "unix",
-]
 
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
 """Most bytes of a UNIX socket's path (unix(7))."""

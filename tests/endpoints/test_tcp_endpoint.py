@@ -32,18 +32,20 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from nbclient import endpoints, resolver
+from nbclient import endpoints
 from nbclient.endpoints import (
     BindFailed,
     from_string,
     parse_host_port,
     parse_port,
+    resolver,
     tcp,
+    tcp_endpoint,
     tls,
     unix,
 )
+from nbclient.endpoints.resolver import Resolver
 from nbclient.errors import SpecError
-from nbclient.resolver import Resolver
 from nbclient.testing import FakeReactor
 
 V4 = IPv4Address("TCP", "192.0.2.1", 80)
@@ -299,7 +301,7 @@ class AnswerTests(SynchronousTestCase):
 
     def test_the_reactor_offers_the_answer_and_is_otherwise_itself(self) -> None:
         reactor = MemoryReactorClock()
-        stand_in = endpoints._ReactorWithAnswer(reactor, [V4])
+        stand_in = tcp_endpoint._ReactorWithAnswer(reactor, [V4])
         verifyObject(IReactorPluggableNameResolver, stand_in)
         verifyObject(IHostnameResolver, stand_in.nameResolver)
         verifyObject(IHostResolution, stand_in.nameResolver)
@@ -308,7 +310,7 @@ class AnswerTests(SynchronousTestCase):
             stand_in.installNameResolver(stand_in.nameResolver)
 
     def test_an_answer_given_needs_no_cancelling(self) -> None:
-        endpoints._Answer([V4]).cancel()
+        tcp_endpoint._Answer([V4]).cancel()
 
 
 @pytest.mark.parametrize(
@@ -373,7 +375,7 @@ def test_port_zero_counts_where_it_means_any() -> None:
 )
 def test_a_string_makes_an_endpoint(text: str) -> None:
     # The older Twisted wants a reactor with a name resolver when it makes one.
-    reactor = endpoints._ReactorWithAnswer(MemoryReactorClock(), [V4])
+    reactor = tcp_endpoint._ReactorWithAnswer(MemoryReactorClock(), [V4])
     verifyObject(IStreamClientEndpoint, from_string(reactor, text))
 
 
@@ -453,7 +455,8 @@ def test_without_pyopenssl_all_but_connecting_works_and_that_names_the_extra() -
 def test_importing_this_loads_neither_our_handshake_nor_a_reactor() -> None:
     script = (
         "import sys, nbclient.endpoints; "
-        "print('nbclient.handshake' in sys.modules, 'twisted.internet.reactor' in sys.modules)"
+        "print('nbclient.endpoints.handshake' in sys.modules, 'twisted.internet.reactor' in "
+        "sys.modules)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True

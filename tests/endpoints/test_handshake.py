@@ -31,16 +31,16 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from nbclient.connection.wording import explain
-from nbclient.delivery.tls_count import CountingConnection
-from nbclient.errors import LocalError, SpecError
-from nbclient.handshake import Creator, pin_of
-from nbclient.tls import (
+from nbclient.endpoints.handshake import Creator, pin_of
+from nbclient.endpoints.tls_count import CountingConnection
+from nbclient.endpoints.tls_endpoint import (
     CertificateRefused,
     HandshakeFailed,
     StreamBroken,
     TLSSettings,
     context_factory,
 )
+from nbclient.errors import LocalError, SpecError
 from tests.certs import (
     GOOD_NAMES,
     Certs,

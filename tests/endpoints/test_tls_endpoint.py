@@ -22,8 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from nbclient.errors import LocalError, SpecError
-from nbclient.tls import (
+from nbclient.endpoints.tls_endpoint import (
     CertificateRefused,
     HandshakeFailed,
     TLSSettings,
@@ -35,6 +34,7 @@ from nbclient.tls import (
     tls,
     too_open,
 )
+from nbclient.errors import LocalError, SpecError
 from tests.certs import Certs, make_certs
 
 DIGITS = "0123456789abcdef" * 4
@@ -272,7 +272,7 @@ class EndpointTests(SynchronousTestCase):
         self.failureResultOf(connecting, ConnectionRefusedError)
 
     def test_without_pyopenssl_it_names_the_extra(self) -> None:
-        with mock.patch.dict(sys.modules, {"nbclient.handshake": None}):
+        with mock.patch.dict(sys.modules, {"nbclient.endpoints.handshake": None}):
             connecting = tls(self.inner, "h.example").connect(self.factory)
         failure = self.failureResultOf(connecting, LocalError)
         self.assertIn("pip install 'twisted-nbclient[tls]'", str(failure.value))

@@ -1,4 +1,4 @@
-"""The client's part of a TLS handshake. Needs pyOpenSSL; see `nbclient.tls`."""
+"""The client's part of a TLS handshake. Needs pyOpenSSL; see `tls_endpoint`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nbclient.delivery.tls_count import CountingConnection
-from nbclient.errors import LocalError
-from nbclient.tls import (
+from nbclient.endpoints.tls_count import CountingConnection
+from nbclient.endpoints.tls_endpoint import (
     CertificateRefused,
     HandshakeFailed,
     Material,
@@ -40,6 +39,7 @@ from nbclient.tls import (
     load,
     stream_fault,
 )
+from nbclient.errors import LocalError
 
 _log = Logger()
 

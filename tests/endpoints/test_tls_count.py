@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
-from nbclient.delivery.tls_count import CountingConnection
-from nbclient.tls import TLSSettings, context_factory
+from nbclient.endpoints.tls_count import CountingConnection
+from nbclient.endpoints.tls_endpoint import TLSSettings, context_factory
 from tests.certs import Certs, make_certs
 
 

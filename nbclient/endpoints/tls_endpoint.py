@@ -30,8 +30,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nbclient.core import arguments
+from nbclient.endpoints.resolver import ascii_name
 from nbclient.errors import LinkError, LocalError, SpecError
-from nbclient.resolver import ascii_name
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -196,7 +196,7 @@ class _TLSEndpoint:
 def _handshake() -> Any:
     """The module that needs pyOpenSSL."""
     try:
-        return import_module("nbclient.handshake")
+        return import_module("nbclient.endpoints.handshake")
     except ImportError as error:
         raise LocalError(f"{_MISSING} ({error})") from error
 

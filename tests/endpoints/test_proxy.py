@@ -27,14 +27,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.connection.wording import explain
 from nbclient.endpoints import BindFailed
-from nbclient.errors import ConnectTimeout, LocalError, SpecError
-from nbclient.proxies import (
+from nbclient.endpoints.proxy import (
     Credentials,
     ProxyFailed,
     read_credentials,
     via_http_connect,
     via_socks5,
 )
+from nbclient.errors import ConnectTimeout, LocalError, SpecError
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer, ScriptedPeer, every_split
 
 LOGIN = Credentials("joe", "s:cret")
@@ -545,5 +545,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_importing_the_module_needs_no_library(pytestconfig: pytest.Config) -> None:
-    code = "import sys; sys.modules.update(socksio=None, h11=None); import nbclient.proxies"
+    code = "import sys; sys.modules.update(socksio=None, h11=None); import nbclient.endpoints.proxy"
     subprocess.run([sys.executable, "-c", code], cwd=pytestconfig.rootpath, check=True, timeout=30)

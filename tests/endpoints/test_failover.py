@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, FrameProtocol, LinkService, ReconnectingFactory, State, framing
-from nbclient.alternatives import LONGEST_WAIT, PROBE_TIMEOUT, alternatives
+from nbclient.endpoints.failover import LONGEST_WAIT, PROBE_TIMEOUT, alternatives
 from nbclient.errors import LocalError, OpeningFailed, SpecError
 from nbclient.testing import Attempt, FakeEndpoint, FakeReactor, Peer
 

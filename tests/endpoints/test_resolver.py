@@ -16,8 +16,8 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.error import DNSLookupError
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient import resolver as module
-from nbclient.resolver import MAX_ADDRESSES, MAX_PER_NAME, Resolver, ascii_name, usable
+from nbclient.endpoints import resolver as module
+from nbclient.endpoints.resolver import MAX_ADDRESSES, MAX_PER_NAME, Resolver, ascii_name, usable
 
 V4 = socket.AF_INET
 V6 = socket.AF_INET6
@@ -301,7 +301,7 @@ def test_a_real_lookup_runs_in_a_daemon_thread() -> None:
 HUNG = """
 import sys, threading
 from twisted.internet import reactor
-from nbclient.resolver import Resolver
+from nbclient.endpoints.resolver import Resolver
 
 asked = threading.Event()
 def getaddrinfo(*args):
