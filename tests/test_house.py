@@ -107,7 +107,6 @@ FLAT = {
     "daemon/values.py": "daemon/config",
     "daemon/worker.py": "daemon/local",
     "daemon/writers.py": "daemon/outputs",
-    "testing.py": "testing",
 }
 """Not moved yet: the folder that each belongs to."""
 
@@ -252,7 +251,7 @@ LARGE = {
     "spool/spool.py Spool: class lines": (480, "until the thread's side is committer"),
     "spool/spool.py Spool: methods": (39, "until the thread's side is committer"),
     "spool/spool.py Spool: attributes": (24, "until the thread's side is committer"),
-    "testing.py: lines": (600, "until dialing and script are files"),
+    "testing/pipe.py: lines": (582, "until dialing and script are files"),
 }
 """What is over a limit today, and why. Nothing in it may grow, and the list only shrinks."""
 

@@ -3033,11 +3033,11 @@ MUTATIONS = (
     ),
     Mutation(
         "a-fake-that-dials-tls-in-plain",
-        "nbclient/testing.py",
+        "nbclient/testing/pipe.py",
         "        secure = secure or self.secure\n",
         "",
         (
-            "tests/test_testing.py::Connectors::"
+            "tests/testing/test_pipe.py::Connectors::"
             "test_what_connect_ssl_dials_speaks_tls_once_accepted",
         ),
     ),

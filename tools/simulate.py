@@ -671,7 +671,7 @@ class World:
         succeed, attempt._succeeded = attempt._succeeded, lambda protocol: None
 
         # The kernel must find its server before the protocol has its transport.
-        with mock.patch("nbclient.testing.Peer", self._peer):
+        with mock.patch("nbclient.testing.pipe.Peer", self._peer):
             peer = attempt.accept()
         served = self._served(peer)
         peer.whenLost(lambda _: served.ended())

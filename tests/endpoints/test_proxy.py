@@ -228,7 +228,7 @@ class SOCKS5Tests(ProxyCase):
 
     def test_it_tells_where_it_leads(self) -> None:
         self.assertEqual(self.via("::1").name, "[::1]:5000")
-        self.assertIn("<socks5 feed:5000 via <nbclient.testing.FakeEndpoint", repr(self.via()))
+        self.assertIn("<socks5 feed:5000 via <nbclient.testing.pipe.FakeEndpoint", repr(self.via()))
 
 
 class HTTPConnectTests(ProxyCase):

@@ -37,7 +37,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from nbclient import testing
 from nbclient.testing import (
     HIGH_WATER,
     READ_SIZE,
@@ -47,6 +46,7 @@ from nbclient.testing import (
     Peer,
     ScriptedPeer,
     every_split,
+    pipe,
 )
 
 
@@ -758,7 +758,7 @@ def test_the_splits_are_whole_byte_by_byte_and_in_two_at_every_place(
 
 
 def test_the_page_shows_tests_that_pass() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "testing.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
     code = page.partition("<!-- code: testing -->\n```python\n")[2].partition("```")[0]
     names: dict[str, Any] = {}
     exec(compile(code, "docs/testing.md", "exec"), names)
@@ -769,7 +769,7 @@ def test_the_page_shows_tests_that_pass() -> None:
 
 
 def test_the_page_offers_nothing_that_is_not_there() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "testing.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
     rows = re.findall(r"^\| `(\w+)[^|]*` \| (.*) \|$", page, re.MULTILINE)
     reactor = FakeReactor()
     reactor.connectTCP("feed.example", 5000, Recorder())
@@ -778,6 +778,6 @@ def test_the_page_offers_nothing_that_is_not_there() -> None:
     made["Peer"] = reactor.attempts[0].accept()
     assert {"FakeReactor", "Attempt", "Peer"} <= {name for name, _ in rows}
     for name, offered in rows:
-        thing = made.get(name, getattr(testing, name))
+        thing = made.get(name, getattr(pipe, name))
         for attribute in re.findall(r"`([a-z]\w*)(?:\([^`]*\))?`", offered):
             assert hasattr(thing, attribute), (name, attribute)
