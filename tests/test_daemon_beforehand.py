@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon import beforehand, places
+from nbclient.daemon import beforehand
 from nbclient.daemon.beforehand import look_at
-from nbclient.daemon.places import Place
+from nbclient.daemon.config import iospec
+from nbclient.daemon.config.iospec import Place
 from nbclient.errors import LocalError
 
 NONE = Place("none")
@@ -48,8 +49,8 @@ def test_what_can_be_opened_is_let_pass_and_nothing_is_made(
 ) -> None:
     before = sorted(here.iterdir())
     look_at(
-        places.source(source.replace("@", str(here))),
-        [NONE, places.target(target.replace("@", str(here)))],
+        iospec.source(source.replace("@", str(here))),
+        [NONE, iospec.target(target.replace("@", str(here)))],
     )
     assert sorted(here.iterdir()) == before
     assert (here / "file").read_bytes() == b"kept"
@@ -76,7 +77,7 @@ def test_an_input_that_cannot_be_opened_is_named(
 ) -> None:
     monkeypatch.chdir(here)
     with pytest.raises(LocalError) as caught:
-        look_at(places.source(source.replace("@", str(here))), [])
+        look_at(iospec.source(source.replace("@", str(here))), [])
     assert str(caught.value) == f"--input: {says.replace('@', str(here))}"
 
 
@@ -98,7 +99,7 @@ def test_an_input_that_cannot_be_opened_is_named(
 )
 def test_an_output_that_cannot_be_opened_is_named(here: Path, target: str, says: str) -> None:
     with pytest.raises(LocalError) as caught:
-        look_at(NONE, [NONE, places.target(target.replace("@", str(here)))])
+        look_at(NONE, [NONE, iospec.target(target.replace("@", str(here)))])
     assert str(caught.value) == f"--output: {says.replace('@', str(here))}"
 
 

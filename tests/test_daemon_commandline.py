@@ -18,7 +18,7 @@ from nbclient.daemon.commandline import (
 )
 from nbclient.daemon.options import table
 from tests.conformance.daemon import daemon, shell
-from tests.test_daemon_checks import refused
+from tests.daemon.config.test_rules import refused
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "command-line.md"

@@ -18,7 +18,7 @@ from nbclient.daemon.cursors import BatchCursor, TailPlace
 from nbclient.daemon.ends import Ends
 from nbclient.daemon.inputs import Input, Source
 from nbclient.daemon.link import Link, make_link
-from nbclient.daemon.listening import ListenInput, ListenOutput
+from nbclient.daemon.local.listener import ListenInput, ListenOutput
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs import LogOutput, NoOutput, Output
 from nbclient.daemon.plan import make_plan

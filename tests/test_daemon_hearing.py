@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.core.states import State
+from nbclient.daemon.config.patterns import Pattern
 from nbclient.daemon.hearing import KEPT, QUIET
 from nbclient.daemon.link import Link, load_protocol, make_link
 from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs import Output
-from nbclient.daemon.patterns import Pattern
 from nbclient.daemon.plan import make_plan
 from nbclient.errors import PatternTimeout
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer

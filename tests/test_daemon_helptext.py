@@ -10,7 +10,7 @@ from nbclient.daemon.commandline import ShellOptions, TwistdOptions
 from nbclient.daemon.helptext import COMMON, STATUSES, help_text, remarks, short_help, spelling
 from nbclient.daemon.options import GROUPS, SHELL, TWISTD, table
 from nbclient.kernel.tcpinfo import Support
-from tests.test_daemon_checks import refused
+from tests.daemon.config.test_rules import refused
 
 FRONTS = [(ShellOptions, SHELL), (TwistdOptions, TWISTD)]
 

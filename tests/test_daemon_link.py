@@ -21,7 +21,7 @@ from nbclient import framing
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.core.states import State
 from nbclient.daemon import link as module
-from nbclient.daemon import values
+from nbclient.daemon.config import values
 from nbclient.daemon.link import (
     DaemonProtocol,
     Link,

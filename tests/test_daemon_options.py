@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import fields
 
+from nbclient.daemon.config.iospec import Place
+from nbclient.daemon.config.patterns import Pattern
 from nbclient.daemon.options import (
     GROUPS,
     SHELL,
@@ -13,8 +15,6 @@ from nbclient.daemon.options import (
     misplaced,
     table,
 )
-from nbclient.daemon.patterns import Pattern
-from nbclient.daemon.places import Place
 from tests.conformance.daemon import shell
 
 

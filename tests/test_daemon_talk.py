@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from nbclient import framing
-from nbclient.daemon import talk, values
+from nbclient.daemon import talk
+from nbclient.daemon.config import values
 from nbclient.daemon.link import DaemonProtocol, describe, make_endpoint, make_link
 from nbclient.daemon.masking import Masker
 from nbclient.endpoints.failover import Alternatives
 from nbclient.errors import FrameTooLong, SpecError
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog, shell
-from tests.test_daemon_checks import refused
+from tests.daemon.config.test_rules import refused
 
 TO = ("h", "1")
 

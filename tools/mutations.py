@@ -1715,13 +1715,13 @@ MUTATIONS = (
     ),
     Mutation(
         "odd-lock-is-looked-at",
-        "nbclient/daemon/listening.py",
+        "nbclient/daemon/local/listener.py",
         "                check_lock(where.path)\n",
         "",
         (
-            "tests/test_daemon_listening.py::LockTests::"
+            "tests/daemon/local/test_listener.py::LockTests::"
             "test_one_that_leads_to_no_process_is_refused_in_a_line",
-            "tests/test_daemon_listening.py::LockTests::"
+            "tests/daemon/local/test_listener.py::LockTests::"
             "test_one_of_a_program_that_had_our_number_is_dropped",
         ),
     ),
@@ -2833,28 +2833,28 @@ MUTATIONS = (
     ),
     Mutation(
         "slow-matches-uncharged",
-        "nbclient/daemon/patterns.py",
+        "nbclient/daemon/config/patterns.py",
         "            self._taken += seconds\n",
         "",
         (
-            "tests/test_daemon_patterns.py::test_matches_that_take_a_little_less_than_one_may_are_stopped_together",
+            "tests/daemon/config/test_patterns.py::test_matches_that_take_a_little_less_than_one_may_are_stopped_together",
         ),
     ),
     Mutation(
         "the-last-match-without-a-limit",
-        "nbclient/daemon/patterns.py",
+        "nbclient/daemon/config/patterns.py",
         "        return min(LIMIT, max(SLOW, BUDGET - self._taken))\n",
         "        return LIMIT\n",
         (
-            "tests/test_daemon_patterns.py::test_what_is_left_of_the_budget_is_the_limit_of_the_next",
+            "tests/daemon/config/test_patterns.py::test_what_is_left_of_the_budget_is_the_limit_of_the_next",
         ),
     ),
     Mutation(
         "a-standstill-is-charged",
-        "nbclient/daemon/patterns.py",
+        "nbclient/daemon/config/patterns.py",
         "        budget.charge(budget.cpu() - began)\n",
         "        budget.charge(budget.now() - began)\n",
-        ("tests/test_daemon_patterns.py::test_a_process_that_stood_still_was_not_at_work",),
+        ("tests/daemon/config/test_patterns.py::test_a_process_that_stood_still_was_not_at_work",),
     ),
     Mutation(
         "no-turn-between-frames",

@@ -12,9 +12,9 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 
 from nbclient.daemon import inputs
+from nbclient.daemon.config.iospec import Place, address
 from nbclient.daemon.ends import program, why
-from nbclient.daemon.listening import check_path
-from nbclient.daemon.places import Place, address
+from nbclient.daemon.local.listener import check_path
 from nbclient.errors import LocalError
 
 

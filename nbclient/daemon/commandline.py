@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 
 from twisted.python import usage
 
-from nbclient.daemon.checks import check
+from nbclient.daemon.config.rules import check
+from nbclient.daemon.config.values import shown
 from nbclient.daemon.helptext import INTERRUPTED, STATUSES, help_for, spelling, version_text
 from nbclient.daemon.logs import one_line
 from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Given, Option, Settings, table
-from nbclient.daemon.values import shown
 from nbclient.errors import SpecError
 
 

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 
 from nbclient import framing
 from nbclient.core.backoff import Backoff
-from nbclient.daemon.feeds import Feed
 from nbclient.daemon.formats import Format
 from nbclient.daemon.inputs import Intake, Source, Taker
+from nbclient.daemon.local.queue import Feed
 from nbclient.daemon.outputs import LogOutput, ShapedOutput
 from nbclient.daemon.streams import os_reason
 

@@ -12,16 +12,19 @@ from typing import Any
 from attrs import evolve
 from twisted.logger import Logger
 
-from nbclient.daemon import inputs, listening
+from nbclient.daemon import inputs
+from nbclient.daemon.config.iospec import Place, address, command, host_port
+from nbclient.daemon.config.values import shown
 from nbclient.daemon.coprocess import BACKOFF, Coprocess
 from nbclient.daemon.cursors import BatchCursor, Cursor
 from nbclient.daemon.fifo import FifoReader, FifoWriter, make_fifo
 from nbclient.daemon.formats import Format
 from nbclient.daemon.inputs import Input, Intake, Resume, Source
 from nbclient.daemon.link import Link
-from nbclient.daemon.listening import Door, ListenInput, ListenOutput
+from nbclient.daemon.local import listener
+from nbclient.daemon.local.listener import Door, ListenInput, ListenOutput
+from nbclient.daemon.local.thread import Runner
 from nbclient.daemon.outputs import LogOutput, NoOutput, Output
-from nbclient.daemon.places import Place, address, command, host_port
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress, Screen, make_progress
 from nbclient.daemon.rotation import KEEP, RotatingWriter
@@ -30,8 +33,6 @@ from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import Full, StreamOutput, os_reason
 from nbclient.daemon.tailing import Tail, TailCursor
 from nbclient.daemon.udp import DatagramOutput
-from nbclient.daemon.values import shown
-from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import DescriptorWriter, Writer
 from nbclient.delivery.outbox import OutboxStats
 from nbclient.endpoints import resolver
@@ -221,7 +222,7 @@ class Ends:
         if place.kind == "log":
             return LogOutput(self._reactor, self._log, self._link.name)
         if place.kind == "listen":
-            limit = place.option("queue", listening.QUEUE)
+            limit = place.option("queue", listener.QUEUE)
             return ListenOutput(str(place), self._door(place), shape, limit, self._log)
         if place.kind == "udp":
             return self._datagrams(place, shape)
@@ -273,7 +274,7 @@ class Ends:
         if place.path not in self._doors:
             uses = [self._plan.source, *(target for target, _ in self._plan.targets)]
             modes = [use.option("mode") for use in uses if use.same(place)]
-            mode = next(filter(None, modes), listening.MODE)
+            mode = next(filter(None, modes), listener.MODE)
             self._doors[place.path] = Door(self._reactor, where, mode, self._log)
         return self._doors[place.path]
 

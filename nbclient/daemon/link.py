@@ -22,12 +22,12 @@ from nbclient.core.backoff import Backoff
 from nbclient.core.terminal import hexdump
 from nbclient.daemon import talk
 from nbclient.daemon.bad_frames import BadFrames
+from nbclient.daemon.config.proxy import Proxy, ProxySilent
+from nbclient.daemon.config.values import shown
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs import NoOutput, Output
-from nbclient.daemon.proxy import Proxy, ProxySilent
-from nbclient.daemon.values import shown
 from nbclient.delivery.replies import Reply, Says
 from nbclient.endpoints import proxy as proxies
 from nbclient.endpoints.failover import alternatives

@@ -13,10 +13,10 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from nbclient.daemon import places, values
-from nbclient.daemon.places import Place
-from nbclient.daemon.proxy import Proxy
-from nbclient.daemon.proxy import parse as parse_proxy
+from nbclient.daemon.config import iospec, values
+from nbclient.daemon.config.iospec import Place
+from nbclient.daemon.config.proxy import Proxy
+from nbclient.daemon.config.proxy import parse as parse_proxy
 from nbclient.framing.spec import KNOWN, SKIPPING
 
 SHELL = "nbclient"
@@ -130,7 +130,7 @@ class Settings:
         "where",
         "another peer, tried in the order given (after --host) when the one before fails",
         "H:P",
-        places.peer,
+        iospec.peer,
         repeat=True,
     )
     failback: float | None = _option(
@@ -250,7 +250,7 @@ class Settings:
         " (as it grows), fifo:PATH, listen:ADDR:PORT or listen:PATH (local programs connect),"
         " exec:CMD (a program; it reads what arrives), none",
         "SPEC",
-        places.source,
+        iospec.source,
         says="- for python -m, none for twistd",
     )
     input_framing: str | None = _option(
@@ -262,7 +262,7 @@ class Settings:
         " %Y%m%d and the like in PATH), fifo:PATH, listen:ADDR:PORT or listen:PATH (local programs"
         " connect), udp:HOST:PORT (a datagram a frame), log, none",
         "SPEC",
-        places.target,
+        iospec.target,
         says="- for python -m, log for twistd",
         repeat=True,
     )

@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.daemon import formats
+from nbclient.daemon.config.iospec import ENDLESS, Place
 from nbclient.daemon.link import (
     DaemonProtocol,
     describe,
@@ -23,13 +24,12 @@ from nbclient.daemon.link import (
     make_endpoint,
     opening_framing,
 )
+from nbclient.daemon.local.thread import Runner, Worker
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import SCRIPT, Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
-from nbclient.daemon.places import ENDLESS, Place
 from nbclient.daemon.progress import Screen
 from nbclient.daemon.spools import LINK, SpoolPlan
-from nbclient.daemon.worker import Runner, Worker
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing import named, pair
 from nbclient.framing.base import Framing

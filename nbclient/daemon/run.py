@@ -17,6 +17,7 @@ from nbclient.connection.timers import Timer, timers_of
 from nbclient.connection.wording import explain
 from nbclient.core.states import State
 from nbclient.daemon import advice
+from nbclient.daemon.config.values import shown
 from nbclient.daemon.demo import INTRODUCTION, DemoFeed
 from nbclient.daemon.ends import Ends
 from nbclient.daemon.inputs import Source
@@ -31,7 +32,6 @@ from nbclient.daemon.sending import Sending
 from nbclient.daemon.signals import BY_SIGNAL
 from nbclient.daemon.spools import JobSpool
 from nbclient.daemon.streams import os_reason
-from nbclient.daemon.values import shown
 from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)

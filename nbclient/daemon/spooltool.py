@@ -19,7 +19,7 @@ from attrs import frozen
 
 from nbclient import framing
 from nbclient.core.terminal import escape, hexdump, visible
-from nbclient.daemon import values
+from nbclient.daemon.config import values
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.errors import FrameError, LocalError, SpecError
 from nbclient.framing.base import MAX_FRAME

@@ -15,8 +15,8 @@ from twisted.python.failure import Failure
 
 from nbclient.connection.wording import explain
 from nbclient.daemon.formats import Format
+from nbclient.daemon.local.thread import Runner
 from nbclient.daemon.outputs import ShapedOutput
-from nbclient.daemon.worker import Runner
 from nbclient.daemon.writers import Writer
 
 QUEUE = 1024 * 1024

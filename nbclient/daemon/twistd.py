@@ -18,6 +18,7 @@ from nbclient.daemon.beforehand import look_at
 from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
 from nbclient.daemon.commandline import refuse
+from nbclient.daemon.config.values import shown
 from nbclient.daemon.logs import make_logger
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.options import TWISTD, Settings
@@ -26,7 +27,6 @@ from nbclient.daemon.plan import Plan, make_plan, surroundings
 from nbclient.daemon.run import USAGE, Job, Outcome
 from nbclient.daemon.signals import Signals
 from nbclient.daemon.streams import os_reason
-from nbclient.daemon.values import shown
 from nbclient.errors import LocalError
 
 

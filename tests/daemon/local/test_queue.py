@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbclient.daemon.feeds import BATCH, Feed
+from nbclient.daemon.local.queue import BATCH, Feed
 from tests.conformance.transports import Pipe
 
 

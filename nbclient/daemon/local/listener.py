@@ -20,13 +20,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nbclient.daemon.feeds import Feed
+from nbclient.daemon.config.iospec import Address
+from nbclient.daemon.config.values import shown
 from nbclient.daemon.formats import Format
 from nbclient.daemon.inputs import Intake, Source, Taker
+from nbclient.daemon.local.queue import Feed
 from nbclient.daemon.outputs import ShapedOutput
-from nbclient.daemon.places import Address
 from nbclient.daemon.streams import os_reason
-from nbclient.daemon.values import shown
 from nbclient.errors import LocalError
 
 QUEUE = 1024 * 1024

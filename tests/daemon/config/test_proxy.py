@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nbclient.daemon.proxy import Proxy, parse
+from nbclient.daemon.config.proxy import Proxy, parse
 from nbclient.errors import SpecError
 from tests.conformance.daemon import shell
-from tests.test_daemon_checks import refused
+from tests.daemon.config.test_rules import refused
 
 
 @pytest.mark.parametrize(

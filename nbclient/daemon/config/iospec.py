@@ -14,8 +14,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from nbclient.daemon import values
-from nbclient.daemon.values import shown
+from nbclient.daemon.config import values
+from nbclient.daemon.config.values import shown
 from nbclient.errors import SpecError
 
 SOURCES = ("-", "file:PATH", "tail:PATH", "fifo:PATH", "listen:ADDR", "exec:CMD", "none")

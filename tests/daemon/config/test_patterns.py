@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nbclient.daemon.patterns import BUDGET, LIMIT, SLOW, WATCHED, Budget, Pattern
+from nbclient.daemon.config.patterns import BUDGET, LIMIT, SLOW, WATCHED, Budget, Pattern
 from nbclient.errors import PatternTimeout
 
 

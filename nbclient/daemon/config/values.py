@@ -14,7 +14,7 @@ from typing import cast
 
 from nbclient.core.automation import Answer
 from nbclient.core.liveness import SHORTEST
-from nbclient.daemon.patterns import Pattern
+from nbclient.daemon.config.patterns import Pattern
 from nbclient.errors import SpecError
 
 SHOWN = 80

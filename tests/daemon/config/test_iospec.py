@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from nbclient.daemon.places import Address, Place, address, command, host_port, mode, source, target
+from nbclient.daemon.config.iospec import (
+    Address,
+    Place,
+    address,
+    command,
+    host_port,
+    mode,
+    source,
+    target,
+)
 from nbclient.errors import SpecError
 
 

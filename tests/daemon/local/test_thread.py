@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.worker import Worker
+from nbclient.daemon.local.thread import Worker
 
 
 class Turns:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from nbclient.daemon import places, values
-from nbclient.daemon.values import shown
+from nbclient.daemon.config import iospec, values
+from nbclient.daemon.config.values import shown
 from nbclient.errors import ConnectTimeout, SpecError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def parse(value: str) -> Proxy:
     rest = rest.removesuffix("/")
     if not re.search(r":[^:\]]+$", rest):
         raise SpecError(f"{shown(value)!r} names no port ({FORMS})")
-    return Proxy(kind, *places.peer(rest))
+    return Proxy(kind, *iospec.peer(rest))
 
 
 def check(settings: Settings) -> None:

@@ -18,10 +18,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.daemon import listening
+from nbclient.daemon.config.iospec import Address
 from nbclient.daemon.formats import framed
 from nbclient.daemon.inputs import Intake
-from nbclient.daemon.listening import (
+from nbclient.daemon.local import listener
+from nbclient.daemon.local.listener import (
     FAREWELL,
     HALVES,
     MODE,
@@ -33,7 +34,6 @@ from nbclient.daemon.listening import (
     ListenOutput,
     scarce,
 )
-from nbclient.daemon.places import Address
 from nbclient.errors import LocalError
 from tests.conformance.daemon import KeptLog
 from tests.conformance.transports import Pipe
@@ -136,7 +136,7 @@ class LockTests(DoorCase):
         self.path = f"{self.path}/x"
         touch(os.path.dirname(self.path))
         with pytest.raises(LocalError, match=r"not a directory$"):
-            listening.check_lock(self.path)
+            listener.check_lock(self.path)
 
     def test_one_of_a_program_that_had_our_number_is_dropped(self) -> None:
         """In a container each start has the same."""
@@ -266,7 +266,7 @@ class DoorTests(DoorCase):
         ListenOutput("listen:x", door, framed(framing.lines()), 100, self.log)
         (first, one), (_, two) = self.guest(door), self.guest(door)
         first.readConnectionLost()
-        self.patch(listening, "scarce", lambda: True)
+        self.patch(listener, "scarce", lambda: True)
         self.guest(door)
         self.assertEqual((one.said, two.said, door.turned_away), (["abort"], [], 0))
         self.assertIsNone(door.buildProtocol(None))
@@ -276,7 +276,7 @@ class DoorTests(DoorCase):
         """Else neither the link nor a file could be opened; and nobody would know why."""
         door = self.door()
         self.guest(door)
-        self.patch(listening, "scarce", lambda: True)
+        self.patch(listener, "scarce", lambda: True)
         self.patch(resource, "getrlimit", lambda which: (100, 4096))
         self.assertIsNone(door.buildProtocol(None))
         self.assertIsNone(door.buildProtocol(None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbclient.daemon.checks import CONFLICTS, LONGEST_SOCKET, NEEDS, check
+from nbclient.daemon.config.rules import CONFLICTS, LONGEST_SOCKET, NEEDS, check
 from nbclient.daemon.options import SHELL, TWISTD, Settings, table
 from nbclient.errors import SpecError
 from tests.conformance.daemon import daemon, shell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbclient.daemon import values
+from nbclient.daemon.config import values
 from nbclient.errors import SpecError
 
 

@@ -1,0 +1,1 @@
+"""What was asked for: values, checked one by one and together."""

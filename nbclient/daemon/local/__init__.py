@@ -1,0 +1,1 @@
+"""Programs of this machine at the other end, and calls that block."""
