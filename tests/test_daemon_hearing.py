@@ -17,7 +17,7 @@ from nbclient.daemon.hearing import KEPT, QUIET
 from nbclient.daemon.link import Link, load_protocol, make_link
 from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import SHELL
-from nbclient.daemon.outputs import Output
+from nbclient.daemon.outputs.base import Output
 from nbclient.daemon.plan import make_plan
 from nbclient.errors import PatternTimeout
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer

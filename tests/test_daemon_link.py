@@ -38,7 +38,7 @@ from nbclient.daemon.link import (
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import parse_script
 from nbclient.daemon.options import Settings
-from nbclient.daemon.outputs import Output
+from nbclient.daemon.outputs.base import Output
 from nbclient.delivery.replies import Reply
 from nbclient.endpoints import BindFailed, TLSSettings
 from nbclient.errors import ConnectTimeout, FrameTooLong, LocalError, SpecError

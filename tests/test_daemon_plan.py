@@ -11,11 +11,11 @@ import pytest
 from nbclient import framing
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.daemon.config.iospec import Place
-from nbclient.daemon.formats import AnyLines, Readable, Timed
 from nbclient.daemon.link import DaemonProtocol
 from nbclient.daemon.local.thread import Worker
 from nbclient.daemon.opening import Text
 from nbclient.daemon.options import SHELL, TWISTD, Settings
+from nbclient.daemon.outputs.formats import AnyLines, Readable, Timed
 from nbclient.daemon.plan import Plan, Surroundings, make_plan, show, surroundings
 from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.errors import LocalError

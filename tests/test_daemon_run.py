@@ -16,11 +16,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import ReconnectingFactory
 from nbclient.core.states import State
 from nbclient.daemon import progress, run, spools
-from nbclient.daemon.cursors import BatchCursor
 from nbclient.daemon.hearing import QUIET
+from nbclient.daemon.inputs.cursors import BatchCursor
 from nbclient.daemon.link import SETTLE_AFTER, settle_after
 from nbclient.daemon.options import SHELL, TWISTD, Settings
-from nbclient.daemon.outputs import Outputs
+from nbclient.daemon.outputs.base import Outputs
 from nbclient.daemon.plan import make_plan
 from nbclient.daemon.progress import Screen
 from nbclient.daemon.run import AT_ONCE, GRACE, LULL, Job, Outcome

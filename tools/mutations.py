@@ -197,22 +197,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # -- the mutations ----------------------------------------------------------------------
 
 BACKOFF = "tests/core/test_backoff.py::"
-CURSORS = "tests/test_daemon_cursors.py::"
+CURSORS = "tests/daemon/inputs/test_cursors.py::"
 ENDPOINTS = "tests/endpoints/test_tcp_endpoint.py::"
-DEFAULTS = "tests/test_daemon_default_outputs.py::"
+DEFAULTS = "tests/daemon/outputs/test_defaults.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/link/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
 HEARING = "tests/test_daemon_hearing.py::"
 HANDSHAKE = "tests/endpoints/test_handshake.py::"
-INPUTS = "tests/test_daemon_inputs.py::"
+INPUTS = "tests/daemon/inputs/test_intake.py::"
 PROTOCOL = "tests/connection/test_protocol.py::"
 PUMP = "tests/link/test_pump.py::"
 SIMULATION = "tests/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
 REQUESTS = "tests/connection/test_requests.py::"
 PULLING = "tests/connection/test_pulling.py::"
-TAILING = "tests/test_daemon_tailing.py::"
+TAILING = "tests/daemon/inputs/test_tail.py::"
 TLS = "tests/wire/test_endpoints_wire.py::TLSTests::"
 WIRE = "tests/wire/test_regressions_wire.py::"
 
@@ -1772,10 +1772,10 @@ MUTATIONS = (
     ),
     Mutation(
         "prompt-shown-once",
-        "nbclient/daemon/formats.py",
+        "nbclient/daemon/outputs/formats.py",
         "        if frame.startswith(begun):\n",
         "        if not begun:\n",
-        ("tests/test_daemon_formats.py::test_a_line_that_is_not_finished_is_shown_once",),
+        ("tests/daemon/outputs/test_formats.py::test_a_line_that_is_not_finished_is_shown_once",),
     ),
     Mutation(
         "prompt-on-a-terminal",
@@ -1796,14 +1796,14 @@ MUTATIONS = (
     ),
     Mutation(
         "outputs-follow-what-is-received",
-        "nbclient/daemon/formats.py",
+        "nbclient/daemon/outputs/formats.py",
         "_chosen(spec, incoming(link), name, now, encoding)",
         "_chosen(spec, link, name, now, encoding)",
         ("tests/test_daemon_plan.py::test_sending_may_differ_from_receiving",),
     ),
     Mutation(
         "default-output-carries-anything",
-        "nbclient/daemon/formats.py",
+        "nbclient/daemon/outputs/formats.py",
         "        return AnyLines(framing.lines(max_frame=link.max_frame))\n",
         "        return framed(framing.lines(max_frame=link.max_frame))\n",
         (
@@ -1815,23 +1815,23 @@ MUTATIONS = (
     ),
     Mutation(
         "no-frame-ends-an-output",
-        "nbclient/daemon/outputs.py",
+        "nbclient/daemon/outputs/base.py",
         "            images = [self._image(frame) for frame in frames]\n",
         "            self._refusing = True\n            images = [self._image(frames[0])]\n",
         (
             f"{DEFAULTS}test_a_framing_that_was_asked_for_leaves_out_what_it_cannot_carry_and_goes_on",
             f"{DEFAULTS}test_a_framing_of_ones_own_that_raises_anything_does_not_end_it",
-            "tests/test_daemon_streams.py::StreamOutputTests::"
+            "tests/daemon/outputs/test_queued.py::StreamOutputTests::"
             "test_a_frame_that_cannot_be_carried_is_left_out_and_the_output_goes_on",
         ),
     ),
     Mutation(
         "terminal-is-readable",
-        "nbclient/daemon/formats.py",
+        "nbclient/daemon/outputs/formats.py",
         "    if encoding is not None:\n",
         "    if False:\n",
         (
-            "tests/test_daemon_formats.py::test_a_terminal_gets_a_readable_line_a_frame",
+            "tests/daemon/outputs/test_formats.py::test_a_terminal_gets_a_readable_line_a_frame",
             "tests/wire/test_commandline.py::"
             "test_a_terminal_gets_no_control_bytes_and_keeps_its_flags",
         ),
@@ -2367,18 +2367,18 @@ MUTATIONS = (
     ),
     Mutation(
         "no-file-between-is-skipped",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "                self._look_before()\n",
         "                pass\n",
         (
-            "tests/test_daemon_tailing.py::"
+            "tests/daemon/inputs/test_tail.py::"
             "test_files_that_came_and_were_renamed_between_two_looks_are_read_in_their_order",
-            "tests/test_daemon_tailing.py::test_only_what_had_the_name_is_read",
+            "tests/daemon/inputs/test_tail.py::test_only_what_had_the_name_is_read",
         ),
     ),
     Mutation(
         "a-batch-is-known-by-what-it-is",
-        "nbclient/daemon/cursors.py",
+        "nbclient/daemon/inputs/cursors.py",
         "        same = place.identity is None or place.identity.is_of(descriptor)\n",
         "        same = True\n",
         (
@@ -2390,7 +2390,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what-may-be-new-is-sent",
-        "nbclient/daemon/cursors.py",
+        "nbclient/daemon/inputs/cursors.py",
         "        if (self._size, self._written) != (place.size, place.written):\n",
         "        if False:\n",
         (
@@ -2401,7 +2401,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-file-made-anew-is-another",
-        "nbclient/daemon/identity.py",
+        "nbclient/daemon/inputs/identity.py",
         "        if self.born is not None and other.born is not None:\n",
         "        if False:\n",
         (
@@ -2412,7 +2412,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-growing-file-is-known-by-what-was-read-last",
-        "nbclient/daemon/cursors.py",
+        "nbclient/daemon/inputs/cursors.py",
         "        return self.near is None or _digest(near) == self.near\n",
         "        return True\n",
         (
@@ -2422,7 +2422,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-damaged-cursor-is-named",
-        "nbclient/daemon/cursors.py",
+        "nbclient/daemon/inputs/cursors.py",
         "        if type(value) is int and least <= value <= most:\n",
         "        if isinstance(value, int):\n",
         (
@@ -2432,7 +2432,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an-input-that-fails-is-not-done",
-        "nbclient/daemon/inputs.py",
+        "nbclient/daemon/inputs/intake.py",
         "Deferred.fromCoroutine(self._run()).addErrback(self._intake.broke)",
         "Deferred.fromCoroutine(self._run()).addErrback(lambda _: None)",
         (
@@ -2443,11 +2443,11 @@ MUTATIONS = (
     ),
     Mutation(
         "an-output-does-not-hang-for-a-fault-of-ours",
-        "nbclient/daemon/streams.py",
+        "nbclient/daemon/outputs/queued.py",
         "        error = os_error(failure)\n",
         "        failure.trap(OSError)\n        error = os_error(failure)\n",
         (
-            "tests/test_daemon_streams.py::StreamOutputTests::"
+            "tests/daemon/outputs/test_queued.py::StreamOutputTests::"
             "test_a_fault_of_ours_is_told_and_tried_again",
         ),
     ),
@@ -2465,14 +2465,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a-crash-is-no-end-of-an-input",
-        "nbclient/daemon/coprocess.py",
+        "nbclient/daemon/inputs/exec.py",
         "crashed=ended.signal is not None)",
         "crashed=False)",
-        ("tests/test_daemon_coprocess.py::CoprocessTests::test_a_crash_is_no_end_of_the_input",),
+        ("tests/daemon/inputs/test_exec.py::CoprocessTests::test_a_crash_is_no_end_of_the_input",),
     ),
     Mutation(
         "no-place-within-what-is-passed-over",
-        "nbclient/daemon/inputs.py",
+        "nbclient/daemon/inputs/intake.py",
         "            self._behind = self._begin_behind(data)\n",
         "            self._behind = len(self._decoder.eof())\n",
         (
@@ -2483,7 +2483,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-file-written-anew-is-noticed",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "        if here.st_size < self._position or self._rewritten(file):\n",
         "        if here.st_size < self._position:\n",
         (
@@ -2493,14 +2493,14 @@ MUTATIONS = (
     ),
     Mutation(
         "the-old-file-is-read-while-the-new-one-is-empty",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "        if not named.st_size and self._looks < LINGER:\n",
         "        if False:\n",
         (f"{TAILING}test_a_file_that_lost_its_name_is_read_on_while_the_new_one_is_empty",),
     ),
     Mutation(
         "where-it-begins-is-noted",
-        "nbclient/daemon/inputs.py",
+        "nbclient/daemon/inputs/intake.py",
         "                    if not await stream.begin():\n",
         "                    if False:\n",
         (
@@ -2511,21 +2511,21 @@ MUTATIONS = (
     ),
     Mutation(
         "what-was-not-there-is-new",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "        if stored == NOTHING:\n            self._tail.begin_anew()\n",
         "        if stored == NOTHING:\n            pass\n",
         (f"{TAILING}test_a_file_that_was_not_there_is_all_new_when_it_comes",),
     ),
     Mutation(
         "a-file-that-was-read-is-read-on",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "        self._go_to(max(read, default=0))\n",
         "        self._go_to(0)\n",
         (f"{TAILING}test_of_a_file_that_was_read_only_what_was_written_to_it_afterwards_is",),
     ),
     Mutation(
         "a-log-that-cannot-be-read-is-tried-again",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "                self._unreadable(error)\n",
         "                raise\n",
         (
@@ -2545,7 +2545,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what-came-after-a-file-that-is-gone-is-read",
-        "nbclient/daemon/tailing.py",
+        "nbclient/daemon/inputs/tail.py",
         "            self._ended, self._written = place, place.written\n",
         "            pass\n",
         (f"{TAILING}test_what_came_after_a_file_that_is_gone_is_read_from_its_start",),

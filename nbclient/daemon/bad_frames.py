@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
-from nbclient.daemon.streams import make_folders
+from nbclient.daemon.outputs.queued import make_folders
 from nbclient.errors import BadFrame, PeerError
 
 KEPT = 20

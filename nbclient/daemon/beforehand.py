@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 
-from nbclient.daemon import inputs
 from nbclient.daemon.config.iospec import Place, address
 from nbclient.daemon.ends import program, why
+from nbclient.daemon.inputs import intake
 from nbclient.daemon.local.listener import check_path
 from nbclient.errors import LocalError
 
@@ -48,7 +48,7 @@ def _look(option: str, place: Place, looks: Mapping[str, Callable[[Place], objec
 
 
 def _to_read(place: Place) -> None:
-    os.close(inputs.open_file(place.path))
+    os.close(intake.open_file(place.path))
 
 
 def _to_follow(place: Place) -> None:

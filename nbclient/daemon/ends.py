@@ -12,28 +12,28 @@ from typing import Any
 from attrs import evolve
 from twisted.logger import Logger
 
-from nbclient.daemon import inputs
 from nbclient.daemon.config.iospec import Place, address, command, host_port
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.coprocess import BACKOFF, Coprocess
-from nbclient.daemon.cursors import BatchCursor, Cursor
-from nbclient.daemon.fifo import FifoReader, FifoWriter, make_fifo
-from nbclient.daemon.formats import Format
-from nbclient.daemon.inputs import Input, Intake, Resume, Source
+from nbclient.daemon.inputs import intake as inputs
+from nbclient.daemon.inputs.cursors import BatchCursor, Cursor
+from nbclient.daemon.inputs.exec import BACKOFF, Coprocess
+from nbclient.daemon.inputs.intake import Input, Intake, Resume, Source
+from nbclient.daemon.inputs.tail import Tail, TailCursor
 from nbclient.daemon.link import Link
 from nbclient.daemon.local import listener
 from nbclient.daemon.local.listener import Door, ListenInput, ListenOutput
 from nbclient.daemon.local.thread import Runner
-from nbclient.daemon.outputs import LogOutput, NoOutput, Output
+from nbclient.daemon.outputs.base import LogOutput, NoOutput, Output
+from nbclient.daemon.outputs.fifo import FifoReader, FifoWriter, make_fifo
+from nbclient.daemon.outputs.formats import Format
+from nbclient.daemon.outputs.queued import Full, StreamOutput, os_reason
+from nbclient.daemon.outputs.rotation import KEEP, RotatingWriter
+from nbclient.daemon.outputs.udp import DatagramOutput
+from nbclient.daemon.outputs.writers import DescriptorWriter, Writer
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress, Screen, make_progress
-from nbclient.daemon.rotation import KEEP, RotatingWriter
 from nbclient.daemon.sending import Sending
 from nbclient.daemon.spools import JobSpool
-from nbclient.daemon.streams import Full, StreamOutput, os_reason
-from nbclient.daemon.tailing import Tail, TailCursor
-from nbclient.daemon.udp import DatagramOutput
-from nbclient.daemon.writers import DescriptorWriter, Writer
 from nbclient.delivery.outbox import OutboxStats
 from nbclient.endpoints import resolver
 from nbclient.errors import LocalError

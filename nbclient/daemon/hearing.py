@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from nbclient.connection.timers import Timer, timers_of
-from nbclient.daemon.formats import is_raw
+from nbclient.daemon.outputs.formats import is_raw
 from nbclient.errors import PatternTimeout
 from nbclient.framing.base import Framing
 from nbclient.framing.pair import incoming

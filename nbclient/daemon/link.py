@@ -27,7 +27,7 @@ from nbclient.daemon.config.values import shown
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import Step, run_script
 from nbclient.daemon.options import Settings
-from nbclient.daemon.outputs import NoOutput, Output
+from nbclient.daemon.outputs.base import NoOutput, Output
 from nbclient.delivery.replies import Reply, Says
 from nbclient.endpoints import proxy as proxies
 from nbclient.endpoints.failover import alternatives

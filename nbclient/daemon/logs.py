@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from nbclient.connection.wording import explain
 from nbclient.core.terminal import visible
-from nbclient.daemon.formats import clock_time
+from nbclient.daemon.outputs.formats import clock_time
 
 NAMESPACE = "nbclient"
 MOST = 4000

@@ -19,10 +19,10 @@ from twisted.internet.defer import CancelledError
 from nbclient.core.states import State
 from nbclient.core.terminal import printable
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.formats import is_raw
 from nbclient.daemon.hearing import Hearing, Speaker
 from nbclient.daemon.masking import Masker
-from nbclient.daemon.streams import os_reason
+from nbclient.daemon.outputs.formats import is_raw
+from nbclient.daemon.outputs.queued import os_reason
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing import raw
 from nbclient.framing.base import Framing

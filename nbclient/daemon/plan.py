@@ -12,7 +12,6 @@ from typing import Any
 from attrs import field, frozen
 
 from nbclient.connection.protocol import FrameProtocol
-from nbclient.daemon import formats
 from nbclient.daemon.config.iospec import ENDLESS, Place
 from nbclient.daemon.link import (
     DaemonProtocol,
@@ -28,6 +27,7 @@ from nbclient.daemon.local.thread import Runner, Worker
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.opening import SCRIPT, Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
+from nbclient.daemon.outputs import formats
 from nbclient.daemon.progress import Screen
 from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.errors import LocalError, SpecError

@@ -20,10 +20,11 @@ from nbclient.daemon import advice
 from nbclient.daemon.config.values import shown
 from nbclient.daemon.demo import INTRODUCTION, DemoFeed
 from nbclient.daemon.ends import Ends
-from nbclient.daemon.inputs import Source
+from nbclient.daemon.inputs.intake import Source
 from nbclient.daemon.link import Link, make_link
 from nbclient.daemon.options import Settings
-from nbclient.daemon.outputs import Outputs
+from nbclient.daemon.outputs.base import Outputs
+from nbclient.daemon.outputs.queued import os_reason
 from nbclient.daemon.plan import Plan, Surroundings
 from nbclient.daemon.progress import Progress
 from nbclient.daemon.prompts import Prompts
@@ -31,7 +32,6 @@ from nbclient.daemon.report import report
 from nbclient.daemon.sending import Sending
 from nbclient.daemon.signals import BY_SIGNAL
 from nbclient.daemon.spools import JobSpool
-from nbclient.daemon.streams import os_reason
 from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)

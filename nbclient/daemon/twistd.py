@@ -22,11 +22,11 @@ from nbclient.daemon.config.values import shown
 from nbclient.daemon.logs import make_logger
 from nbclient.daemon.masking import Masker
 from nbclient.daemon.options import TWISTD, Settings
+from nbclient.daemon.outputs.queued import os_reason
 from nbclient.daemon.ownlog import OwnLog, log_to, path_of
 from nbclient.daemon.plan import Plan, make_plan, surroundings
 from nbclient.daemon.run import USAGE, Job, Outcome
 from nbclient.daemon.signals import Signals
-from nbclient.daemon.streams import os_reason
 from nbclient.errors import LocalError
 
 

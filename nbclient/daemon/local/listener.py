@@ -22,11 +22,11 @@ from zope.interface import implementer
 
 from nbclient.daemon.config.iospec import Address
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.formats import Format
-from nbclient.daemon.inputs import Intake, Source, Taker
+from nbclient.daemon.inputs.intake import Intake, Source, Taker
 from nbclient.daemon.local.queue import Feed
-from nbclient.daemon.outputs import ShapedOutput
-from nbclient.daemon.streams import os_reason
+from nbclient.daemon.outputs.base import ShapedOutput
+from nbclient.daemon.outputs.formats import Format
+from nbclient.daemon.outputs.queued import os_reason
 from nbclient.errors import LocalError
 
 QUEUE = 1024 * 1024

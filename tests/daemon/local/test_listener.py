@@ -19,8 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.daemon.config.iospec import Address
-from nbclient.daemon.formats import framed
-from nbclient.daemon.inputs import Intake
+from nbclient.daemon.inputs.intake import Intake
 from nbclient.daemon.local import listener
 from nbclient.daemon.local.listener import (
     FAREWELL,
@@ -34,6 +33,7 @@ from nbclient.daemon.local.listener import (
     ListenOutput,
     scarce,
 )
+from nbclient.daemon.outputs.formats import framed
 from nbclient.errors import LocalError
 from tests.conformance.daemon import KeptLog
 from tests.conformance.transports import Pipe

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from nbclient.daemon.cursors import NEAR, Cursor, DamagedCursor, TailPlace
-from nbclient.daemon.identity import Identity
-from nbclient.daemon.inputs import CHUNK
-from nbclient.daemon.streams import os_reason
+from nbclient.daemon.inputs.cursors import NEAR, Cursor, DamagedCursor, TailPlace
+from nbclient.daemon.inputs.identity import Identity
+from nbclient.daemon.inputs.intake import CHUNK
+from nbclient.daemon.outputs.queued import os_reason
 
 INTERVAL = 0.25
 """Seconds between two looks."""
@@ -360,7 +360,7 @@ def _age(suffix: str) -> int:
 
 
 class TailCursor(Cursor):
-    """See `nbclient.daemon.cursors`.
+    """See `nbclient.daemon.inputs.cursors`.
 
     The name is the file's, in the real folder: a symbolic link in its place is followed
     as a file is that is rotated.

@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
-from nbclient.daemon.identity import Identity
+from nbclient.daemon.inputs.identity import Identity
 from nbclient.errors import LocalError
 
 VERSION = 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nbclient import framing
-from nbclient.daemon.formats import Format, clock_time, for_output, is_raw
+from nbclient.daemon.outputs.formats import Format, clock_time, for_output, is_raw
 from nbclient.errors import FrameError, SpecError
 from nbclient.framing.base import Framing
 

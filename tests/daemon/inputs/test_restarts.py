@@ -18,9 +18,9 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from nbclient import framing
-from nbclient.daemon.cursors import BatchCursor
-from nbclient.daemon.inputs import Intake, Stream
-from nbclient.daemon.tailing import Tail, TailCursor
+from nbclient.daemon.inputs.cursors import BatchCursor
+from nbclient.daemon.inputs.intake import Intake, Stream
+from nbclient.daemon.inputs.tail import Tail, TailCursor
 from nbclient.errors import LinkStopped
 from tests.conformance.daemon import KeptLog
 

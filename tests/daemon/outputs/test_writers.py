@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon import writers
-from nbclient.daemon.writers import DescriptorWriter, FileWriter
+from nbclient.daemon.outputs import writers
+from nbclient.daemon.outputs.writers import DescriptorWriter, FileWriter
 
 Write = Callable[[int, "bytes | memoryview"], int]
 

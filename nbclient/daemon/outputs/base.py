@@ -2,7 +2,7 @@
 
 An output takes frames in order and never blocks: it returns None while it has
 room, else a Deferred that fires when it has room again, which pauses the
-reading of the link. `nbclient.daemon.streams` has those that write somewhere.
+reading of the link. `nbclient.daemon.outputs.queued` has those that write somewhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from nbclient.core.terminal import printable
-from nbclient.daemon.formats import Format
+from nbclient.daemon.outputs.formats import Format
 
 LOG_FRAMES = 10
 LOG_BYTES = 200

@@ -9,11 +9,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.daemon import streams
-from nbclient.daemon.formats import Framed, Readable
-from nbclient.daemon.outputs import NoOutput, Outputs
-from nbclient.daemon.streams import Full, StreamOutput, os_reason
-from nbclient.daemon.writers import Writer
+from nbclient.daemon.outputs import queued
+from nbclient.daemon.outputs.base import NoOutput, Outputs
+from nbclient.daemon.outputs.formats import Framed, Readable
+from nbclient.daemon.outputs.queued import Full, StreamOutput, os_reason
+from nbclient.daemon.outputs.writers import Writer
 from tests.conformance.daemon import HandRunner, KeptLog
 
 
@@ -67,7 +67,7 @@ class StreamOutputTests(SynchronousTestCase):
 
     def test_a_full_queue_makes_the_link_wait_until_it_is_written(self) -> None:
         output = self.output()
-        room = output.write([b"x" * streams.QUEUE])
+        room = output.write([b"x" * queued.QUEUE])
         assert room is not None
         self.assertNoResult(room)
         self.runner.step()
@@ -77,8 +77,8 @@ class StreamOutputTests(SynchronousTestCase):
         """Nothing fails, so nothing else would say why the link reads no more."""
         output = self.output()
         for _ in range(2):
-            output.write([b"x" * streams.QUEUE])
-            self.clock.advance(streams.PATIENCE)
+            output.write([b"x" * queued.QUEUE])
+            self.clock.advance(queued.PATIENCE)
         self.assertEqual(self.log.lines, ["paused by /x (it takes nothing, for 10 s by now)"])
         self.runner.steps()
         self.assertEqual(self.log.lines[1:], ["output /x goes on"])
@@ -87,17 +87,17 @@ class StreamOutputTests(SynchronousTestCase):
     def test_one_that_fails_has_said_so(self) -> None:
         output = self.output()
         self.disk.errors = [errno.ENOSPC]
-        output.write([b"x" * streams.QUEUE])
+        output.write([b"x" * queued.QUEUE])
         self.runner.step()
-        self.clock.pump([0.01, streams.PATIENCE])
+        self.clock.pump([0.01, queued.PATIENCE])
         self.assertEqual([line for line in self.log.lines if "takes nothing" in line], [])
         output.abandon()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_one_writer_waits_for_what_others_queued_meanwhile(self) -> None:
         output = self.output()
-        first = output.write([b"x" * streams.QUEUE])
-        second = output.write([b"y" * streams.QUEUE])
+        first = output.write([b"x" * queued.QUEUE])
+        second = output.write([b"y" * queued.QUEUE])
         assert first is not None
         assert second is not None
         self.runner.step()
@@ -108,7 +108,7 @@ class StreamOutputTests(SynchronousTestCase):
 
     def test_one_that_drops_holds_up_nobody_and_lets_go_of_the_oldest(self) -> None:
         output = self.output(full=Full.DROP)
-        image = b"x" * (streams.QUEUE // 4)
+        image = b"x" * (queued.QUEUE // 4)
         output.write([b"given to the thread"])
         for number in range(6):
             self.assertIsNone(output.write([b"%d" % number + image]))
@@ -131,7 +131,7 @@ class StreamOutputTests(SynchronousTestCase):
         self.runner.step()
         self.assertEqual(self.log.lines, ["waiting for /x (disk full), trying again"])
         for _ in range(3):
-            self.assertIsNone(output.write([b"x" * streams.QUEUE]))
+            self.assertIsNone(output.write([b"x" * queued.QUEUE]))
         self.assertEqual(output.lost, 3)  # each is more than may wait
         output.write([b"b"])
         self.clock.advance(1)
@@ -141,17 +141,17 @@ class StreamOutputTests(SynchronousTestCase):
 
     def test_one_may_drop_only_while_it_is_broken(self) -> None:
         output = self.output(full=Full.DROP_IF_BROKEN)
-        room = output.write([b"x" * streams.QUEUE])
+        room = output.write([b"x" * queued.QUEUE])
         assert room is not None
         self.assertNoResult(room)
         self.disk.errors = [errno.ENXIO]
         self.runner.step()
         self.successResultOf(room)
-        self.assertIsNone(output.write([b"x" * streams.QUEUE]))
+        self.assertIsNone(output.write([b"x" * queued.QUEUE]))
         self.assertEqual(output.lost, 1)
         self.clock.advance(1)
         self.runner.steps()
-        self.assertIsNotNone(output.write([b"y" * streams.QUEUE]))
+        self.assertIsNotNone(output.write([b"y" * queued.QUEUE]))
         self.runner.steps()
 
     def test_a_full_disk_is_tried_again_with_growing_patience(self) -> None:
@@ -306,7 +306,7 @@ class StreamOutputTests(SynchronousTestCase):
 
     def test_abandoning_counts_what_is_not_written(self) -> None:
         output = self.output()
-        room = output.write([b"x" * streams.QUEUE])
+        room = output.write([b"x" * queued.QUEUE])
         output.write([b"a"])
         output.abandon()
         output.abandon()
@@ -339,7 +339,7 @@ class StreamOutputTests(SynchronousTestCase):
     def test_when_nobody_reads_nothing_is_lost(self) -> None:
         self.disk.errors = [errno.EPIPE]
         output = self.output(standard=True)
-        room = output.write([b"x" * streams.QUEUE])
+        room = output.write([b"x" * queued.QUEUE])
         self.runner.step()
         self.assertEqual(self.left, ["gone"])
         assert room is not None

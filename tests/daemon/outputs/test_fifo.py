@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon.fifo import CHUNK, FifoReader, FifoWriter, capacity, make_fifo
+from nbclient.daemon.outputs.fifo import CHUNK, FifoReader, FifoWriter, capacity, make_fifo
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_a_fifo_that_was_replaced_is_found(path: Path, reader: FifoReader) -> No
 def test_the_wait_for_a_writer_can_be_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = FifoReader(str(path))
     reader.open()
-    monkeypatch.setattr("nbclient.daemon.fifo.PATIENCE", 1)
+    monkeypatch.setattr("nbclient.daemon.outputs.fifo.PATIENCE", 1)
     looks: list[int] = []
     read = os.read
 

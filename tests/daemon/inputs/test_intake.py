@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.daemon.cursors import Cursor
-from nbclient.daemon.inputs import Input, Intake, Taker, open_file, read_chunk
+from nbclient.daemon.inputs.cursors import Cursor
+from nbclient.daemon.inputs.intake import Input, Intake, Taker, open_file, read_chunk
 from nbclient.errors import LinkStopped, LocalError
 from nbclient.framing.base import Framing
 from tests.conformance.daemon import HandRunner, KeptLog

@@ -14,9 +14,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nbclient.daemon.formats import Format
-from nbclient.daemon.outputs import ShapedOutput
-from nbclient.daemon.streams import os_reason
+from nbclient.daemon.outputs.base import ShapedOutput
+from nbclient.daemon.outputs.formats import Format
+from nbclient.daemon.outputs.queued import os_reason
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.endpoints.resolver import Address
 

@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 
 from nbclient.connection.wording import explain
 from nbclient.core.terminal import printable
-from nbclient.daemon.cursors import Cursor
+from nbclient.daemon.inputs.cursors import Cursor
 from nbclient.daemon.local.thread import Runner
-from nbclient.daemon.streams import os_reason
+from nbclient.daemon.outputs.queued import os_reason
 from nbclient.errors import FrameError, LocalError, NBClientError
 from nbclient.framing.base import Framing
 

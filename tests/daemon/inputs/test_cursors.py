@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nbclient.daemon import identity
-from nbclient.daemon.cursors import (
+from nbclient.daemon.inputs import identity
+from nbclient.daemon.inputs.cursors import (
     HEAD,
     NEAR,
     BatchCursor,
@@ -19,7 +19,7 @@ from nbclient.daemon.cursors import (
     Resumed,
     TailPlace,
 )
-from nbclient.daemon.identity import Identity
+from nbclient.daemon.inputs.identity import Identity
 
 TEN = b"".join(b"line %d\n" % number for number in range(10))
 
@@ -364,10 +364,10 @@ def test_a_file_that_cannot_be_opened_or_read_is_not_found(
         raise PermissionError(13, "no")
 
     with monkeypatch.context() as patched:
-        patched.setattr("nbclient.daemon.cursors.os.open", fails)
+        patched.setattr("nbclient.daemon.inputs.cursors.os.open", fails)
         assert not found(place, path)
     with monkeypatch.context() as patched:
-        patched.setattr("nbclient.daemon.cursors.os.pread", fails)
+        patched.setattr("nbclient.daemon.inputs.cursors.os.pread", fails)
         assert not found(place, path)
 
 

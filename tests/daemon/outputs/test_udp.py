@@ -13,8 +13,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
-from nbclient.daemon.formats import Chunks, Format, framed
-from nbclient.daemon.udp import HELD, REFRESH, RETRY, DatagramOutput
+from nbclient.daemon.outputs.formats import Chunks, Format, framed
+from nbclient.daemon.outputs.udp import HELD, REFRESH, RETRY, DatagramOutput
 from nbclient.delivery.outbox import FRAME_COST
 from tests.conformance.daemon import KeptLog
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
-from nbclient.daemon.streams import make_folders
-from nbclient.daemon.writers import CHUNK, FileWriter
+from nbclient.daemon.outputs.queued import make_folders
+from nbclient.daemon.outputs.writers import CHUNK, FileWriter
 
 KEEP = 5
 """How many full files are kept beside the one being written, if nothing is said."""

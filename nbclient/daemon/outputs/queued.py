@@ -14,10 +14,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.connection.wording import explain
-from nbclient.daemon.formats import Format
 from nbclient.daemon.local.thread import Runner
-from nbclient.daemon.outputs import ShapedOutput
-from nbclient.daemon.writers import Writer
+from nbclient.daemon.outputs.base import ShapedOutput
+from nbclient.daemon.outputs.formats import Format
+from nbclient.daemon.outputs.writers import Writer
 
 QUEUE = 1024 * 1024
 """Bytes an output holds before the link must wait."""

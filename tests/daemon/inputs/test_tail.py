@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nbclient.daemon.cursors import TailPlace
-from nbclient.daemon.tailing import INTERVAL, LINGER, Tail, TailCursor
+from nbclient.daemon.inputs.cursors import TailPlace
+from nbclient.daemon.inputs.tail import INTERVAL, LINGER, Tail, TailCursor
 from tests.conformance.daemon import KeptLog
 
 
@@ -106,7 +106,7 @@ def test_what_was_written_between_the_last_look_and_the_rename_is_read(
         return real(name, **how)
 
     with monkeypatch.context() as patched:
-        patched.setattr("nbclient.daemon.tailing.os.stat", rotate_first)
+        patched.setattr("nbclient.daemon.inputs.tail.os.stat", rotate_first)
         got = followed.read(lambda: None, lambda: None)
     assert got == [b"late\n", b"", b"new\n"]
 
@@ -214,7 +214,7 @@ class Broken:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *errors: int) -> None:
         self.errors = list(errors)
         self.read = os.pread
-        monkeypatch.setattr("nbclient.daemon.tailing.os.pread", self.pread)
+        monkeypatch.setattr("nbclient.daemon.inputs.tail.os.pread", self.pread)
 
     def pread(self, *arguments: int) -> bytes:
         if self.errors:
@@ -297,7 +297,7 @@ def test_one_that_stays_unreadable_is_looked_at_again(
         append(path, b"two\n")
 
     with monkeypatch.context() as patched:
-        patched.setattr("nbclient.daemon.cursors.os.pread", broken.pread)
+        patched.setattr("nbclient.daemon.inputs.cursors.os.pread", broken.pread)
         assert followed.read(fail, lambda: None, lambda: None, readable) == [b"two\n"]
     assert len(followed.log.lines) == 2
 
@@ -555,7 +555,7 @@ def test_one_that_cannot_be_read_is_passed_over_and_named(
         return real(name, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("nbclient.daemon.tailing.os.open", refuse)
+        patched.setattr("nbclient.daemon.inputs.tail.os.open", refuse)
         assert followed.read() == [b"", b"three\n"]
     assert followed.log.lines == [f"input {path}: {path}.1 is passed over: permission denied"]
 

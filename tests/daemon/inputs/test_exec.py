@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.core.backoff import Backoff
-from nbclient.daemon import coprocess
-from nbclient.daemon.coprocess import (
+from nbclient.daemon.inputs import exec as coprocess
+from nbclient.daemon.inputs.exec import (
     BACKOFF,
     COMPLAINT,
     LAST_WORDS,
@@ -25,8 +25,8 @@ from nbclient.daemon.coprocess import (
     Coprocess,
     how_it_ended,
 )
-from nbclient.daemon.formats import framed
-from nbclient.daemon.inputs import Intake
+from nbclient.daemon.inputs.intake import Intake
+from nbclient.daemon.outputs.formats import framed
 from tests.conformance.daemon import KeptLog
 from tests.conformance.transports import Pipe
 

@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 
 from nbclient import framing
 from nbclient.core.backoff import Backoff
-from nbclient.daemon.formats import Format
-from nbclient.daemon.inputs import Intake, Source, Taker
+from nbclient.daemon.inputs.intake import Intake, Source, Taker
 from nbclient.daemon.local.queue import Feed
-from nbclient.daemon.outputs import LogOutput, ShapedOutput
-from nbclient.daemon.streams import os_reason
+from nbclient.daemon.outputs.base import LogOutput, ShapedOutput
+from nbclient.daemon.outputs.formats import Format
+from nbclient.daemon.outputs.queued import os_reason
 
 QUEUE = 1024 * 1024
 """Bytes held for the program before the link must wait."""

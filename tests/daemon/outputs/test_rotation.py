@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon.rotation import RotatingWriter
+from nbclient.daemon.outputs.rotation import RotatingWriter
 
 DAY = 86400.0
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-from nbclient.daemon.writers import Writer
+from nbclient.daemon.outputs.writers import Writer
 
 CHUNK = 64 * 1024
 """Most bytes of one read or write."""

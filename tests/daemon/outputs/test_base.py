@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.outputs import LOG_BYTES, LOG_FRAMES, LogOutput, NoOutput, Output, Outputs
+from nbclient.daemon.outputs.base import LOG_BYTES, LOG_FRAMES, LogOutput, NoOutput, Output, Outputs
 from tests.conformance.daemon import KeptLog
 
 

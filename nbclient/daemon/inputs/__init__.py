@@ -1,0 +1,1 @@
+"""Where the frames to send come from: one file a kind."""

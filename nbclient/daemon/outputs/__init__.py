@@ -1,0 +1,1 @@
+"""Where received frames go: one file a kind."""
