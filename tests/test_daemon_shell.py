@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.daemon import shell
-from nbclient.daemon.run import Outcome
+from nbclient.daemon.links.runner import Outcome
 from nbclient.errors import LocalError
 from tests.test_daemon_twistd import DaemonReactor
 

@@ -16,8 +16,8 @@ from twisted.application.service import Application, MultiService
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.daemon import twistd
+from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.options import TWISTD
-from nbclient.daemon.plan import make_plan
 from nbclient.daemon.twistd import JobService, TwistdOptions, exit_with, leave, make_service
 from nbclient.errors import LocalError
 from nbclient.testing import FakeEndpoint, FakeReactor

@@ -203,7 +203,7 @@ DEFAULTS = "tests/daemon/outputs/test_defaults.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/link/test_factory.py::"
 FRAMING = "tests/test_framing_conformance.py::"
-HEARING = "tests/test_daemon_hearing.py::"
+HEARING = "tests/daemon/links/test_hearing.py::"
 HANDSHAKE = "tests/endpoints/test_handshake.py::"
 INPUTS = "tests/daemon/inputs/test_intake.py::"
 PROTOCOL = "tests/connection/test_protocol.py::"
@@ -1730,7 +1730,9 @@ MUTATIONS = (
         "nbclient/daemon/commandline.py",
         """    text = one_line(message.replace("\\n", "\\\\n")).encode""",
         "    text = message.encode",
-        ("tests/test_daemon_odd_paths.py::test_an_option_takes_it_or_refuses_it_in_one_line",),
+        (
+            "tests/daemon/links/test_odd_paths.py::test_an_option_takes_it_or_refuses_it_in_one_line",
+        ),
     ),
     Mutation(
         "damaged-time-in-a-spool",
@@ -1741,7 +1743,7 @@ MUTATIONS = (
     ),
     Mutation(
         "found-however-it-is-cut",
-        "nbclient/daemon/hearing.py",
+        "nbclient/daemon/links/hearing.py",
         "            self.last = self.rest + frame\n",
         "            self.last = frame\n",
         (
@@ -1751,21 +1753,21 @@ MUTATIONS = (
     ),
     Mutation(
         "behind-the-match-is-data",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         "ahead=heard.rest, skip",
         "skip",
         (f"{HEARING}test_behind_an_opening_of_another_framing_every_frame_is_data",),
     ),
     Mutation(
         "prompt-is-no-data",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         ", skip=len(heard.passed))",
         ")",
         (f"{HEARING}PromptTests::test_and_so_does_another_framing_behind_it",),
     ),
     Mutation(
         "prompt-once-nothing-more-comes",
-        "nbclient/daemon/hearing.py",
+        "nbclient/daemon/links/hearing.py",
         "        if came == self._came and came != self._looked_at",
         "        if came != self._looked_at",
         (f"{HEARING}PromptTests::test_a_line_that_goes_on_is_none",),
@@ -1779,10 +1781,12 @@ MUTATIONS = (
     ),
     Mutation(
         "prompt-on-a-terminal",
-        "nbclient/daemon/run.py",
+        "nbclient/daemon/links/runner.py",
         "            self._prompts.start()\n",
         "            pass\n",
-        ("tests/test_daemon_run.py::JobTests::test_a_terminal_shows_a_prompt_that_ends_no_line",),
+        (
+            "tests/daemon/links/test_runner.py::JobTests::test_a_terminal_shows_a_prompt_that_ends_no_line",
+        ),
     ),
     Mutation(
         "sent-by-the-other-half",
@@ -1791,7 +1795,7 @@ MUTATIONS = (
         "        return self.receive.encode(frames)\n",
         (
             "tests/test_framing_pair.py::test_it_decodes_by_one_and_encodes_by_the_other",
-            "tests/test_daemon_plan.py::test_sending_may_differ_from_receiving",
+            "tests/daemon/links/test_plan.py::test_sending_may_differ_from_receiving",
         ),
     ),
     Mutation(
@@ -1799,7 +1803,7 @@ MUTATIONS = (
         "nbclient/daemon/outputs/formats.py",
         "_chosen(spec, incoming(link), name, now, encoding)",
         "_chosen(spec, link, name, now, encoding)",
-        ("tests/test_daemon_plan.py::test_sending_may_differ_from_receiving",),
+        ("tests/daemon/links/test_plan.py::test_sending_may_differ_from_receiving",),
     ),
     Mutation(
         "default-output-carries-anything",
@@ -1927,30 +1931,30 @@ MUTATIONS = (
     ),
     Mutation(
         "held-up-input-is-told",
-        "nbclient/daemon/sending.py",
+        "nbclient/daemon/links/sending.py",
         "        if size > room:  # else it is the disk that takes its time\n",
         "        if False:\n",
         (
-            "tests/test_daemon_sending.py::SendingTests::"
+            "tests/daemon/links/test_sending.py::SendingTests::"
             "test_an_input_that_waits_for_room_is_told_of_at_the_first_and_then_by_number",
         ),
     ),
     Mutation(
         "refused-frames-are-counted",
-        "nbclient/daemon/sending.py",
+        "nbclient/daemon/links/sending.py",
         "self._tallies.count(REFUSED, len(frames), self._clock, why=str(error))",
         "pass",
         (
-            "tests/test_daemon_sending.py::SendingTests::test_what_the_link_refuses_does_not_end_the_input_and_is_told_by_number",
+            "tests/daemon/links/test_sending.py::SendingTests::test_what_the_link_refuses_does_not_end_the_input_and_is_told_by_number",
         ),
     ),
     Mutation(
         "bad-frames-are-counted",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         "            link.tellOften(PASSED_OVER, 1, why=str(error))\n",
         "            pass\n",
         (
-            "tests/test_daemon_run.py::BadFrameTests::"
+            "tests/daemon/links/test_runner.py::BadFrameTests::"
             "test_bad_frames_are_counted_in_the_log_once_a_minute",
         ),
     ),
@@ -1983,10 +1987,12 @@ MUTATIONS = (
     ),
     Mutation(
         "one-line-a-job",
-        "nbclient/daemon/run.py",
+        "nbclient/daemon/links/runner.py",
         "            self._first = False\n",
         "            pass\n",
-        ("tests/test_daemon_run.py::AttemptTests::test_only_the_first_attempt_is_worth_a_line",),
+        (
+            "tests/daemon/links/test_runner.py::AttemptTests::test_only_the_first_attempt_is_worth_a_line",
+        ),
     ),
     Mutation(
         "one-line-a-turn",
@@ -2053,7 +2059,7 @@ MUTATIONS = (
         "        elif owes or idle < self.feeding - INSTANT:\n",
         "        elif owes:\n",
         (
-            "tests/test_daemon_run.py::JobTests::"
+            "tests/daemon/links/test_runner.py::JobTests::"
             "test_once_goes_on_with_a_peer_that_has_closed_its_side_until_the_input_ends",
         ),
     ),
@@ -2065,7 +2071,7 @@ MUTATIONS = (
         (
             "tests/link/test_pump.py::SettlingTests::"
             "test_a_connection_that_ends_at_once_has_settled_nothing_and_all_is_sent_again",
-            "tests/test_daemon_run.py::JobTests::"
+            "tests/daemon/links/test_runner.py::JobTests::"
             "test_drain_is_not_done_when_the_peer_takes_it_and_closes",
             "tests/wire/test_delivery_wire.py::PlainDeliveryTests::"
             "test_a_peer_that_takes_it_and_closes_at_once_has_proven_nothing",
@@ -2340,7 +2346,9 @@ MUTATIONS = (
         "nbclient/link/spooling.py",
         "        spool.claim(self)\n",
         "",
-        ("tests/test_daemon_spools.py::UseSpoolTests::test_a_second_link_on_one_spool_is_refused",),
+        (
+            "tests/daemon/links/test_spool.py::UseSpoolTests::test_a_second_link_on_one_spool_is_refused",
+        ),
     ),
     Mutation(
         "a-closed-spool-is-refused",
@@ -2348,10 +2356,10 @@ MUTATIONS = (
         "        self.spool.reclaim(self)\n",
         "",
         (
-            "tests/test_daemon_spools.py::UseSpoolTests::"
+            "tests/daemon/links/test_spool.py::UseSpoolTests::"
             "test_a_link_whose_spool_is_closed_does_not_start",
-            "tests/test_daemon_spools.py::UseSpoolTests::test_a_connector_does_not_start_it_either",
-            "tests/test_daemon_spools.py::UseSpoolTests::"
+            "tests/daemon/links/test_spool.py::UseSpoolTests::test_a_connector_does_not_start_it_either",
+            "tests/daemon/links/test_spool.py::UseSpoolTests::"
             "test_the_next_link_may_have_it_and_then_the_last_one_no_more",
         ),
     ),
@@ -2427,7 +2435,7 @@ MUTATIONS = (
         "        if isinstance(value, int):\n",
         (
             f"{TAILING}test_a_damaged_cursor_is_named_and_all_that_is_there_is_read",
-            "tests/test_daemon_run.py::SpoolTests::test_a_damaged_cursor_costs_no_frame",
+            "tests/daemon/links/test_runner.py::SpoolTests::test_a_damaged_cursor_costs_no_frame",
         ),
     ),
     Mutation(
@@ -2438,7 +2446,7 @@ MUTATIONS = (
         (
             f"{INPUTS}CursorTests::test_what_fails_there_is_told_and_is_no_end",
             f"{INPUTS}InputTests::test_a_fault_of_ours_ends_it_is_told_and_is_no_end",
-            "tests/test_daemon_run.py::SpoolTests::test_a_file_that_fails_is_not_done",
+            "tests/daemon/links/test_runner.py::SpoolTests::test_a_file_that_fails_is_not_done",
         ),
     ),
     Mutation(
@@ -2453,14 +2461,14 @@ MUTATIONS = (
     ),
     Mutation(
         "nor-does-a-job-before-its-spool",
-        "nbclient/daemon/run.py",
+        "nbclient/daemon/links/runner.py",
         "            opening.addCallbacks(self._spool_opened, self._no_spool)"
         ".addErrback(self._failed)\n",
         "            opening.addCallbacks(self._spool_opened, self._no_spool)\n",
         (
-            "tests/test_daemon_run.py::SpoolTests::"
+            "tests/daemon/links/test_runner.py::SpoolTests::"
             "test_a_fault_of_ours_at_the_spool_ends_the_job_and_is_told",
-            "tests/test_daemon_run.py::SpoolTests::test_so_does_one_at_what_follows",
+            "tests/daemon/links/test_runner.py::SpoolTests::test_so_does_one_at_what_follows",
         ),
     ),
     Mutation(
@@ -2535,7 +2543,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a-growing-file-has-a-place",
-        "nbclient/daemon/ends.py",
+        "nbclient/daemon/links/ends.py",
         "        return self._endless(place, tail.read, tail.stop, cursor, resume)\n",
         "        return self._endless(place, tail.read, tail.stop)\n",
         (
@@ -2876,74 +2884,74 @@ MUTATIONS = (
     ),
     Mutation(
         "secrets-unknown",
-        "nbclient/daemon/opening.py",
+        "nbclient/daemon/links/opening.py",
         "                masker.add(pieces[-1])\n",
         "",
         (
-            "tests/test_daemon_masking.py::JobTests::test_what_is_said_in_an_opening_is_known_before_anything_begins",
+            "tests/daemon/links/test_masking.py::JobTests::test_what_is_said_in_an_opening_is_known_before_anything_begins",
             "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
         ),
     ),
     Mutation(
         "logins-unknown",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         "    masker.add_login(login.username, login.password)\n",
         "",
         (
-            "tests/test_daemon_masking.py::JobTests::test_so_are_heartbeats_polls_and_the_login_for_a_proxy",
+            "tests/daemon/links/test_masking.py::JobTests::test_so_are_heartbeats_polls_and_the_login_for_a_proxy",
         ),
     ),
     Mutation(
         "secrets-in-texts",
-        "nbclient/daemon/masking.py",
+        "nbclient/daemon/links/masking.py",
         '        forms |= {form, again, again.replace("\'", "\\\\\'")}\n',
         "        pass\n",
-        ("tests/test_daemon_masking.py::test_a_text_has_none_in_any_form_of_a_log",),
+        ("tests/daemon/links/test_masking.py::test_a_text_has_none_in_any_form_of_a_log",),
     ),
     Mutation(
         "secrets-cut-off",
-        "nbclient/daemon/masking.py",
+        "nbclient/daemon/links/masking.py",
         "    for share in (1, 2):\n",
         "    for share in (1,):\n",
         (
-            "tests/test_daemon_masking.py::test_a_secret_that_was_cut_off_leaves_less_than_half_of_itself",
+            "tests/daemon/links/test_masking.py::test_a_secret_that_was_cut_off_leaves_less_than_half_of_itself",
             "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
         ),
     ),
     Mutation(
         "secrets-in-tracebacks",
-        "nbclient/daemon/masking.py",
+        "nbclient/daemon/links/masking.py",
         '            event["log_failure"] = _MaskedFailure(event["log_failure"], self)\n',
         "            pass\n",
-        ("tests/test_daemon_masking.py::ObserverTests::test_a_traceback",),
+        ("tests/daemon/links/test_masking.py::ObserverTests::test_a_traceback",),
     ),
     Mutation(
         "secrets-in-hexdumps",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         "        for line in hexdump(masker.mask(data), seen[direction]):\n",
         "        for line in hexdump(data, seen[direction]):\n",
         (
-            "tests/test_daemon_masking.py::JobTests::test_a_hexdump_has_a_star_for_each_byte",
+            "tests/daemon/links/test_masking.py::JobTests::test_a_hexdump_has_a_star_for_each_byte",
             "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
         ),
     ),
     Mutation(
         "secrets-in-bad-frames",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         "            keep(masker.mask(data), error)\n",
         "            keep(data, error)\n",
         (
-            "tests/test_daemon_masking.py::JobTests::test_bad_frames_are_kept_masked",
+            "tests/daemon/links/test_masking.py::JobTests::test_bad_frames_are_kept_masked",
             "tests/wire/test_masking.py::test_what_a_peer_repeats_is_masked_in_the_log_in_hexdumps_and_in_bad_frames",
         ),
     ),
     Mutation(
         "secrets-in-reasons",
-        "nbclient/daemon/link.py",
+        "nbclient/daemon/links/builder.py",
         "        super()._answered(seq, says, self.masker.mask(answer))\n",
         "        super()._answered(seq, says, answer)\n",
         (
-            "tests/test_daemon_masking.py::JobTests::test_so_is_the_answer_that_is_kept_with_a_rejected_frame",
+            "tests/daemon/links/test_masking.py::JobTests::test_so_is_the_answer_that_is_kept_with_a_rejected_frame",
         ),
     ),
     Mutation(
@@ -3066,11 +3074,11 @@ MUTATIONS = (
     ),
     Mutation(
         "a-slow-end-says-what-for",
-        "nbclient/daemon/run.py",
+        "nbclient/daemon/links/runner.py",
         "            self._later(AT_ONCE, self._tell_what_waits)\n",
         "            pass\n",
         (
-            "tests/test_daemon_run.py::JobTests::test_a_signal_says_what_its_end_waits_for",
+            "tests/daemon/links/test_runner.py::JobTests::test_a_signal_says_what_its_end_waits_for",
             "tests/wire/test_commandline.py::"
             "test_the_second_signal_ends_at_once_what_the_first_could_not",
         ),

@@ -12,8 +12,8 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 
 from nbclient.daemon.config.iospec import Place, address
-from nbclient.daemon.ends import program, why
 from nbclient.daemon.inputs import intake
+from nbclient.daemon.links.ends import program, why
 from nbclient.daemon.local.listener import check_path
 from nbclient.errors import LocalError
 

@@ -15,13 +15,13 @@ from twisted.logger import globalLogBeginner
 
 from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import ShellOptions, refuse
-from nbclient.daemon.link import import_from_here
+from nbclient.daemon.links.builder import import_from_here
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.plan import make_plan, surroundings
+from nbclient.daemon.links.progress import Screen
+from nbclient.daemon.links.runner import FINISHED, Job, Outcome
 from nbclient.daemon.logs import StderrLines, make_logger, one_line, write_stderr
-from nbclient.daemon.masking import Masker
 from nbclient.daemon.options import SHELL, Settings
-from nbclient.daemon.plan import make_plan, surroundings
-from nbclient.daemon.progress import Screen
-from nbclient.daemon.run import FINISHED, Job, Outcome
 from nbclient.daemon.signals import BY_SIGNAL, Signals
 from nbclient.errors import LocalError
 

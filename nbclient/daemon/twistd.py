@@ -19,13 +19,13 @@ from nbclient.daemon.clocks import use_monotonic_clock
 from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
 from nbclient.daemon.commandline import refuse
 from nbclient.daemon.config.values import shown
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.plan import Plan, make_plan, surroundings
+from nbclient.daemon.links.runner import USAGE, Job, Outcome
 from nbclient.daemon.logs import make_logger
-from nbclient.daemon.masking import Masker
 from nbclient.daemon.options import TWISTD, Settings
 from nbclient.daemon.outputs.queued import os_reason
 from nbclient.daemon.ownlog import OwnLog, log_to, path_of
-from nbclient.daemon.plan import Plan, make_plan, surroundings
-from nbclient.daemon.run import USAGE, Job, Outcome
 from nbclient.daemon.signals import Signals
 from nbclient.errors import LocalError
 

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import LogEvent, Logger, formatEvent
 
 from nbclient.daemon.commandline import ShellOptions, TwistdOptions
+from nbclient.daemon.links.plan import Surroundings
+from nbclient.daemon.links.progress import Screen
 from nbclient.daemon.options import Settings
-from nbclient.daemon.plan import Surroundings
-from nbclient.daemon.progress import Screen
 
 
 class HandRunner:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from nbclient import framing
+from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs.base import ShapedOutput
 from nbclient.daemon.outputs.formats import AnyLines, Timed, by_default, for_output, framed, is_raw
-from nbclient.daemon.plan import make_plan
 from nbclient.errors import FrameError
 from nbclient.framing import Decoder, Framing
 from nbclient.testing import FakeReactor

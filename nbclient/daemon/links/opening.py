@@ -19,8 +19,8 @@ from twisted.internet.defer import CancelledError
 from nbclient.core.states import State
 from nbclient.core.terminal import printable
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.hearing import Hearing, Speaker
-from nbclient.daemon.masking import Masker
+from nbclient.daemon.links.hearing import Hearing, Speaker
+from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.outputs.formats import is_raw
 from nbclient.daemon.outputs.queued import os_reason
 from nbclient.errors import ConnectionClosed, LocalError, SpecError

@@ -10,7 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import ISSLTransport
 from zope.interface import directlyProvides
 
-from nbclient.daemon.report import report
+from nbclient.daemon.links.check_report import report
 
 
 def connection(peer: Any, **more: Any) -> Any:

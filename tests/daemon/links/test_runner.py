@@ -15,16 +15,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import ReconnectingFactory
 from nbclient.core.states import State
-from nbclient.daemon import progress, run, spools
-from nbclient.daemon.hearing import QUIET
 from nbclient.daemon.inputs.cursors import BatchCursor
-from nbclient.daemon.link import SETTLE_AFTER, settle_after
+from nbclient.daemon.links import progress
+from nbclient.daemon.links import runner as run
+from nbclient.daemon.links import spool as spools
+from nbclient.daemon.links.builder import SETTLE_AFTER, settle_after
+from nbclient.daemon.links.hearing import QUIET
+from nbclient.daemon.links.plan import make_plan
+from nbclient.daemon.links.progress import Screen
+from nbclient.daemon.links.runner import AT_ONCE, GRACE, LULL, Job, Outcome
+from nbclient.daemon.links.sending import PATIENCE
 from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.outputs.base import Outputs
-from nbclient.daemon.plan import make_plan
-from nbclient.daemon.progress import Screen
-from nbclient.daemon.run import AT_ONCE, GRACE, LULL, Job, Outcome
-from nbclient.daemon.sending import PATIENCE
 from nbclient.errors import LocalError
 from nbclient.link.tally import EVERY
 from nbclient.spool.folder import SpoolError

@@ -20,12 +20,12 @@ from nbclient.connection.protocol import FrameProtocol
 from nbclient.connection.wording import explain
 from nbclient.core.backoff import Backoff
 from nbclient.core.terminal import hexdump
-from nbclient.daemon import talk
-from nbclient.daemon.bad_frames import BadFrames
 from nbclient.daemon.config.proxy import Proxy, ProxySilent
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.masking import Masker
-from nbclient.daemon.opening import Step, run_script
+from nbclient.daemon.links import automation
+from nbclient.daemon.links.badframes import BadFrames
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.opening import Step, run_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs.base import NoOutput, Output
 from nbclient.delivery.replies import Reply, Says
@@ -412,9 +412,9 @@ def make_link(
         frameTimeout=settings.frame_timeout,
         deadAfter=settings.dead_after,
         delivery=_delivery(settings),
-        answers=talk.answers(settings),
-        heartbeat=talk.heartbeat(settings, chosen, masker),
-        poll=talk.poll(settings, chosen, masker),
+        answers=automation.answers(settings),
+        heartbeat=automation.heartbeat(settings, chosen, masker),
+        poll=automation.poll(settings, chosen, masker),
         sendGap=settings.send_gap or 0.0,
         reply=_reply(settings),
         onReject=settings.on_reject,

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
-from nbclient.daemon.hearing import QUIET
-from nbclient.daemon.link import Link
+from nbclient.daemon.links.builder import Link
+from nbclient.daemon.links.hearing import QUIET
 
 
 class Prompts:

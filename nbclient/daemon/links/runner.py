@@ -16,22 +16,22 @@ from nbclient import endpoints
 from nbclient.connection.timers import Timer, timers_of
 from nbclient.connection.wording import explain
 from nbclient.core.states import State
-from nbclient.daemon import advice
 from nbclient.daemon.config.values import shown
 from nbclient.daemon.demo import INTRODUCTION, DemoFeed
-from nbclient.daemon.ends import Ends
 from nbclient.daemon.inputs.intake import Source
-from nbclient.daemon.link import Link, make_link
+from nbclient.daemon.links import notices
+from nbclient.daemon.links.builder import Link, make_link
+from nbclient.daemon.links.check_report import report
+from nbclient.daemon.links.ends import Ends
+from nbclient.daemon.links.plan import Plan, Surroundings
+from nbclient.daemon.links.progress import Progress
+from nbclient.daemon.links.prompts import Prompts
+from nbclient.daemon.links.sending import Sending
+from nbclient.daemon.links.spool import JobSpool
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs.base import Outputs
 from nbclient.daemon.outputs.queued import os_reason
-from nbclient.daemon.plan import Plan, Surroundings
-from nbclient.daemon.progress import Progress
-from nbclient.daemon.prompts import Prompts
-from nbclient.daemon.report import report
-from nbclient.daemon.sending import Sending
 from nbclient.daemon.signals import BY_SIGNAL
-from nbclient.daemon.spools import JobSpool
 from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)
@@ -176,7 +176,7 @@ class Job:
             self._progress.start()
         if any(shape.shows_unfinished for _, shape in self._plan.targets):
             self._prompts.start()
-        missing = advice.unwatched(self._settings, self._plan)
+        missing = notices.unwatched(self._settings, self._plan)
         if missing:
             self._log.warn("{link}: {why}", link=self.link.name, why=missing)
         self._began = self._reactor.seconds()
@@ -220,7 +220,7 @@ class Job:
         self._outputs.show_unfinished(tail)
 
     def _delivery(self) -> str:
-        return advice.delivery(self.link.stats().delivery, self._settings)
+        return notices.delivery(self.link.stats().delivery, self._settings)
 
     def _when(self, event: Deferred[Any], then: Callable[[Any], object]) -> None:
         """Call `then` at an event of the link; where the link ends first, its end says why."""

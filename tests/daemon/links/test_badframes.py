@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from nbclient import framing
-from nbclient.daemon.bad_frames import KEPT, BadFrames, reason
+from nbclient.daemon.links.badframes import KEPT, BadFrames, reason
 from nbclient.errors import BadFrame, FrameTooLong, PeerError
 
 TOO_LONG = FrameTooLong(5, 6)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nbclient.core.automation import LEAST_PATIENCE, Answer, Heartbeat, Poll
-from nbclient.daemon.masking import Masker
-from nbclient.daemon.opening import Text
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.opening import Text
 from nbclient.daemon.options import Settings
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing.base import Framing

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.sending import CALM, PATIENCE, PAUSED, PIECES, Sending
+from nbclient.daemon.links.sending import CALM, PATIENCE, PAUSED, PIECES, Sending
 from nbclient.delivery.outbox import FRAME_COST, Outbox
 from nbclient.errors import LinkDown, LinkStopped, OutboxFull
 from nbclient.link.tally import EVERY

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from nbclient import framing
-from nbclient.daemon import talk
 from nbclient.daemon.config import values
-from nbclient.daemon.link import DaemonProtocol, describe, make_endpoint, make_link
-from nbclient.daemon.masking import Masker
+from nbclient.daemon.links import automation
+from nbclient.daemon.links.builder import DaemonProtocol, describe, make_endpoint, make_link
+from nbclient.daemon.links.masking import Masker
 from nbclient.endpoints.failover import Alternatives
 from nbclient.errors import FrameTooLong, SpecError
 from nbclient.testing import FakeEndpoint, FakeReactor
@@ -23,7 +23,7 @@ TO = ("h", "1")
 
 def test_an_answer_is_a_pattern_and_what_to_say() -> None:
     settings = shell(*TO, "--answer", r"/^PING (.*)/PONG \1/", "--answer", r"|a/b|\r|")
-    first, second = talk.answers(settings)
+    first, second = automation.answers(settings)
     assert first.to(b"PING :x") == b"PONG :x"
     assert second.to(b"a/b") == b"\r"
 
@@ -49,21 +49,21 @@ def test_heartbeat_and_poll_are_texts_with_escapes() -> None:
     settings = shell(
         *TO, "--heartbeat", "", "--heartbeat-every", "30", "--poll", r"\x01?", "--poll-every", "8"
     )
-    heartbeat = talk.heartbeat(settings, framing.lines(), Masker())
-    poll = talk.poll(settings, framing.lines(), Masker())
+    heartbeat = automation.heartbeat(settings, framing.lines(), Masker())
+    poll = automation.poll(settings, framing.lines(), Masker())
     assert heartbeat is not None
     assert (heartbeat.frame, heartbeat.every) == (b"", 30)
     assert poll is not None
     assert (poll.frame, poll.every, poll.timeout) == (b"\x01?", 8, 8)
-    assert talk.heartbeat(shell(*TO), framing.lines(), Masker()) is None
-    assert talk.poll(shell(*TO), framing.lines(), Masker()) is None
+    assert automation.heartbeat(shell(*TO), framing.lines(), Masker()) is None
+    assert automation.poll(shell(*TO), framing.lines(), Masker()) is None
 
 
 @pytest.mark.parametrize("option", ["heartbeat", "poll"])
 def test_a_text_that_is_no_frame_is_refused(option: str) -> None:
     settings = shell(*TO, f"--{option}", r"two\nlines", f"--{option}-every", "5")
     with pytest.raises(SpecError, match=f"--{option}: a frame of 9 bytes cannot be sent"):
-        getattr(talk, option)(settings, framing.lines(), Masker())
+        getattr(automation, option)(settings, framing.lines(), Masker())
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from nbclient.daemon import advice
-from nbclient.daemon.advice import delivery, unwatched
-from nbclient.daemon.link import DaemonProtocol
+from nbclient.daemon.links import notices
+from nbclient.daemon.links.builder import DaemonProtocol
+from nbclient.daemon.links.notices import delivery, unwatched
+from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.options import SHELL
-from nbclient.daemon.plan import make_plan
 from nbclient.link.options import LEVELS
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import around, shell
@@ -79,4 +79,4 @@ def test_the_level_is_told_with_what_it_means() -> None:
 
 
 def test_every_level_has_its_words() -> None:
-    assert {*LEVELS} - {"auto"} == {*advice._DELIVERED}
+    assert {*LEVELS} - {"auto"} == {*notices._DELIVERED}

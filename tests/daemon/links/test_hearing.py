@@ -13,12 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.core.states import State
 from nbclient.daemon.config.patterns import Pattern
-from nbclient.daemon.hearing import KEPT, QUIET
-from nbclient.daemon.link import Link, load_protocol, make_link
-from nbclient.daemon.opening import parse_script
+from nbclient.daemon.links.builder import Link, load_protocol, make_link
+from nbclient.daemon.links.hearing import KEPT, QUIET
+from nbclient.daemon.links.opening import parse_script
+from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs.base import Output
-from nbclient.daemon.plan import make_plan
 from nbclient.errors import PatternTimeout
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 from tests.conformance.daemon import KeptLog, around, shell

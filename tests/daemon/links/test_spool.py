@@ -10,8 +10,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import ReconnectingFactory, State, framing
-from nbclient.daemon import spools
-from nbclient.daemon.spools import JobSpool, SpoolPlan
+from nbclient.daemon.links import spool as spools
+from nbclient.daemon.links.spool import JobSpool, SpoolPlan
 from nbclient.errors import LocalError
 from nbclient.spool.folder import SpoolError
 from nbclient.spool.spool import Spool

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.hearing import QUIET
-from nbclient.daemon.prompts import Prompts
+from nbclient.daemon.links.hearing import QUIET
+from nbclient.daemon.links.prompts import Prompts
 
 
 class Connection:

@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
-from nbclient.daemon import progress
-from nbclient.daemon.logs import StderrLines
-from nbclient.daemon.progress import (
+from nbclient.daemon.links import progress
+from nbclient.daemon.links.progress import (
     COLUMNS,
     LONGEST_NAME,
     TICK,
@@ -35,6 +34,7 @@ from nbclient.daemon.progress import (
     make_progress,
     short,
 )
+from nbclient.daemon.logs import StderrLines
 from nbclient.delivery.outbox import Outbox
 
 

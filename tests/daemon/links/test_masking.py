@@ -14,11 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.core.terminal import escape, printable
-from nbclient.daemon import masking
-from nbclient.daemon.link import DaemonProtocol, hexdumper, make_endpoint, make_link
+from nbclient.daemon.links import masking
+from nbclient.daemon.links.builder import DaemonProtocol, hexdumper, make_endpoint, make_link
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.opening import parse_script
 from nbclient.daemon.logs import StderrLines
-from nbclient.daemon.masking import Masker
-from nbclient.daemon.opening import parse_script
 from nbclient.delivery.replies import Says
 from nbclient.errors import BadFrame, FrameRejected
 from nbclient.testing import FakeReactor

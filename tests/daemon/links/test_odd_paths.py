@@ -12,9 +12,9 @@ from attrs import evolve
 
 from nbclient.daemon.beforehand import look_at
 from nbclient.daemon.commandline import refuse
+from nbclient.daemon.links.plan import make_plan
+from nbclient.daemon.links.runner import Job
 from nbclient.daemon.options import SHELL, TWISTD
-from nbclient.daemon.plan import make_plan
-from nbclient.daemon.run import Job
 from nbclient.errors import LocalError
 from nbclient.spool.spool import Spool
 from nbclient.testing import FakeEndpoint, FakeReactor

@@ -20,9 +20,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import framing
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.core.states import State
-from nbclient.daemon import link as module
 from nbclient.daemon.config import values
-from nbclient.daemon.link import (
+from nbclient.daemon.links import builder as module
+from nbclient.daemon.links.builder import (
     DaemonProtocol,
     Link,
     describe,
@@ -35,8 +35,8 @@ from nbclient.daemon.link import (
     make_link,
     skips,
 )
-from nbclient.daemon.masking import Masker
-from nbclient.daemon.opening import parse_script
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.opening import parse_script
 from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs.base import Output
 from nbclient.delivery.replies import Reply
@@ -75,7 +75,7 @@ class Sink(Output):
 
 def test_a_class_of_ones_own_is_loaded_by_name() -> None:
     assert load_protocol(None) is DaemonProtocol
-    assert load_protocol("nbclient.daemon.link:DaemonProtocol") is DaemonProtocol
+    assert load_protocol("nbclient.daemon.links.builder:DaemonProtocol") is DaemonProtocol
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import framing
 from nbclient.core.states import State
-from nbclient.daemon import opening
-from nbclient.daemon.masking import Masker
-from nbclient.daemon.opening import Expect, File, Text, parse_script, read_file, run_script
+from nbclient.daemon.links import opening
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.opening import Expect, File, Text, parse_script, read_file, run_script
 from nbclient.errors import ConnectionClosed, LocalError, SpecError
 from nbclient.framing.base import Framing
 from tests.conformance.daemon import KeptLog

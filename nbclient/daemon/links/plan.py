@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.daemon.config.iospec import ENDLESS, Place
-from nbclient.daemon.link import (
+from nbclient.daemon.links.builder import (
     DaemonProtocol,
     describe,
     describe_peer,
@@ -23,13 +23,13 @@ from nbclient.daemon.link import (
     make_endpoint,
     opening_framing,
 )
+from nbclient.daemon.links.masking import Masker
+from nbclient.daemon.links.opening import SCRIPT, Step, parse_script
+from nbclient.daemon.links.progress import Screen
+from nbclient.daemon.links.spool import LINK, SpoolPlan
 from nbclient.daemon.local.thread import Runner, Worker
-from nbclient.daemon.masking import Masker
-from nbclient.daemon.opening import SCRIPT, Step, parse_script
 from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.outputs import formats
-from nbclient.daemon.progress import Screen
-from nbclient.daemon.spools import LINK, SpoolPlan
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing import named, pair
 from nbclient.framing.base import Framing
@@ -168,7 +168,7 @@ def _refuse_unused(settings: Settings, protocol: type) -> None:
         if name in settings.given:
             raise SpecError(
                 f"--{name} and --protocol: {protocol.__name__} would not use it, it is no subclass"
-                " of nbclient.daemon.link.DaemonProtocol"
+                " of nbclient.daemon.links.builder.DaemonProtocol"
             )
 
 

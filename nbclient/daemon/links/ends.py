@@ -19,7 +19,11 @@ from nbclient.daemon.inputs.cursors import BatchCursor, Cursor
 from nbclient.daemon.inputs.exec import BACKOFF, Coprocess
 from nbclient.daemon.inputs.intake import Input, Intake, Resume, Source
 from nbclient.daemon.inputs.tail import Tail, TailCursor
-from nbclient.daemon.link import Link
+from nbclient.daemon.links.builder import Link
+from nbclient.daemon.links.plan import Plan, Surroundings
+from nbclient.daemon.links.progress import Progress, Screen, make_progress
+from nbclient.daemon.links.sending import Sending
+from nbclient.daemon.links.spool import JobSpool
 from nbclient.daemon.local import listener
 from nbclient.daemon.local.listener import Door, ListenInput, ListenOutput
 from nbclient.daemon.local.thread import Runner
@@ -30,10 +34,6 @@ from nbclient.daemon.outputs.queued import Full, StreamOutput, os_reason
 from nbclient.daemon.outputs.rotation import KEEP, RotatingWriter
 from nbclient.daemon.outputs.udp import DatagramOutput
 from nbclient.daemon.outputs.writers import DescriptorWriter, Writer
-from nbclient.daemon.plan import Plan, Surroundings
-from nbclient.daemon.progress import Progress, Screen, make_progress
-from nbclient.daemon.sending import Sending
-from nbclient.daemon.spools import JobSpool
 from nbclient.delivery.outbox import OutboxStats
 from nbclient.endpoints import resolver
 from nbclient.errors import LocalError

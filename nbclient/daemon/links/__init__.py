@@ -1,0 +1,1 @@
+"""One configured link, from its start to its end."""
