@@ -21,7 +21,8 @@ def main() -> int:
     from nbclient.tap import refuse_clash
 
     refuse_clash()
-    from nbclient.daemon import shell, signals
+    from nbclient.daemon.cli import shell
+    from nbclient.daemon.process import signals
 
     status = shell.main()
     if status > signals.BY_SIGNAL:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twisted.application.service import IService
     from twisted.python.usage import Options as UsageOptions
 
-    from nbclient.daemon.twistd import TwistdOptions
+    from nbclient.daemon.cli.twistd import TwistdOptions
 
 DISTRIBUTION = "twisted-nbclient"
 
@@ -60,13 +60,13 @@ def Options() -> UsageOptions:
     :raises SystemExit: another distribution shares our import name; status 2.
     """
     refuse_clash()
-    from nbclient.daemon.twistd import TwistdOptions
+    from nbclient.daemon.cli.twistd import TwistdOptions
 
     return TwistdOptions()
 
 
 def makeService(options: UsageOptions) -> IService:
     """Return the service that these parsed options describe."""
-    from nbclient.daemon.twistd import make_service
+    from nbclient.daemon.cli.twistd import make_service
 
     return make_service(cast("TwistdOptions", options))

@@ -60,21 +60,6 @@ FILES = {
 }
 """Files whose ring is not that of their folder."""
 
-FLAT = {
-    "daemon/beforehand.py": "daemon/process",
-    "daemon/clocks.py": "daemon/process",
-    "daemon/commandline.py": "daemon/cli",
-    "daemon/demo.py": "daemon/process",
-    "daemon/helptext.py": "daemon/cli",
-    "daemon/logs.py": "daemon/process",
-    "daemon/options.py": "daemon/cli",
-    "daemon/ownlog.py": "daemon/process",
-    "daemon/shell.py": "daemon/cli",
-    "daemon/signals.py": "daemon/process",
-    "daemon/twistd.py": "daemon/cli",
-}
-"""Not moved yet: the folder that each belongs to."""
-
 ORDER = (
     (("core",), ("framing",), ("delivery",), ("kernel",), ("spool",)),
     (("connection",), ("link",), ("endpoints",), ("testing",)),
@@ -103,22 +88,22 @@ function lines: without the docstring.
 
 OUTWARD = {
     ("connection.wording", "endpoints.tls_endpoint"): "for explain_tls, until core/wording",
-    ("daemon.config.proxy", "daemon.options"): "for Settings, until config/model",
+    ("daemon.config.proxy", "daemon.cli.options"): "for Settings, until config/model",
+    ("daemon.config.rules", "daemon.cli.options"): "for Settings, until config/model",
     ("daemon.config.rules", "daemon.links.opening"): "for SCRIPT, until config/model",
-    ("daemon.config.rules", "daemon.options"): "for Settings, until config/model",
     ("daemon.inputs.exec", "daemon.outputs.base"): "until its output has a file of its own",
     ("daemon.inputs.exec", "daemon.outputs.formats"): "until its output has a file of its own",
     ("daemon.inputs.exec", "daemon.outputs.queued"): "until its output has a file of its own",
     ("daemon.inputs.intake", "daemon.outputs.queued"): "for os_reason, until core/wording",
     ("daemon.inputs.tail", "daemon.outputs.queued"): "for os_reason, until core/wording",
-    ("daemon.links.automation", "daemon.options"): "for Settings, until config/model",
-    ("daemon.links.builder", "daemon.options"): "for Settings, until config/model",
-    ("daemon.links.notices", "daemon.options"): "for Settings, until config/model",
-    ("daemon.links.plan", "daemon.options"): "for Settings, until config/model",
-    ("daemon.links.progress", "daemon.logs"): "for write_stderr, until it is handed in",
-    ("daemon.links.runner", "daemon.demo"): "until the supervisor starts it",
-    ("daemon.links.runner", "daemon.options"): "for Settings, until config/model",
-    ("daemon.links.runner", "daemon.signals"): "for BY_SIGNAL, until the supervisor",
+    ("daemon.links.automation", "daemon.cli.options"): "for Settings, until config/model",
+    ("daemon.links.builder", "daemon.cli.options"): "for Settings, until config/model",
+    ("daemon.links.notices", "daemon.cli.options"): "for Settings, until config/model",
+    ("daemon.links.plan", "daemon.cli.options"): "for Settings, until config/model",
+    ("daemon.links.progress", "daemon.process.logs"): "for write_stderr, until it is handed in",
+    ("daemon.links.runner", "daemon.cli.options"): "for Settings, until config/model",
+    ("daemon.links.runner", "daemon.process.demo"): "until the supervisor starts it",
+    ("daemon.links.runner", "daemon.process.signals"): "for BY_SIGNAL, until the supervisor",
     ("daemon.local.listener", "daemon.inputs.intake"): "until inputs/listen and outputs/listen",
     ("daemon.local.listener", "daemon.outputs.base"): "until inputs/listen and outputs/listen",
     ("daemon.local.listener", "daemon.outputs.formats"): "until inputs/listen and outputs/listen",
@@ -150,6 +135,18 @@ LARGE = {
         "until it is a filter of the delivery loop",
     ),
     "core/states.py _table: function lines": (73, "the table is one literal, read as one"),
+    "daemon/cli/options.py: lines": (
+        677,
+        "one table of all options; Settings goes to config/model",
+    ),
+    "daemon/cli/options.py Settings: class lines": (
+        538,
+        "one table of all options; Settings goes to config/model",
+    ),
+    "daemon/cli/options.py Settings: attributes": (
+        82,
+        "one table of all options; Settings goes to config/model",
+    ),
     "daemon/inputs/exec.py Coprocess: attributes": (
         22,
         "an input and an output in one, until they are two files",
@@ -174,15 +171,6 @@ LARGE = {
         "until a supervisor holds what is the process's",
     ),
     "daemon/local/listener.py: lines": (479, "until inputs/listen and outputs/listen are files"),
-    "daemon/options.py: lines": (677, "one table of all options; Settings goes to config/model"),
-    "daemon/options.py Settings: class lines": (
-        538,
-        "one table of all options; Settings goes to config/model",
-    ),
-    "daemon/options.py Settings: attributes": (
-        82,
-        "one table of all options; Settings goes to config/model",
-    ),
     "daemon/outputs/queued.py StreamOutput: attributes": (
         21,
         "until the queue is a part of its own",
@@ -248,7 +236,7 @@ def file_of(module: str) -> str:
 
 def folder_of(file: str) -> str:
     """The folder that a file lies in, "" for the package's own."""
-    return FLAT.get(file, file.rpartition("/")[0])
+    return file.rpartition("/")[0]
 
 
 def ring_of(module: str) -> int:

@@ -1,4 +1,5 @@
-"""``python -m nbclient`` is `nbclient.daemon.shell.main`, and what has to be seen to around it."""
+"""``python -m nbclient`` is `nbclient.daemon.cli.shell.main`, and what has to be seen to around
+it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nbclient.daemon import shell, signals, spooltool
+from nbclient.daemon import spooltool
+from nbclient.daemon.cli import shell
+from nbclient.daemon.process import signals
 
 
 def loaded_main() -> Callable[[], int]:
@@ -38,7 +41,7 @@ def test_it_refuses_to_share_its_folder(
 ) -> None:
     found = {"nbclient": ["nbclient", "twisted-nbclient"]}
     monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: found)
-    monkeypatch.setitem(sys.modules, "nbclient.daemon.shell", None)  # must not be looked for
+    monkeypatch.setitem(sys.modules, "nbclient.daemon.cli.shell", None)  # must not be looked for
     for start in (loaded_main(), spooltool.main):
         with pytest.raises(SystemExit) as caught:
             start()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.application.service import IServiceCollection
 
-from nbclient.daemon.commandline import ShellOptions, TwistdOptions
+from nbclient.daemon.cli.parser import ShellOptions, TwistdOptions
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

@@ -23,10 +23,10 @@ def installed(monkeypatch: pytest.MonkeyPatch, *holders: str) -> None:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Stand in for the daemon, so that only the tap is under test."""
-    module = ModuleType("nbclient.daemon.twistd")
+    module = ModuleType("nbclient.daemon.cli.twistd")
     module.TwistdOptions = usage.Options  # type: ignore[attr-defined]
     module.make_service = lambda options: (Service(), options)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "nbclient.daemon.twistd", module)
+    monkeypatch.setitem(sys.modules, "nbclient.daemon.cli.twistd", module)
     return module
 
 
@@ -53,7 +53,7 @@ def test_another_distribution_in_our_folder_is_refused_in_one_line_with_status_2
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Nothing stands in for the daemon: it must not even be looked for.
-    monkeypatch.setitem(sys.modules, "nbclient.daemon.twistd", None)
+    monkeypatch.setitem(sys.modules, "nbclient.daemon.cli.twistd", None)
     installed(monkeypatch, "twisted-nbclient", "nbclient", "another", "nbclient")
     with pytest.raises(SystemExit) as left:
         tap.Options()

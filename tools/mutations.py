@@ -1727,7 +1727,7 @@ MUTATIONS = (
     ),
     Mutation(
         "refused-in-one-line",
-        "nbclient/daemon/commandline.py",
+        "nbclient/daemon/cli/parser.py",
         """    text = one_line(message.replace("\\n", "\\\\n")).encode""",
         "    text = message.encode",
         (
@@ -2560,12 +2560,12 @@ MUTATIONS = (
     ),
     Mutation(
         "twistds-log-follows-a-rename",
-        "nbclient/daemon/ownlog.py",
+        "nbclient/daemon/process/ownlog.py",
         "            self._begin_anew()\n",
         "            pass\n",
         (
-            "tests/test_daemon_ownlog.py::test_from_then_on_it_does_not_rotate_itself_by_its_size",
-            "tests/test_daemon_twistd.py::ServiceTests::"
+            "tests/daemon/process/test_ownlog.py::test_from_then_on_it_does_not_rotate_itself_by_its_size",
+            "tests/daemon/cli/test_twistd.py::ServiceTests::"
             "test_hup_opens_twistds_log_anew_where_it_was_renamed",
             "tests/wire/test_commandline.py::"
             "test_twistds_log_and_the_output_follow_logrotate_as_the_page_says",
@@ -2956,7 +2956,7 @@ MUTATIONS = (
     ),
     Mutation(
         "secrets-on-standard-error",
-        "nbclient/daemon/shell.py",
+        "nbclient/daemon/cli/shell.py",
         "screen.write, masker.text)]",
         "screen.write)]",
         (
@@ -2965,7 +2965,7 @@ MUTATIONS = (
     ),
     Mutation(
         "secrets-in-twistds-log",
-        "nbclient/daemon/twistd.py",
+        "nbclient/daemon/cli/twistd.py",
         "    globalLogPublisher.addObserver(masker)\n",
         "",
         (
@@ -3052,11 +3052,11 @@ MUTATIONS = (
     # The clock.
     Mutation(
         "monotonic-clock",
-        "nbclient/daemon/clocks.py",
+        "nbclient/daemon/process/clock.py",
         "    reactor.seconds = time.monotonic\n",
         "",
         (
-            "tests/test_daemon_clocks.py::ClockTests::"
+            "tests/daemon/process/test_clock.py::ClockTests::"
             "test_the_time_of_day_is_left_for_the_monotonic_clock",
             f"{WIRE}test_a_clock_set_back_an_hour_stops_no_timer_of_a_monotonic_reactor",
             f"{WIRE}test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting",
@@ -3092,14 +3092,14 @@ MUTATIONS = (
     ),
     Mutation(
         "monotonic-clock-of-the-shell",
-        "nbclient/daemon/shell.py",
+        "nbclient/daemon/cli/shell.py",
         "    use_monotonic_clock(reactor)\n",
         "",
         (f"{WIRE}test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting[python]",),
     ),
     Mutation(
         "monotonic-clock-of-the-daemon",
-        "nbclient/daemon/twistd.py",
+        "nbclient/daemon/cli/twistd.py",
         "    if not use_monotonic_clock(reactor):\n",
         "    if False:\n",
         (f"{WIRE}test_a_clock_set_back_an_hour_does_not_keep_a_link_waiting[twistd]",),

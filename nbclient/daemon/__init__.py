@@ -1,6 +1,6 @@
-"""The command line: wiring only, nothing that a user of the library would miss.
+"""The program: wiring only, nothing that a user of the library would miss.
 
-`options` is the one table of what can be asked for; `commandline` turns it
-into parsers and help; `run` runs one job; `twistd` and ``python -m nbclient``
-are the two front ends.
+`cli.options` is the one table of what can be asked for; `cli.parser` turns it
+into parsers and help; `links.runner` runs one job; `cli.twistd` and `cli.shell`
+(``python -m nbclient``) are the two front ends.
 """

@@ -8,10 +8,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import LogEvent, Logger, formatEvent
 
-from nbclient.daemon.commandline import ShellOptions, TwistdOptions
+from nbclient.daemon.cli.options import Settings
+from nbclient.daemon.cli.parser import ShellOptions, TwistdOptions
 from nbclient.daemon.links.plan import Surroundings
 from nbclient.daemon.links.progress import Screen
-from nbclient.daemon.options import Settings
 
 
 class HandRunner:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon.commandline import TwistdOptions
+from nbclient.daemon.cli.parser import TwistdOptions
 from tests.recipes.printed import PAGE, recipes
 
 ALL = recipes()

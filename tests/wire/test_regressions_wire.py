@@ -40,7 +40,7 @@ random.random = lambda: 0.99
 
 REACTOR = """
 from twisted.internet import reactor
-from nbclient.daemon.clocks import use_monotonic_clock
+from nbclient.daemon.process.clock import use_monotonic_clock
 kind, patience = sys.argv[1:]
 if kind == "monotonic":
     assert use_monotonic_clock(reactor)

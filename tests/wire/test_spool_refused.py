@@ -30,7 +30,7 @@ NURSERY = """
 import json, os, sys
 from pathlib import Path
 from nbclient.link import spooling
-from nbclient.daemon import shell
+from nbclient.daemon.cli import shell
 from nbclient.spool import folder as spool_place
 
 spooling.open_spool.__kwdefaults__["wait"] = 0.2

@@ -12,7 +12,7 @@ from nbclient.daemon.config.values import shown
 from nbclient.errors import ConnectTimeout, SpecError
 
 if TYPE_CHECKING:
-    from nbclient.daemon.options import Settings
+    from nbclient.daemon.cli.options import Settings
 
 KINDS = {"socks5": "socks5", "socks5h": "socks5", "http": "http", "https": "https"}
 """What a proxy's URL may begin with, and what is spoken then."""

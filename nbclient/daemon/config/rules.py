@@ -11,10 +11,10 @@ from itertools import combinations
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 
+from nbclient.daemon.cli.options import SHELL, Given, Settings, misplaced
 from nbclient.daemon.config import proxy
 from nbclient.daemon.config.iospec import ENDLESS, Place, address
 from nbclient.daemon.links.opening import SCRIPT
-from nbclient.daemon.options import SHELL, Given, Settings, misplaced
 from nbclient.endpoints import LONGEST_SOCKET
 from nbclient.errors import SpecError
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nbclient.core.automation import LEAST_PATIENCE, Answer, Heartbeat, Poll
+from nbclient.daemon.cli.options import Settings
 from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.links.opening import Text
-from nbclient.daemon.options import Settings
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing.base import Framing
 

@@ -20,13 +20,13 @@ from nbclient.connection.protocol import FrameProtocol
 from nbclient.connection.wording import explain
 from nbclient.core.backoff import Backoff
 from nbclient.core.terminal import hexdump
+from nbclient.daemon.cli.options import Settings
 from nbclient.daemon.config.proxy import Proxy, ProxySilent
 from nbclient.daemon.config.values import shown
 from nbclient.daemon.links import automation
 from nbclient.daemon.links.badframes import BadFrames
 from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.links.opening import Step, run_script
-from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs.base import NoOutput, Output
 from nbclient.delivery.replies import Reply, Says
 from nbclient.endpoints import proxy as proxies

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nbclient.daemon.cli.options import Settings
 from nbclient.daemon.links.builder import DaemonProtocol, settle_after
 from nbclient.daemon.links.plan import Plan
-from nbclient.daemon.options import Settings
 
 _DELIVERED = {
     "written": "a frame counts as delivered when it was handed to the system",

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from nbclient.connection.protocol import FrameProtocol
+from nbclient.daemon.cli.options import SHELL, Settings
 from nbclient.daemon.config.iospec import ENDLESS, Place
 from nbclient.daemon.links.builder import (
     DaemonProtocol,
@@ -28,7 +29,6 @@ from nbclient.daemon.links.opening import SCRIPT, Step, parse_script
 from nbclient.daemon.links.progress import Screen
 from nbclient.daemon.links.spool import LINK, SpoolPlan
 from nbclient.daemon.local.thread import Runner, Worker
-from nbclient.daemon.options import SHELL, Settings
 from nbclient.daemon.outputs import formats
 from nbclient.errors import LocalError, SpecError
 from nbclient.framing import named, pair

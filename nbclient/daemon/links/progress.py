@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from nbclient.core.terminal import visible
-from nbclient.daemon.logs import write_stderr
+from nbclient.daemon.process.logs import write_stderr
 
 TICK = 0.25
 """How often the bar is drawn, seconds."""

@@ -16,8 +16,8 @@ from nbclient import endpoints
 from nbclient.connection.timers import Timer, timers_of
 from nbclient.connection.wording import explain
 from nbclient.core.states import State
+from nbclient.daemon.cli.options import Settings
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.demo import INTRODUCTION, DemoFeed
 from nbclient.daemon.inputs.intake import Source
 from nbclient.daemon.links import notices
 from nbclient.daemon.links.builder import Link, make_link
@@ -28,10 +28,10 @@ from nbclient.daemon.links.progress import Progress
 from nbclient.daemon.links.prompts import Prompts
 from nbclient.daemon.links.sending import Sending
 from nbclient.daemon.links.spool import JobSpool
-from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs.base import Outputs
 from nbclient.daemon.outputs.queued import os_reason
-from nbclient.daemon.signals import BY_SIGNAL
+from nbclient.daemon.process.demo import INTRODUCTION, DemoFeed
+from nbclient.daemon.process.signals import BY_SIGNAL
 from nbclient.errors import GaveUp, LinkError, LocalError, NBClientError
 
 FINISHED, UNDELIVERED, USAGE, GAVE_UP, OUT_OF_TIME = range(5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nbclient.daemon.cli.options import SHELL, TWISTD, Settings, table
 from nbclient.daemon.config.rules import CONFLICTS, LONGEST_SOCKET, NEEDS, check
-from nbclient.daemon.options import SHELL, TWISTD, Settings, table
 from nbclient.errors import SpecError
 from tests.conformance.daemon import daemon, shell
 

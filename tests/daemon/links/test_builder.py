@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import framing
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.core.states import State
+from nbclient.daemon.cli.options import Settings
 from nbclient.daemon.config import values
 from nbclient.daemon.links import builder as module
 from nbclient.daemon.links.builder import (
@@ -37,7 +38,6 @@ from nbclient.daemon.links.builder import (
 )
 from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.links.opening import parse_script
-from nbclient.daemon.options import Settings
 from nbclient.daemon.outputs.base import Output
 from nbclient.delivery.replies import Reply
 from nbclient.endpoints import BindFailed, TLSSettings

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
+from nbclient.daemon.cli.options import SHELL
 from nbclient.daemon.inputs.cursors import BatchCursor, TailPlace
 from nbclient.daemon.inputs.exec import Coprocess
 from nbclient.daemon.inputs.intake import Input, Source
@@ -22,7 +23,6 @@ from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.links.sending import Sending
 from nbclient.daemon.links.spool import JobSpool
 from nbclient.daemon.local.listener import ListenInput, ListenOutput
-from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs.base import LogOutput, NoOutput, Output
 from nbclient.daemon.outputs.queued import StreamOutput
 from nbclient.daemon.outputs.udp import DatagramOutput

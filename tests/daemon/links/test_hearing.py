@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient.core.states import State
+from nbclient.daemon.cli.options import SHELL
 from nbclient.daemon.config.patterns import Pattern
 from nbclient.daemon.links.builder import Link, load_protocol, make_link
 from nbclient.daemon.links.hearing import KEPT, QUIET
 from nbclient.daemon.links.opening import parse_script
 from nbclient.daemon.links.plan import make_plan
-from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs.base import Output
 from nbclient.errors import PatternTimeout
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer

@@ -18,7 +18,7 @@ from nbclient.daemon.links import masking
 from nbclient.daemon.links.builder import DaemonProtocol, hexdumper, make_endpoint, make_link
 from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.links.opening import parse_script
-from nbclient.daemon.logs import StderrLines
+from nbclient.daemon.process.logs import StderrLines
 from nbclient.delivery.replies import Says
 from nbclient.errors import BadFrame, FrameRejected
 from nbclient.testing import FakeReactor

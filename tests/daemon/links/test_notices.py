@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
+from nbclient.daemon.cli.options import SHELL
 from nbclient.daemon.links import notices
 from nbclient.daemon.links.builder import DaemonProtocol
 from nbclient.daemon.links.notices import delivery, unwatched
 from nbclient.daemon.links.plan import make_plan
-from nbclient.daemon.options import SHELL
 from nbclient.link.options import LEVELS
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import around, shell

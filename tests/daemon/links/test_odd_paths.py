@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from nbclient.daemon.beforehand import look_at
-from nbclient.daemon.commandline import refuse
+from nbclient.daemon.cli.options import SHELL, TWISTD
+from nbclient.daemon.cli.parser import refuse
 from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.links.runner import Job
-from nbclient.daemon.options import SHELL, TWISTD
+from nbclient.daemon.process.preflight import look_at
 from nbclient.errors import LocalError
 from nbclient.spool.spool import Spool
 from nbclient.testing import FakeEndpoint, FakeReactor

@@ -10,13 +10,13 @@ import pytest
 
 from nbclient import framing
 from nbclient.connection.protocol import FrameProtocol
+from nbclient.daemon.cli.options import SHELL, TWISTD, Settings
 from nbclient.daemon.config.iospec import Place
 from nbclient.daemon.links.builder import DaemonProtocol
 from nbclient.daemon.links.opening import Text
 from nbclient.daemon.links.plan import Plan, Surroundings, make_plan, show, surroundings
 from nbclient.daemon.links.spool import LINK, SpoolPlan
 from nbclient.daemon.local.thread import Worker
-from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.outputs.formats import AnyLines, Readable, Timed
 from nbclient.errors import LocalError
 from nbclient.testing import FakeReactor

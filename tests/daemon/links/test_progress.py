@@ -34,7 +34,7 @@ from nbclient.daemon.links.progress import (
     make_progress,
     short,
 )
-from nbclient.daemon.logs import StderrLines
+from nbclient.daemon.process.logs import StderrLines
 from nbclient.delivery.outbox import Outbox
 
 

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import ReconnectingFactory
 from nbclient.core.states import State
+from nbclient.daemon.cli.options import SHELL, TWISTD, Settings
 from nbclient.daemon.inputs.cursors import BatchCursor
 from nbclient.daemon.links import progress
 from nbclient.daemon.links import runner as run
@@ -25,7 +26,6 @@ from nbclient.daemon.links.plan import make_plan
 from nbclient.daemon.links.progress import Screen
 from nbclient.daemon.links.runner import AT_ONCE, GRACE, LULL, Job, Outcome
 from nbclient.daemon.links.sending import PATIENCE
-from nbclient.daemon.options import SHELL, TWISTD, Settings
 from nbclient.daemon.outputs.base import Outputs
 from nbclient.errors import LocalError
 from nbclient.link.tally import EVERY

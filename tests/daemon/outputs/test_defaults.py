@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from nbclient import framing
+from nbclient.daemon.cli.options import SHELL
 from nbclient.daemon.links.plan import make_plan
-from nbclient.daemon.options import SHELL
 from nbclient.daemon.outputs.base import ShapedOutput
 from nbclient.daemon.outputs.formats import AnyLines, Timed, by_default, for_output, framed, is_raw
 from nbclient.errors import FrameError

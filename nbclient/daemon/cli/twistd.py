@@ -14,19 +14,19 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python.components import Componentized
 
-from nbclient.daemon.beforehand import look_at
-from nbclient.daemon.clocks import use_monotonic_clock
-from nbclient.daemon.commandline import TwistdOptions as TwistdOptions
-from nbclient.daemon.commandline import refuse
+from nbclient.daemon.cli.options import TWISTD, Settings
+from nbclient.daemon.cli.parser import TwistdOptions as TwistdOptions
+from nbclient.daemon.cli.parser import refuse
 from nbclient.daemon.config.values import shown
 from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.links.plan import Plan, make_plan, surroundings
 from nbclient.daemon.links.runner import USAGE, Job, Outcome
-from nbclient.daemon.logs import make_logger
-from nbclient.daemon.options import TWISTD, Settings
 from nbclient.daemon.outputs.queued import os_reason
-from nbclient.daemon.ownlog import OwnLog, log_to, path_of
-from nbclient.daemon.signals import Signals
+from nbclient.daemon.process.clock import use_monotonic_clock
+from nbclient.daemon.process.logs import make_logger
+from nbclient.daemon.process.ownlog import OwnLog, log_to, path_of
+from nbclient.daemon.process.preflight import look_at
+from nbclient.daemon.process.signals import Signals
 from nbclient.errors import LocalError
 
 

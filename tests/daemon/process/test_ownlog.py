@@ -12,7 +12,7 @@ import pytest
 from twisted.application.service import Application
 from twisted.logger import ILogObserver
 
-from nbclient.daemon.ownlog import OwnLog, log_to, path_of
+from nbclient.daemon.process.ownlog import OwnLog, log_to, path_of
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from attrs import evolve
 from twisted.application.service import Application, MultiService
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon import twistd
+from nbclient.daemon.cli import twistd
+from nbclient.daemon.cli.options import TWISTD
+from nbclient.daemon.cli.twistd import JobService, TwistdOptions, exit_with, leave, make_service
 from nbclient.daemon.links.plan import make_plan
-from nbclient.daemon.options import TWISTD
-from nbclient.daemon.twistd import JobService, TwistdOptions, exit_with, leave, make_service
 from nbclient.errors import LocalError
 from nbclient.testing import FakeEndpoint, FakeReactor
 from tests.conformance.daemon import KeptLog, around, daemon

@@ -14,8 +14,8 @@ from importlib import metadata
 from importlib.util import find_spec
 
 from nbclient import __version__
+from nbclient.daemon.cli.options import GROUPS, SHELL, TWISTD, Option, table
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Option, table
 from nbclient.errors import SpecError
 from nbclient.kernel.tcpinfo import supported
 from twisted import __version__ as twisted_version

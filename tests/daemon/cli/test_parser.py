@@ -11,16 +11,12 @@ from pathlib import Path
 import pytest
 from twisted.python import usage
 
-from nbclient.daemon.commandline import (
-    ShellOptions,
-    reference,
-    tell,
-)
-from nbclient.daemon.options import table
+from nbclient.daemon.cli.options import table
+from nbclient.daemon.cli.parser import ShellOptions, reference, tell
 from tests.conformance.daemon import daemon, shell
 from tests.daemon.config.test_rules import refused
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "command-line.md"
 
 
@@ -91,7 +87,7 @@ def test_what_twisted_itself_refuses_is_one_line_too(
 
 
 def test_the_reference_page_is_up_to_date() -> None:
-    """If this fails: python -m nbclient.daemon.commandline > docs/command-line.md"""
+    """If this fails: python -m nbclient.daemon.cli.parser > docs/command-line.md"""
     assert REFERENCE.read_text(encoding="utf-8") == reference()
 
 
@@ -102,8 +98,8 @@ def test_the_reference_page_lists_every_option() -> None:
 
 
 def test_the_page_is_written_by_running_the_module(capsys: pytest.CaptureFixture[str]) -> None:
-    sys.modules.pop("nbclient.daemon.commandline", None)
-    runpy.run_module("nbclient.daemon.commandline", run_name="__main__")
+    sys.modules.pop("nbclient.daemon.cli.parser", None)
+    runpy.run_module("nbclient.daemon.cli.parser", run_name="__main__")
     assert capsys.readouterr().out == reference()
 
 

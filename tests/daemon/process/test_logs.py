@@ -11,8 +11,8 @@ import pytest
 from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python.failure import Failure
 
-from nbclient.daemon.logs import MOST, PATIENCE, Stderr, StderrLines, make_logger, one_line
 from nbclient.daemon.outputs.formats import clock_time
+from nbclient.daemon.process.logs import MOST, PATIENCE, Stderr, StderrLines, make_logger, one_line
 
 
 def failure() -> Failure:

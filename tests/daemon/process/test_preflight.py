@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nbclient.daemon import beforehand
-from nbclient.daemon.beforehand import look_at
 from nbclient.daemon.config import iospec
 from nbclient.daemon.config.iospec import Place
+from nbclient.daemon.process import preflight
+from nbclient.daemon.process.preflight import look_at
 from nbclient.errors import LocalError
 
 NONE = Place("none")
@@ -130,6 +130,6 @@ def test_a_folder_for_bad_frames_is_there_or_can_be_made(
 def test_a_folder_that_may_not_be_written_to_is_named(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beforehand.os, "access", lambda path, mode: path != str(here))
+    monkeypatch.setattr(preflight.os, "access", lambda path, mode: path != str(here))
     with pytest.raises(LocalError, match=f"^--output: {here}/new: permission denied$"):
         look_at(NONE, [Place("file", f"{here}/new")])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nbclient import __version__
-from nbclient.daemon import helptext
-from nbclient.daemon.commandline import ShellOptions, TwistdOptions
-from nbclient.daemon.helptext import COMMON, STATUSES, help_text, remarks, short_help, spelling
-from nbclient.daemon.options import GROUPS, SHELL, TWISTD, table
+from nbclient.daemon.cli import helptext
+from nbclient.daemon.cli.helptext import COMMON, STATUSES, help_text, remarks, short_help, spelling
+from nbclient.daemon.cli.options import GROUPS, SHELL, TWISTD, table
+from nbclient.daemon.cli.parser import ShellOptions, TwistdOptions
 from nbclient.kernel.tcpinfo import Support
 from tests.daemon.config.test_rules import refused
 

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from attrs import fields
 
+from nbclient.daemon.cli.options import GROUPS, SHELL, TWISTD, Given, Settings, misplaced, table
 from nbclient.daemon.config.iospec import Place
 from nbclient.daemon.config.patterns import Pattern
-from nbclient.daemon.options import (
-    GROUPS,
-    SHELL,
-    TWISTD,
-    Given,
-    Settings,
-    misplaced,
-    table,
-)
 from tests.conformance.daemon import shell
 
 

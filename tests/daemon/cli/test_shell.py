@@ -10,10 +10,10 @@ import twisted.internet
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon import shell
+from nbclient.daemon.cli import shell
 from nbclient.daemon.links.runner import Outcome
 from nbclient.errors import LocalError
-from tests.test_daemon_twistd import DaemonReactor
+from tests.daemon.cli.test_twistd import DaemonReactor
 
 
 class FakeJob:

@@ -9,7 +9,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.demo import DOWN, TICK, UP, DemoConnection, DemoFeed
+from nbclient.daemon.process.demo import DOWN, TICK, UP, DemoConnection, DemoFeed
 from nbclient.testing import FakeReactor
 
 

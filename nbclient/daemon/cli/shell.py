@@ -13,16 +13,16 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogBeginner
 
-from nbclient.daemon.clocks import use_monotonic_clock
-from nbclient.daemon.commandline import ShellOptions, refuse
+from nbclient.daemon.cli.options import SHELL, Settings
+from nbclient.daemon.cli.parser import ShellOptions, refuse
 from nbclient.daemon.links.builder import import_from_here
 from nbclient.daemon.links.masking import Masker
 from nbclient.daemon.links.plan import make_plan, surroundings
 from nbclient.daemon.links.progress import Screen
 from nbclient.daemon.links.runner import FINISHED, Job, Outcome
-from nbclient.daemon.logs import StderrLines, make_logger, one_line, write_stderr
-from nbclient.daemon.options import SHELL, Settings
-from nbclient.daemon.signals import BY_SIGNAL, Signals
+from nbclient.daemon.process.clock import use_monotonic_clock
+from nbclient.daemon.process.logs import StderrLines, make_logger, one_line, write_stderr
+from nbclient.daemon.process.signals import BY_SIGNAL, Signals
 from nbclient.errors import LocalError
 
 INTERRUPTED = BY_SIGNAL + signal.SIGINT

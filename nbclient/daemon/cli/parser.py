@@ -1,6 +1,6 @@
 """From the table of options to Twisted's `usage.Options`, and to the reference page.
 
-``python -m nbclient.daemon.commandline`` writes ``docs/command-line.md``.
+``python -m nbclient.daemon.cli.parser`` writes ``docs/command-line.md``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 
 from twisted.python import usage
 
+from nbclient.daemon.cli.helptext import INTERRUPTED, STATUSES, help_for, spelling, version_text
+from nbclient.daemon.cli.options import GROUPS, SHELL, TWISTD, Given, Option, Settings, table
 from nbclient.daemon.config.rules import check
 from nbclient.daemon.config.values import shown
-from nbclient.daemon.helptext import INTERRUPTED, STATUSES, help_for, spelling, version_text
-from nbclient.daemon.logs import one_line
-from nbclient.daemon.options import GROUPS, SHELL, TWISTD, Given, Option, Settings, table
+from nbclient.daemon.process.logs import one_line
 from nbclient.errors import SpecError
 
 
@@ -221,7 +221,7 @@ def _reference_row(option: Option) -> str:
 _REFERENCE_HEAD = """\
 # The command line
 
-<!-- Written by `python -m nbclient.daemon.commandline > docs/command-line.md`; a test compares. -->
+<!-- Written by `python -m nbclient.daemon.cli.parser > docs/command-line.md`; a test compares. -->
 
 `nbclient HOST PORT` (`python -m nbclient HOST PORT` is the same program) is for a terminal and for
 scripts: standard input is sent, what arrives goes to standard output, the log to standard error.

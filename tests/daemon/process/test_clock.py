@@ -7,7 +7,7 @@ import time
 from twisted.internet.base import ReactorBase
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient.daemon.clocks import use_monotonic_clock
+from nbclient.daemon.process.clock import use_monotonic_clock
 
 
 class Bare(ReactorBase):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from nbclient.daemon.signals import Handler, Signals, die_by
+from nbclient.daemon.process.signals import Handler, Signals, die_by
 
 
 class Turn(Clock):
