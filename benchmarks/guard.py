@@ -5,7 +5,7 @@
 Counts, inside the files of nbclient only, calls of Python functions and instructions
 of the byte code. Both are the same at every run and on every machine; the instructions
 differ from one minor version of Python to the next, so that `guard.json` has them for
-each. `tests/test_hot_paths.py` compares; `--record` writes what this Python counts.
+each. `tests/benchmarks/test_hot_paths.py` compares; `--record` writes what this Python counts.
 """
 
 from __future__ import annotations

@@ -202,13 +202,13 @@ ENDPOINTS = "tests/endpoints/test_tcp_endpoint.py::"
 DEFAULTS = "tests/daemon/outputs/test_defaults.py::"
 DIALERS = "tests/wire/test_dialers.py::"
 FACTORY = "tests/link/test_factory.py::"
-FRAMING = "tests/test_framing_conformance.py::"
+FRAMING = "tests/framing/test_conformance.py::"
 HEARING = "tests/daemon/links/test_hearing.py::"
 HANDSHAKE = "tests/endpoints/test_handshake.py::"
 INPUTS = "tests/daemon/inputs/test_intake.py::"
 PROTOCOL = "tests/connection/test_protocol.py::"
 PUMP = "tests/link/test_pump.py::"
-SIMULATION = "tests/test_simulation.py::"
+SIMULATION = "tests/simulation/test_simulation.py::"
 REGRESSIONS = "tests/test_regressions.py::CancelledWaiterTests::"
 REQUESTS = "tests/connection/test_requests.py::"
 PULLING = "tests/connection/test_pulling.py::"
@@ -1124,7 +1124,9 @@ MUTATIONS = (
         "nbclient/delivery/outstanding.py",
         "                if key in self.retired:\n",
         "                if False:\n",
-        ("tests/test_outstanding.py::test_a_late_answer_is_found_wherever_it_stands_among_others",),
+        (
+            "tests/delivery/test_outstanding.py::test_a_late_answer_is_found_wherever_it_stands_among_others",
+        ),
     ),
     Mutation(
         "what-answers-nothing-may-be-dropped",
@@ -1141,7 +1143,9 @@ MUTATIONS = (
         "nbclient/delivery/outstanding.py",
         "        while self.retired and next(iter(self.retired.values())) <= now:\n",
         "        while False:\n",
-        ("tests/test_outstanding.py::test_an_answer_that_never_comes_is_not_owed_for_ever",),
+        (
+            "tests/delivery/test_outstanding.py::test_an_answer_that_never_comes_is_not_owed_for_ever",
+        ),
     ),
     Mutation(
         "a-loop-owns-the-frames",
@@ -1509,7 +1513,7 @@ MUTATIONS = (
             f"{FRAMING}test_whatever_byte_comes_without_end_no_more_is_held_than_said[slip]",
             f"{FRAMING}test_whatever_pair_of_its_bytes_comes_without_end_no_more_is_held_than_said"
             "[slip]",
-            "tests/test_framing_slip.py::"
+            "tests/framing/test_slip.py::"
             "test_escapes_that_escape_nothing_are_over_the_limit_too[close]",
         ),
     ),
@@ -1519,7 +1523,7 @@ MUTATIONS = (
         "            restarts=framing.restarts,\n",
         "            restarts=False,\n",
         (
-            "tests/test_framing_between.py::test_a_frame_begins_anew_at_a_start_inside_it",
+            "tests/framing/test_between.py::test_a_frame_begins_anew_at_a_start_inside_it",
             f"{FRAMING}test_what_was_sent_comes_back_whole[between-torn]",
         ),
     ),
@@ -1529,8 +1533,8 @@ MUTATIONS = (
         "        for place in self._others(data, begin, stop):\n",
         "        for place in ():\n",
         (
-            "tests/test_framing_between.py::test_p1_telegrams_behind_a_torn_one",
-            "tests/test_framing_nmea.py::"
+            "tests/framing/test_between.py::test_p1_telegrams_behind_a_torn_one",
+            "tests/framing/test_nmea.py::"
             "test_of_two_sentences_in_one_line_the_last_good_one_is_taken",
         ),
     ),
@@ -1540,7 +1544,7 @@ MUTATIONS = (
         "skip=skip, anew=True)\n",
         "skip=skip)\n",
         (
-            "tests/test_framing_nmea.py::test_a_good_sentence_inside_noise_over_the_limit_is_found",
+            "tests/framing/test_nmea.py::test_a_good_sentence_inside_noise_over_the_limit_is_found",
             f"{FRAMING}test_what_was_sent_comes_back_whole[nmea-long-noise]",
         ),
     ),
@@ -1550,7 +1554,7 @@ MUTATIONS = (
         "        return max(begin + 1, stop - self._mark + 1)\n\n    def _odd",
         "        return at\n\n    def _odd",
         (
-            "tests/test_framing_between.py::"
+            "tests/framing/test_between.py::"
             "test_a_good_frame_is_found_wherever_the_one_before_it_was_torn[<torn>]",
             f"{FRAMING}test_what_was_sent_comes_back_whole[between-torn-late]",
         ),
@@ -1561,7 +1565,7 @@ MUTATIONS = (
         "begin + 1 if self._credit > 0 else stop)\n",
         "stop)\n",
         (
-            "tests/test_framing_headed.py::test_a_good_frame_inside_a_false_one_is_found",
+            "tests/framing/test_headed.py::test_a_good_frame_inside_a_false_one_is_found",
             f"{FRAMING}test_what_was_sent_comes_back_whole[rtcm-torn]",
         ),
     ),
@@ -1571,7 +1575,7 @@ MUTATIONS = (
         "begin + 1 if self._credit > 0 else stop)\n",
         "begin + 1)\n",
         (
-            "tests/test_framing_headed.py::"
+            "tests/framing/test_headed.py::"
             "test_where_false_frames_are_many_their_length_is_taken_at_its_word",
         ),
     ),
@@ -1581,7 +1585,7 @@ MUTATIONS = (
         "            at = begin + 2\n",
         "            at = begin + 1\n",
         (
-            "tests/test_framing_dle.py::test_the_rest_of_a_frame_over_the_limit_holds_no_beginning",
+            "tests/framing/test_dle.py::test_the_rest_of_a_frame_over_the_limit_holds_no_beginning",
             f"{FRAMING}test_what_was_sent_comes_back_whole[dle-long]",
         ),
     ),
@@ -1590,7 +1594,7 @@ MUTATIONS = (
         "nbclient/framing/dle.py",
         "            if sign != END:\n                return self._torn(data, stop)\n",
         "",
-        ("tests/test_framing_dle.py::test_a_dle_before_another_byte_shows_that_a_frame_was_torn",),
+        ("tests/framing/test_dle.py::test_a_dle_before_another_byte_shows_that_a_frame_was_torn",),
     ),
     Mutation(
         "octet-counted-tolerant",
@@ -1598,7 +1602,7 @@ MUTATIONS = (
         "        if not carry and data.startswith(LF, at):\n            return at + 1\n",
         "",
         (
-            "tests/test_framing_tolerant.py::test_counted_or_not_with_a_line_feed_or_not",
+            "tests/framing/test_tolerant.py::test_counted_or_not_with_a_line_feed_or_not",
             f"{FRAMING}test_what_was_sent_comes_back_whole[octet-counted-lf]",
         ),
     ),
@@ -1608,8 +1612,8 @@ MUTATIONS = (
         "                self._held = mark\n                return len(data)\n",
         "                return begin\n",
         (
-            "tests/test_framing_jsontext.py::test_half_a_byte_order_mark_is_held_until_it_is_whole",
-            "tests/test_framing_jsontext.py::"
+            "tests/framing/test_jsontext.py::test_half_a_byte_order_mark_is_held_until_it_is_whole",
+            "tests/framing/test_jsontext.py::"
             "test_what_senders_put_between_two_texts_is_passed_over",
         ),
     ),
@@ -1618,7 +1622,7 @@ MUTATIONS = (
         "nbclient/framing/telnet.py",
         "        self._answered.add((asked, option))",
         "        pass",
-        ("tests/test_framing_telnet.py::test_each_is_answered_once_whatever_a_peer_does",),
+        ("tests/framing/test_telnet.py::test_each_is_answered_once_whatever_a_peer_does",),
     ),
     Mutation(
         "framing-answers-are-sent",
@@ -1643,9 +1647,9 @@ MUTATIONS = (
         "        return number != self._number + 1 & 7\n",
         "        return False\n",
         (
-            "tests/test_framing_astm.py::"
+            "tests/framing/test_astm.py::"
             "test_a_text_of_which_something_is_missing_does_not_come_out",
-            "tests/test_framing_astm.py::"
+            "tests/framing/test_astm.py::"
             "test_the_first_frame_of_a_transmission_may_be_the_one_that_is_missing",
         ),
     ),
@@ -1654,7 +1658,7 @@ MUTATIONS = (
         "nbclient/framing/headers.py",
         "            if length is not None or not self._nul:\n",
         "            if not self._nul:\n",
-        ("tests/test_framing_headers.py::test_bodies_are_whole_and_heart_beats_are_nothing",),
+        ("tests/framing/test_headers.py::test_bodies_are_whole_and_heart_beats_are_nothing",),
     ),
     Mutation(
         "unfinished-answer-is-shown",
@@ -1670,8 +1674,8 @@ MUTATIONS = (
         '    end: bytes = field(default=_FS + b"\\r", init=False)\n',
         (
             f"{FACTORY}ReplyTests::test_an_answer_of_hl7_counts_however_it_ends",
-            "tests/test_framing_between.py::test_whatever_follows_fs_a_message_of_hl7_has_ended",
-            "tests/test_framing_between.py::"
+            "tests/framing/test_between.py::test_whatever_follows_fs_a_message_of_hl7_has_ended",
+            "tests/framing/test_between.py::"
             "test_a_message_of_hl7_does_not_wait_for_what_may_follow_fs",
         ),
     ),
@@ -1681,7 +1685,7 @@ MUTATIONS = (
         '_BEHIND = rb"(,[^\\r\\n]*)?"\n',
         '_BEHIND = rb"(,,)?"\n',
         (
-            "tests/test_framing_nmea.py::"
+            "tests/framing/test_nmea.py::"
             "test_text_behind_the_checksum_is_kept_and_so_is_the_checksum",
         ),
     ),
@@ -1690,7 +1694,7 @@ MUTATIONS = (
         "nbclient/framing/nmea.py",
         ' + _BEHIND + rb")?\\r*")\n',
         ' + _BEHIND + rb")?\\r?")\n',
-        ("tests/test_framing_nmea.py::test_some_modems_end_a_sentence_in_cr_cr_lf",),
+        ("tests/framing/test_nmea.py::test_some_modems_end_a_sentence_in_cr_cr_lf",),
     ),
     Mutation(
         "endless-line",
@@ -1698,7 +1702,7 @@ MUTATIONS = (
         "        if len(self._carry) > self._limit:\n            self._overrun()\n",
         "",
         (
-            "tests/test_framing_delimited.py::test_an_endless_line_is_noticed_before_its_end",
+            "tests/framing/test_delimited.py::test_an_endless_line_is_noticed_before_its_end",
             f"{FRAMING}test_a_frame_without_end_costs_no_more_memory_than_the_limit",
         ),
     ),
@@ -1794,7 +1798,7 @@ MUTATIONS = (
         "        return self.send.encode(frames)\n",
         "        return self.receive.encode(frames)\n",
         (
-            "tests/test_framing_pair.py::test_it_decodes_by_one_and_encodes_by_the_other",
+            "tests/framing/test_pair.py::test_it_decodes_by_one_and_encodes_by_the_other",
             "tests/daemon/links/test_plan.py::test_sending_may_differ_from_receiving",
         ),
     ),
@@ -2226,7 +2230,7 @@ MUTATIONS = (
         "        self._waiting.extendleft(reversed(self._flight))\n",
         "        self.counters.acknowledged += count\n        self._spans.clear()\n",
         (
-            "tests/test_outbox.py::"
+            "tests/delivery/test_outbox.py::"
             "test_what_was_in_flight_is_sent_again_whole_and_before_what_is_newer",
             f"{PUMP}SendingTests::"
             "test_what_was_in_flight_at_a_loss_is_sent_again_first_and_in_order",
@@ -2631,7 +2635,7 @@ MUTATIONS = (
         "        self.counters.dropped += count\n",
         "",
         (
-            "tests/test_outbox.py::test_the_oldest_make_room_and_no_more_of_them_than_needed",
+            "tests/delivery/test_outbox.py::test_the_oldest_make_room_and_no_more_of_them_than_needed",
             "tests/link/test_admission.py::DroppingTests::"
             "test_the_oldest_make_room_and_no_more_of_them_than_needed",
             f"{FACTORY}KeepingTests::test_the_newest_may_be_kept_where_there_is_no_room_for_all",

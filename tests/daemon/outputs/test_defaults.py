@@ -19,7 +19,7 @@ from nbclient.framing import Decoder, Framing
 from nbclient.testing import FakeReactor
 from tests.conformance.daemon import KeptLog, around, shell
 from tests.conformance.framing import Sample
-from tests.test_framing_conformance import GARBAGE, SAMPLES
+from tests.framing.test_conformance import GARBAGE, SAMPLES
 
 SENDING = {name: sample for name, sample in SAMPLES.items() if sample.framing.sends}
 

@@ -15,7 +15,7 @@ from nbclient.errors import BadFrame, FrameTooLong
 from nbclient.framing import named
 from tests.conformance import framing as suite
 
-FOLDER = Path(__file__).parent.parent / "examples"
+FOLDER = Path(__file__).parents[2] / "examples"
 HEADER = f"<134>1 - {os.uname().nodename} app - - - ".encode()
 few = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -12,7 +12,7 @@ from twisted.application.service import IServiceCollection
 
 from nbclient.daemon.cli.parser import ShellOptions, TwistdOptions
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def commands(start: str) -> list[list[str]]:
@@ -48,7 +48,7 @@ def test_the_example_of_the_library_runs_as_it_stands() -> None:
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http|#)([^)]+)\)", README))
 def test_each_link_leads_somewhere(target: str) -> None:
-    assert (Path(__file__).parent.parent / target.partition("#")[0]).exists()
+    assert (Path(__file__).parents[2] / target.partition("#")[0]).exists()
 
 
 def test_it_is_read_in_a_minute() -> None:

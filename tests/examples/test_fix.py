@@ -16,7 +16,7 @@ from tests.conformance import framing as suite
 from tests.conformance.counting import check_linear
 from tests.conformance.framing import cut, single
 
-FOLDER = Path(__file__).parent.parent / "examples"
+FOLDER = Path(__file__).parents[2] / "examples"
 # Added up by hand: 8=FIX.4.4|9=5|35=0| is 1187, and 163 modulo 256.
 HEARTBEAT = b"8=FIX.4.4\x019=5\x0135=0\x0110=163\x01"
 FRAMES = [b"35=0", b"35=A\x0149=ME\x0196=a\x0110=000\x01b", b"35=0\x018=FIX.4.4\x019=1\x01"]

@@ -18,7 +18,7 @@ from nbclient.framing.spec import KNOWN
 from tests.conformance import framing as suite
 from tests.conformance.counting import check_linear
 
-PAGE = Path(__file__).parent.parent / "docs" / "framing.md"
+PAGE = Path(__file__).parents[2] / "docs" / "framing.md"
 
 
 def packet(body: bytes) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conformance.scripts import script_as_module
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "regressions.md"
 
 

@@ -16,7 +16,7 @@ from tests.conformance import framing as suite
 from tests.conformance.counting import check_linear
 from tests.conformance.framing import cut, decode, single
 
-FOLDER = Path(__file__).parent.parent / "examples"
+FOLDER = Path(__file__).parents[2] / "examples"
 MARK = b"\x1a"
 SHORT = b"2" + bytes(6) + b"\x80" + b"\x5d\x4c\xa2\xd1\x58\xc9\x01"
 MODE_AC = b"1" + MARK * 9
