@@ -2546,6 +2546,27 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-link-to-nothing-is-passed-over",
+        "nbclient/daemon/inputs/tail.py",
+        "                path.lstat()\n",
+        "                raise\n",
+        (f"{TAILING}test_a_link_to_nothing_is_passed_over_and_named_once[nothing]",),
+    ),
+    Mutation(
+        "a-look-that-fails-is-said",
+        "nbclient/daemon/inputs/tail.py",
+        "                self._look_failed(error)\n",
+        "                pass\n",
+        (f"{TAILING}test_a_look_that_fails_again_and_again_is_said_once",),
+    ),
+    Mutation(
+        "a-folder-need-not-be-listed",
+        "nbclient/daemon/inputs/tail.py",
+        "            self._pass_over(str(folder), error)\n            return []\n",
+        "            raise\n",
+        (f"{TAILING}test_in_a_folder_that_may_not_be_listed_the_file_is_followed_all_the_same",),
+    ),
+    Mutation(
         "a-growing-file-has-a-place",
         "nbclient/daemon/links/ends.py",
         "        return self._endless(place, tail.read, tail.stop, cursor, resume)\n",

@@ -352,16 +352,14 @@ class TailPlace:
 
         :return: a descriptor to read from; None: it is gone.
         """
-        folder = Path(path).absolute().parent
+        descriptor = self._opened(Path(path))
+        if descriptor is not None:
+            return descriptor
         try:
-            names = [Path(path), *sorted(folder.iterdir())]
+            names = sorted(Path(path).absolute().parent.iterdir())
         except OSError:
             return None
-        for name in names:
-            descriptor = self._opened(name)
-            if descriptor is not None:
-                return descriptor
-        return None
+        return next((found for name in names if (found := self._opened(name)) is not None), None)
 
     def _opened(self, name: Path) -> int | None:
         try:

@@ -30,6 +30,9 @@ program has opened the new one, it writes to the old one."""
 NOTHING = '{"version": 2, "nothing": true}'
 """The cursor of an input whose file was not there yet: the one that comes is all new."""
 
+PATIENCE = 4
+"""So many looks may fail, one after another, before it is said: files are renamed meanwhile."""
+
 REMEMBERED = 1000
 """So many files that were read to their end are known again, and not read again."""
 
@@ -75,6 +78,8 @@ class Tail:
         self._ended: TailPlace | None = None  # the end of the file before this one
         self._written = 0  # when that was written to last, nanoseconds since the epoch
         self._ends: deque[TailPlace] = deque(maxlen=REMEMBERED)
+        self._failed = 0  # looks for the files before this one, one after another
+        self._passed: set[str] = set()  # names that it was told are passed over
 
     def begin(self) -> None:
         """Open the file, if it is there.
@@ -245,8 +250,20 @@ class Tail:
         if self._ended is not None:
             try:
                 self._look_before()
-            except OSError:  # renamed once more, just now: look again
+            except OSError as error:  # renamed once more, just now: look again
                 self._close()
+                self._look_failed(error)
+            else:
+                self._failed = 0
+
+    def _look_failed(self, error: OSError) -> None:
+        self._failed += 1
+        if self._failed == PATIENCE:
+            self._log.error(
+                "input {path}: the files before it cannot be looked for ({why}), trying again",
+                path=self._path,
+                why=os_reason(error),
+            )
 
     def _look_before(self) -> None:
         """Whether there are files to be read before the one that has just been opened.
@@ -270,14 +287,47 @@ class Tail:
         path = Path(self._path).absolute()
         known = {(place.identity.device, place.identity.inode) for place in self._ends}
         found = []
-        for other in path.parent.iterdir():
+        for other in self._listed(path.parent):
             if other.name.startswith(path.name) and ROTATED.fullmatch(other.name[len(path.name) :]):
-                here = other.stat()
-                late = here.st_mtime_ns >= self._written or _identity(here) in known
-                if stat.S_ISREG(here.st_mode) and late:
+                here = self._status(other)
+                if here is None or not stat.S_ISREG(here.st_mode):
+                    continue
+                if here.st_mtime_ns >= self._written or _identity(here) in known:
                     age = _age(other.name[len(path.name) :])
                     found.append((here.st_mtime_ns, age, str(other), _identity(here)))
         return [(name, identity) for _, _, name, identity in sorted(found)]
+
+    def _listed(self, folder: Path) -> list[Path]:
+        """What is in it; nothing if it may not be listed: the file itself can be read."""
+        try:
+            return list(folder.iterdir())
+        except PermissionError as error:
+            self._pass_over(str(folder), error)
+            return []
+
+    def _status(self, path: Path) -> os.stat_result | None:
+        """None: it cannot be had, as that of a link to nothing.
+
+        :raises FileNotFoundError: it was renamed just now.
+        """
+        try:
+            return path.stat()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                path.lstat()
+            self._pass_over(str(path), error)
+            return None
+
+    def _pass_over(self, name: str, error: OSError) -> None:
+        """Say once that this one is not read."""
+        if name not in self._passed:
+            self._passed.add(name)
+            self._log.warn(
+                "input {path}: {name} is passed over: {why}",
+                path=self._path,
+                name=name,
+                why=os_reason(error),
+            )
 
     def _opens(self, path: str, identity: tuple[int, int]) -> bool:
         """Open this file, where it was not read before; not if there is no such place, or it
@@ -285,12 +335,7 @@ class Tail:
         try:
             self._open(path)
         except PermissionError as error:
-            self._log.warn(
-                "input {path}: {name} is passed over: {why}",
-                path=self._path,
-                name=path,
-                why=os_reason(error),
-            )
+            self._pass_over(path, error)
             return False
         file = self._file
         assert file is not None

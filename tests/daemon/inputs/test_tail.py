@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from nbclient.daemon.inputs.cursors import TailPlace
-from nbclient.daemon.inputs.tail import INTERVAL, LINGER, Tail, TailCursor
+from nbclient.daemon.inputs.tail import INTERVAL, LINGER, PATIENCE, Tail, TailCursor
 from tests.conformance.daemon import KeptLog
 
 
@@ -558,6 +558,94 @@ def test_one_that_cannot_be_read_is_passed_over_and_named(
         patched.setattr("nbclient.daemon.inputs.tail.os.open", refuse)
         assert followed.read() == [b"", b"three\n"]
     assert followed.log.lines == [f"input {path}: {path}.1 is passed over: permission denied"]
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("nowhere", "no such file or directory"),
+        ("log.9", "too many levels of symbolic links"),
+    ],
+    ids=["nothing", "itself"],
+)
+def test_a_link_to_nothing_is_passed_over_and_named_once(path: Path, target: str, why: str) -> None:
+    """Else it is taken for a file that was renamed just now, and waited for, for ever."""
+    followed = behind(path)
+    path.with_name("log.9").symlink_to(target)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    assert followed.read() == [b"", b"two\n", b"", b"three\n"]
+    assert followed.log.lines == [f"input {path}: {path}.9 is passed over: {why}"]
+
+
+def test_a_file_renamed_between_the_list_and_the_look_at_it_is_not_passed_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    real, done = Path.iterdir, []
+
+    def then_rename(self: Path) -> Any:
+        names = list(real(self))
+        if not done:
+            done.append(True)
+            path.with_name("log.1").rename(path.with_name("log.8"))
+        return iter(names)
+
+    monkeypatch.setattr(Path, "iterdir", then_rename)
+    assert followed.read(lambda: None) == [b"", b"two\n", b"", b"three\n"]
+    assert followed.log.lines == []
+
+
+def refuse_listing(
+    monkeypatch: pytest.MonkeyPatch, error: int, times: int = 10**6
+) -> Callable[[], object]:
+    """The folder cannot be listed so often; the call that ends that."""
+    real, left = Path.iterdir, [times]
+
+    def iterdir(self: Path) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(error, os.strerror(error))
+        return real(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    return lambda: left.__setitem__(0, 0)
+
+
+def test_in_a_folder_that_may_not_be_listed_the_file_is_followed_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    refuse_listing(monkeypatch, errno.EACCES)
+    assert followed.read() == [b"", b"two\n"]
+    assert followed.log.lines == [f"input {path}: {path.parent} is passed over: permission denied"]
+
+
+def test_the_place_in_a_file_there_is_found_without_a_list(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"one\n")
+    place = stored(path, Followed(path))
+    append(path, b"two\n")
+    refuse_listing(monkeypatch, errno.EACCES)
+    assert resumed(path, place).read() == [b"two\n"]
+
+
+def test_a_look_that_fails_again_and_again_is_said_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = behind(path)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    better = refuse_listing(monkeypatch, errno.EIO)
+    got = followed.read(*[lambda: None] * (2 * PATIENCE), better)
+    assert got == [b"", b"two\n", b"", b"three\n"]
+    assert followed.log.lines == [
+        f"input {path}: the files before it cannot be looked for (input/output error), trying again"
+    ]
 
 
 def test_the_cursors_name_is_the_files_in_its_real_folder(tmp_path: Path) -> None:
