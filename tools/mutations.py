@@ -2454,6 +2454,23 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-stream-begins-with-its-first-bytes",
+        "nbclient/daemon/inputs/intake.py",
+        "        self._stream: Stream | None = None\n",
+        "        self._stream: Stream | None = intake.stream()\n",
+        (
+            f"{INPUTS}TakerTests::"
+            "test_a_framing_that_makes_no_decoder_is_a_fault_of_the_input_told_once",
+        ),
+    ),
+    Mutation(
+        "no-frames-are-a-list",
+        "nbclient/daemon/inputs/intake.py",
+        "        if frames is None:  # of",
+        "        if False:  # of",
+        (f"{INPUTS}InputTests::test_a_decoder_that_returns_nothing_is_a_fault",),
+    ),
+    Mutation(
         "an-output-does-not-hang-for-a-fault-of-ours",
         "nbclient/daemon/outputs/queued.py",
         "        error = os_error(failure)\n",

@@ -64,7 +64,7 @@ class Child(ProcessProtocol):
     def connectionMade(self) -> None:
         """It runs."""
         stdin, stdout = self.transport.pipes[0], self.transport.pipes[1]
-        self._taker = Taker(self._owner.intake.stream(), stdout, self._kill)
+        self._taker = Taker(self._owner.intake, stdout, self._kill)
         self._owner.feed.attach(stdin)
 
     def _kill(self) -> None:

@@ -24,7 +24,7 @@ from nbclient.daemon.inputs.cursors import Cursor
 from nbclient.daemon.local.thread import Runner
 from nbclient.daemon.outputs.queued import os_reason
 from nbclient.errors import FrameError, LocalError, NBClientError
-from nbclient.framing.base import Framing
+from nbclient.framing.base import Decoder, Framing
 
 CHUNK = 256 * 1024
 """Most bytes of one read, which only a regular file fills: what is read at once is offered
@@ -254,6 +254,8 @@ class Stream:
         decoder, intake = self._decoder, self._intake
         before = 0 if intake.taken is None else len(decoder.eof())
         frames = decoder.feed(data)
+        if frames is None:  # of a framing of a user's own: it would pass for no frame yet
+            raise _nothing_returned(decoder, "feed")
         skipping = decoder.skipped > self._skipped
         if skipping:
             count, self._skipped = decoder.skipped - self._skipped, decoder.skipped
@@ -297,6 +299,8 @@ class Stream:
     async def end(self) -> None:
         """A last line may lack its end; a last frame of any other framing may not."""
         tail = b"" if self.faulty else self._decoder.eof()
+        if tail is None:
+            raise _nothing_returned(self._decoder, "eof")
         if tail and self._intake.framing.line_like:
             place = self._place(b"", 0)
             await self._intake.offer([tail.removesuffix(b"\r")], len(tail), place)
@@ -304,14 +308,14 @@ class Stream:
             what = f"ends inside a frame, {len(tail)} bytes of it are not sent"
             self._intake.refuse("tail", what)
 
-    def broke(self, failure: Failure) -> None:
-        """See `Intake.broke`."""
-        self._intake.broke(failure)
-
     def _place(self, data: bytes, held: int) -> tuple[str, str] | None:
         """The cursor behind the frames that were whole, for an input that has one."""
         cursor = self._cursor
         return None if cursor is None else (cursor.name, cursor.mark(data, held))
+
+
+def _nothing_returned(decoder: Decoder, method: str) -> TypeError:
+    return TypeError(f"{type(decoder).__name__}.{method} returned None")
 
 
 Resume = Callable[[Runner], Awaitable[object]]
@@ -406,13 +410,18 @@ class Input(Source):
 class Taker:
     """Bytes from a transport into the link; the transport waits while the link has no room.
 
-    :param stream: takes the bytes.
+    The stream is begun with the first bytes, where a framing that raises is a fault
+    of the input. Its maker is a protocol's `connectionMade`: what that raises, Twisted
+    logs, and the connection stays half made.
+
+    :param intake: takes the bytes.
     :param transport: is paused and resumed (`IPushProducer`).
     :param enough: called once when nothing more can be taken from here.
     """
 
-    def __init__(self, stream: Stream, transport: Any, enough: Callable[[], object]) -> None:
-        self._stream = stream
+    def __init__(self, intake: Intake, transport: Any, enough: Callable[[], object]) -> None:
+        self._intake = intake
+        self._stream: Stream | None = None
         self._transport = transport
         self._enough = enough
         self._chunks: deque[bytes] = deque()
@@ -430,7 +439,7 @@ class Taker:
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._busy:
+        if self._busy or self._done:
             return
         self._busy = True
         Deferred.fromCoroutine(self._take()).addErrback(self._broke).addCallback(self._taken)
@@ -439,17 +448,20 @@ class Taker:
             self._transport.pauseProducing()
 
     async def _take(self) -> None:
+        stream = self._stream
+        if stream is None:
+            stream = self._stream = self._intake.stream()
         while self._chunks and not self._done:
-            if not await self._stream.feed(self._chunks.popleft()):
+            if not await stream.feed(self._chunks.popleft()):
                 self._done = True
                 self._enough()
         if self._finished and not self._done:
             self._done = True
-            await self._stream.end()
+            await stream.end()
 
     def _broke(self, failure: Failure) -> None:
         """Whoever is at the other end learns of it; what it sends is not read any more."""
-        self._stream.broke(failure)
+        self._intake.broke(failure)
         if not self._done:
             self._done = True
             self._enough()

@@ -393,7 +393,7 @@ class ListenInput(Source):
         self._door.arrivals.append(self._arrived)
 
     def _arrived(self, guest: Guest) -> None:
-        guest.taker = Taker(self._intake.stream(), guest.transport, guest.transport.loseConnection)
+        guest.taker = Taker(self._intake, guest.transport, guest.transport.loseConnection)
 
     def stop(self) -> None:
         """See `Source.stop`."""

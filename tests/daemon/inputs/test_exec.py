@@ -207,6 +207,22 @@ class CoprocessTests(SynchronousTestCase):
         self.assertTrue(output.failed)
         self.end(output)
 
+    def test_a_framing_that_makes_no_decoder_does_not_hold_up_the_end(self) -> None:
+        """Nor is the child left half made: its end once raised, and nothing ever ended."""
+
+        def decoder(_: object) -> None:
+            raise ZeroDivisionError("no decoder")
+
+        output = self.start(backoff=None)
+        self.patch(type(framing.lines()), "decoder", decoder)
+        self.child.protocol.outReceived(b"one\n")
+        self.assertEqual(self.child.signals, ["KILL"])
+        self.child.end(None, 9)
+        self.successResultOf(output.ended)
+        self.assertTrue(output.failed)
+        self.assertEqual(self.log.lines[0], "input exec:bot -x has failed")
+        self.end(output)
+
     def test_nor_is_a_program_that_never_ran(self) -> None:
         self.found = None
         output = self.start(backoff=None)

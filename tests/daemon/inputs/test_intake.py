@@ -15,7 +15,7 @@ from nbclient import framing
 from nbclient.daemon.inputs.cursors import Cursor
 from nbclient.daemon.inputs.intake import Input, Intake, Taker, open_file, read_chunk
 from nbclient.errors import LinkStopped, LocalError
-from nbclient.framing.base import Framing
+from nbclient.framing.base import Decoder, Framing
 from tests.conformance.daemon import HandRunner, KeptLog
 from tests.conformance.transports import Pipe
 
@@ -39,6 +39,22 @@ class InputCase(SynchronousTestCase):
     def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
         self.sent += frames
         return succeed(None) if self.answer is None else self.answer
+
+
+class Boom(Framing):
+    """A framing of a user's own that gives the decoder it has, or raises."""
+
+    def __init__(self, decoder: Decoder | None = None) -> None:
+        self.max_frame, self.line_like = 10, True
+        self._decoder = decoder
+
+    def decoder(self) -> Decoder:
+        if self._decoder is None:
+            raise ZeroDivisionError("no decoder")
+        return self._decoder
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        return [frame + b"\n" for frame in frames]
 
 
 class Place(Cursor):
@@ -337,6 +353,22 @@ class InputTests(InputCase):
         self.assertEqual(self.log.lines, ["input stdin has failed"])
         self.assertTrue(self.runner.stopped)
 
+    def test_a_decoder_that_returns_nothing_is_a_fault(self) -> None:
+        """None would pass for no frame yet, or for no tail, and the file for sent."""
+        for method, sent in (("feed", []), ("eof", [b"a"])):
+            self.chunks, self.sent = [b"a\ntail"], []
+            decoder = framing.lines(max_frame=10).decoder()
+            setattr(decoder, method, lambda *_: None)
+            own = Boom(decoder)
+            intake = Intake("x", own, framing.lines().check, self.send, self.log)
+            source = Input(intake, self.read, self.runner)
+            source.start()
+            self.runner.steps()
+            self.successResultOf(source.ended)
+            self.assertEqual((self.sent, source.failed, source.exhausted), (sent, True, False))
+            why = self.log.events[-1]["log_failure"].getErrorMessage()
+            self.assertEqual(why, f"{type(decoder).__name__}.{method} returned None")
+
     def test_a_frame_that_a_framing_cannot_take_is_left_out_whatever_it_raises(self) -> None:
         def check(frames: Sequence[bytes]) -> None:
             if b"b" in frames:
@@ -461,7 +493,7 @@ class TakerTests(InputCase):
         self.intake = Intake(
             "x", framing.lines(max_frame=10), framing.lines().check, self.send, self.log
         )
-        self.taker = Taker(self.intake.stream(), self.pipe, lambda: self.enough.append(1))
+        self.taker = Taker(self.intake, self.pipe, lambda: self.enough.append(1))
 
     def test_the_transport_waits_for_the_link(self) -> None:
         self.taker.take(b"a\n")
@@ -486,7 +518,7 @@ class TakerTests(InputCase):
 
     def test_half_a_frame_at_the_end_is_counted(self) -> None:
         intake = Intake("x", framing.length(2), framing.lines().check, self.send, self.log)
-        taker = Taker(intake.stream(), self.pipe, lambda: None)
+        taker = Taker(intake, self.pipe, lambda: None)
         taker.take(b"\0\5ab")
         taker.finish()
         self.assertEqual(intake.refused, 1)
@@ -499,6 +531,17 @@ class TakerTests(InputCase):
         self.taker.take(b"b\n")
         self.taker.finish()
         self.assertEqual((self.sent, self.enough, self.intake.broken), ([b"a"], [1], True))
+        self.assertEqual(self.log.lines, ["input x has failed"])
+
+    def test_a_framing_that_makes_no_decoder_is_a_fault_of_the_input_told_once(self) -> None:
+        """It once was one of the protocol, whose `connectionMade` raised: nobody knew."""
+        intake = Intake("x", Boom(), framing.lines().check, self.send, self.log)
+        taker = Taker(intake, self.pipe, lambda: self.enough.append(1))
+        self.assertEqual(self.log.lines, [], "making it raises nothing")
+        taker.take(b"a\n")
+        taker.take(b"b\n")
+        taker.finish()
+        self.assertEqual((self.enough, intake.broken), ([1], True))
         self.assertEqual(self.log.lines, ["input x has failed"])
 
     def test_one_at_the_very_end_is_told_too(self) -> None:
@@ -516,7 +559,7 @@ class TakerTests(InputCase):
     def test_who_waited_for_its_turn_when_it_was_stopped_is_not_heard_but_counted(self) -> None:
         answer = self.answer = Deferred()
         self.taker.take(b"a\n")
-        other = Taker(self.intake.stream(), Pipe(), lambda: self.enough.append(2))
+        other = Taker(self.intake, Pipe(), lambda: self.enough.append(2))
         other.take(b"b\n")
         self.intake.stopped = True
         answer.callback(None)
@@ -527,7 +570,7 @@ class TakerTests(InputCase):
         answer = self.answer = Deferred()
         self.taker.take(b"first\n")
         for number in range(3000):
-            Taker(self.intake.stream(), Pipe(), lambda: None).take(b"%d\n" % number)
+            Taker(self.intake, Pipe(), lambda: None).take(b"%d\n" % number)
         self.answer = None
         answer.callback(None)
         self.assertEqual(self.sent, [b"first", *(b"%d" % number for number in range(3000))])
