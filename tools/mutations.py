@@ -2454,6 +2454,13 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-terminal-that-hung-up-is-at-its-end",
+        "nbclient/daemon/inputs/intake.py",
+        "if error.errno == errno.EIO and _hung_up(descriptor):",
+        "if False:",
+        (f"{INPUTS}test_a_terminal_that_hung_up_is_at_its_end",),
+    ),
+    Mutation(
         "a-stream-begins-with-its-first-bytes",
         "nbclient/daemon/inputs/intake.py",
         "        self._stream: Stream | None = None\n",
@@ -2461,6 +2468,8 @@ MUTATIONS = (
         (
             f"{INPUTS}TakerTests::"
             "test_a_framing_that_makes_no_decoder_is_a_fault_of_the_input_told_once",
+            "tests/daemon/inputs/test_exec.py::CoprocessTests::"
+            "test_a_framing_that_makes_no_decoder_does_not_hold_up_the_end",
         ),
     ),
     Mutation(

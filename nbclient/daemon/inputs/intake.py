@@ -6,6 +6,7 @@ the last one, so a full outbox pauses the reading.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -54,6 +55,8 @@ def open_file(path: str) -> int:
 def read_chunk(descriptor: int) -> bytes:
     """Some bytes, b"" at the end; waits also where another process made it non-blocking.
 
+    A terminal that has hung up is at its end, and SIGHUP says the rest.
+
     :raises OSError: it cannot be read.
     """
     while True:
@@ -63,6 +66,19 @@ def read_chunk(descriptor: int) -> bytes:
             waiting = select.poll()
             waiting.register(descriptor, select.POLLIN)
             waiting.poll(1000)
+        except OSError as error:
+            if error.errno == errno.EIO and _hung_up(descriptor):
+                return b""
+            raise
+
+
+def _hung_up(descriptor: int) -> bool:
+    """Whether it is a terminal without another end; a disk gives EIO too, and a job in the
+    background that nobody stops."""
+    asked = select.poll()
+    asked.register(descriptor, 0)
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISCHR(mode) and any(found & select.POLLHUP for _, found in asked.poll(0))
 
 
 class Source(ABC):

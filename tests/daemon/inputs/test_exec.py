@@ -29,6 +29,7 @@ from nbclient.daemon.inputs.intake import Intake
 from nbclient.daemon.outputs.formats import framed
 from tests.conformance.daemon import KeptLog
 from tests.conformance.transports import Pipe
+from tests.daemon.inputs.test_intake import Boom
 
 
 class Process:
@@ -93,6 +94,7 @@ class CoprocessTests(SynchronousTestCase):
         self.sent: list[bytes] = []
         self.answer: Deferred[None] | None = None
         self.found: str | None = "/bin/bot"
+        self.own: framing.Framing = framing.lines(max_frame=100)
         self.patch(coprocess.shutil, "which", lambda name: self.found)
 
     def send(self, frames: Sequence[bytes], cursor: object = None) -> Deferred[None]:
@@ -100,8 +102,7 @@ class CoprocessTests(SynchronousTestCase):
         return succeed(None) if self.answer is None else self.answer
 
     def start(self, backoff: Backoff | None = BACKOFF) -> Coprocess:
-        own = framing.lines(max_frame=100)
-        intake = Intake("exec:bot -x", own, framing.lines().check, self.send, self.log)
+        intake = Intake("exec:bot -x", self.own, framing.lines().check, self.send, self.log)
         words = ["bot", "-x"]
         made = Coprocess(
             "exec:bot -x",
@@ -209,12 +210,8 @@ class CoprocessTests(SynchronousTestCase):
 
     def test_a_framing_that_makes_no_decoder_does_not_hold_up_the_end(self) -> None:
         """Nor is the child left half made: its end once raised, and nothing ever ended."""
-
-        def decoder(_: object) -> None:
-            raise ZeroDivisionError("no decoder")
-
+        self.own = Boom()
         output = self.start(backoff=None)
-        self.patch(type(framing.lines()), "decoder", decoder)
         self.child.protocol.outReceived(b"one\n")
         self.assertEqual(self.child.signals, ["KILL"])
         self.child.end(None, 9)

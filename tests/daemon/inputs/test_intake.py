@@ -613,3 +613,25 @@ def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(
     assert read_chunk(reader) == b"abc"
     os.close(reader)
     os.close(writer)
+
+
+def test_a_terminal_that_hung_up_is_at_its_end() -> None:
+    theirs, ours = os.openpty()
+    os.close(theirs)
+    assert read_chunk(ours) == b""
+    os.close(ours)
+
+
+def test_no_other_read_error_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    theirs, ours = os.openpty()
+    reader, writer = os.pipe()
+    os.close(writer)
+    monkeypatch.setattr(os, "read", fails)
+    for descriptor in (ours, reader):  # there, and no terminal
+        with pytest.raises(OSError, match="Input/output"):
+            read_chunk(descriptor)
+    for descriptor in (theirs, ours, reader):
+        os.close(descriptor)
