@@ -3135,6 +3135,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "plain-files-beside-a-spool",
+        "nbclient/spool/file.py",
+        "        plain = stat.S_ISREG(path.lstat().st_mode)\n",
+        "        plain = True\n",
+        (
+            "tests/spool/test_file.py::"
+            "test_what_is_no_file_beside_the_database_is_refused_and_not_waited_for",
+        ),
+    ),
+    Mutation(
         "no-folder-shared-with-jupyter",
         "nbclient/__main__.py",
         "    refuse_clash()\n",

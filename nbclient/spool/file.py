@@ -162,6 +162,8 @@ def reading(folder: Path) -> Iterator[Store]:
 
 
 def _check_header(path: Path) -> None:
+    for beside in _beside(path):
+        _check_plain(beside)
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -178,6 +180,24 @@ def _check_header(path: Path) -> None:
         raise SpoolError(f"{path}: is not a spool of nbclient (another program's database)")
     if version != FORMAT:
         raise SpoolError(f"{path}: has format {version}; this nbclient reads format {FORMAT}")
+
+
+def _beside(path: Path) -> list[Path]:
+    """What there is of the files that SQLite opens unasked beside a database."""
+    files = (log_file(path), Path(f"{path}-shm"), Path(f"{path}-journal"))
+    return [file for file in files if os.path.lexists(file)]
+
+
+def _check_plain(path: Path) -> None:
+    """SQLite waits for whoever writes into a FIFO in its place, and for ever."""
+    try:
+        plain = stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:  # its owner has just closed the spool
+        return
+    except OSError as error:
+        raise SpoolError(f"{path}: {reason(error)}") from None
+    if not plain:
+        raise SpoolError(f"{path}: is not a plain file")
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -249,7 +269,7 @@ def check_files(folder: Path) -> bool:
     :raises SpoolError: they are not, or a part is missing.
     """
     path = folder / DATABASE
-    files = [file for file in (path, log_file(path), Path(f"{path}-shm")) if os.path.lexists(file)]
+    files = [*([path] if os.path.lexists(path) else []), *_beside(path)]
     for file in files:
         check_own(file, stat.S_ISREG, "a plain file")
     if files and path not in files:

@@ -270,6 +270,37 @@ def test_a_symbolic_link_in_place_of_a_file_is_not_followed(folder: Path, suffix
         check_files(folder)
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("none", path)])
+def test_what_is_no_file_beside_the_database_is_refused_and_not_waited_for(
+    folder: Path, make: Callable[[Path], object], suffix: str
+) -> None:
+    beside = folder / f"{DATABASE}{suffix}"
+    make(beside)
+    for look in (lambda path: reading(path).__enter__(), examine, check_files):
+        with pytest.raises(SpoolError) as caught:
+            look(folder)
+        assert str(caught.value) == f"{beside}: is not a plain file"
+
+
+def test_a_file_beside_that_is_gone_when_it_is_looked_at_is_no_fault(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner has closed the spool in between."""
+    monkeypatch.setattr(spool_file, "_beside", lambda path: [Path(f"{path}-wal")])
+    assert examine(folder) == (WHOSE, EMPTY)
+
+
+def test_a_file_beside_that_cannot_be_looked_at_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = folder / DATABASE / "no folder"
+    monkeypatch.setattr(spool_file, "_beside", lambda path: [beside])
+    with pytest.raises(SpoolError) as caught:
+        examine(folder)
+    assert str(caught.value) == f"{beside}: Not a directory"
+
+
 def test_a_file_that_others_may_read_is_refused(folder: Path) -> None:
     (folder / DATABASE).chmod(0o644)
     with pytest.raises(SpoolError, match=r"open to others \(mode 0644\)"):

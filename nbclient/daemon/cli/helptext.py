@@ -149,7 +149,7 @@ def short_help(front: str, width: int = 80) -> str:
         lines += [""]
     lines += [
         "More:",
-        f"  --help all             all {len(options)} options",
+        f"  -h, --help all         all {len(options)} options",
         "  --help NAME            one of them, such as --help spool, or one group:",
         *textwrap.wrap(
             ", ".join(GROUPS), width, initial_indent=" " * 25, subsequent_indent=" " * 25
@@ -174,7 +174,7 @@ def help_text(front: str, width: int = 80) -> str:
     lines = [synopsis(front), ""]
     for group in GROUPS:
         lines += [*_group_lines(front, group, width), ""]
-    lines += ["  --version", "  --help [all|GROUP|NAME]", "", "Exit status:"]
+    lines += ["  --version", "  -h, --help [all|GROUP|NAME]", "", "Exit status:"]
     lines += [f"  {status}  {meaning}" for status, meaning in STATUSES]
     lines += [f"  {INTERRUPTED}", "", *_example_lines(front)]
     return "\n".join(lines)

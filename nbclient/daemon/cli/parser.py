@@ -51,7 +51,10 @@ class SettingsOptions(usage.Options):
             found, arguments = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)
         except getopt.GetoptError as error:
             raise SpecError(self._explain(error)) from None
-        if ("--help", "") in found:  # before Twisted's own, which knows no topics
+        if ("--help", "") in found or (
+            "-h",
+            "",
+        ) in found:  # before Twisted's own, which knows no topics
             tell(help_for(self.front, arguments[0] if arguments else None))
         with_value = {name[:-1] for name in self.longOpt if name.endswith("=")}
         options = [
@@ -101,6 +104,8 @@ class SettingsOptions(usage.Options):
         given = frozenset(name.replace("_", "-") for name in values)
         self.settings = Settings(**values, given=given)
         check(self.settings, self.front)
+
+    opt_h = usage.Options.opt_help  # so that it is known; `_sorted_out` sees to it
 
     def opt_version(self) -> NoReturn:
         """Show the versions and exit."""
@@ -225,8 +230,8 @@ _REFERENCE_HEAD = """\
 
 `nbclient HOST PORT` (`python -m nbclient HOST PORT` is the same program) is for a terminal and for
 scripts: standard input is sent, what arrives goes to standard output, the log to standard error.
-`nbclient --help` shows the options that most people need, `--help all` all of them, `--help NAME`
-one option or group, `--version` what TLS and delivery this machine has.
+`nbclient --help` (or `-h`) shows the options that most people need, `--help all` all of them,
+`--help NAME` one option or group, `--version` what TLS and delivery this machine has.
 
 `twistd nbclient --host H --port P` is for months in the background: `--input none --output log`,
 and the standard streams are refused.

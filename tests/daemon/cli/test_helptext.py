@@ -30,13 +30,14 @@ def test_help_shows_twenty_options_by_task_and_says_how_to_see_all(
     options: type[ShellOptions], front: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = shown(capsys, "--help", options=options)
+    assert shown(capsys, "-h", options=options) == text
     assert text == short_help(front).rstrip("\n")
     named = [name for names in COMMON.values() for name, _ in names]
     assert len(named) == len(set(named)) == 20
     known = {option.name for option in table(front)}
     for name in named:
         assert (f"--{name} " in text) == (name in known)
-    assert f"--help all             all {len(known)} options" in text
+    assert f"-h, --help all         all {len(known)} options" in text
     assert max(map(len, text.splitlines())) <= 100
     assert len(text.splitlines()) <= 60
 
@@ -46,6 +47,7 @@ def test_help_all_lists_every_option_of_the_front_end(
     options: type[ShellOptions], front: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = shown(capsys, "--help", "all", options=options)
+    assert shown(capsys, "all", "-h", options=options) == text
     assert text == help_text(front).rstrip("\n")
     for option in table(front):
         assert f"\n  {spelling(option)}\n" in text
