@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, framing
+from nbclient.connection import protocol as protocol_module
 from nbclient.connection.interface import LinkObserver
 from nbclient.connection.protocol import ANSWER_LIMIT, DRAIN_LIMIT
 from nbclient.connection.receiver import PauseToken
@@ -1079,17 +1080,19 @@ class SendingTests(ConnectionTestCase):
         class Instrument(Recorder):
             framing = framing.astm()
 
+        limit = 64 * 1024  # each byte is an answer: a mebibyte of them would take a minute
+        self.patch(protocol_module, "ANSWER_LIMIT", limit)
         protocol = Instrument()
         peer = self.connect(protocol)
         peer.stall()
         protocol.transport.write(b"x" * 2 * HIGH_WATER)
         for _ in range(100):
-            self.feed(peer, b"\x05\x04" * (ANSWER_LIMIT // 50))
-        self.assertLess(len(peer.transport.unsent), 2 * ANSWER_LIMIT + 3 * HIGH_WATER)
+            self.feed(peer, b"\x05\x04" * (limit // 20))
+        self.assertLess(len(peer.transport.unsent), 2 * limit + 3 * HIGH_WATER)
         self.assertFalse(peer.transport.reading)
         peer.unstall()
         self.reactor.turn(300)
-        self.assertEqual(peer.received.count(b"\x06"), 100 * (ANSWER_LIMIT // 50))
+        self.assertEqual(peer.received.count(b"\x06"), 100 * (limit // 20))
 
     def test_a_loss_while_answers_wait_still_delivers_everything(self) -> None:
         class Answering(Recorder):

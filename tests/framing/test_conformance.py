@@ -926,8 +926,8 @@ ENDLESS = {
     "octet-counted": (framing.octet_counted(100_000), b"100000 "),
     "length": (framing.length(4, max_frame=100_000), (100_000).to_bytes(4, "big")),
     "length-marked": (
-        framing.length(3, offset=1, mark=b"x", max_frame=100_000, on_bad_frame="skip"),
-        b"x\1\x86\xa0",
+        framing.length(3, offset=1, mark=b"M", max_frame=100_000, on_bad_frame="skip"),
+        b"M\1\x86\xa0",
     ),
     "varint": (framing.varint(100_000), b"\xa0\x8d\x06"),
     "varint-offset": (framing.varint(100_000, offset=3), b"xxx\xa0\x8d\x06"),
