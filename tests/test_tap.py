@@ -65,6 +65,21 @@ def test_another_distribution_in_our_folder_is_refused_in_one_line_with_status_2
     assert err.count("\n") == 1
 
 
+def test_what_is_left_of_a_shared_folder_is_refused_in_one_line_with_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Uninstalling the other one takes our ``__init__.py`` along."""
+    monkeypatch.setitem(sys.modules, "nbclient.daemon.cli.twistd", None)
+    monkeypatch.setitem(sys.modules, "nbclient", ModuleType("nbclient"))
+    installed(monkeypatch, "twisted-nbclient")
+    with pytest.raises(SystemExit) as left:
+        tap.Options()
+    assert left.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("nbclient: twisted-nbclient is damaged: its nbclient/__init__.py is")
+
+
 def test_the_tap_loads_nothing_of_ours_nor_of_twisted_until_it_is_called() -> None:
     """It has to load where Jupyter's ``__init__`` is the one on disk."""
     program = (

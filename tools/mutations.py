@@ -3145,6 +3145,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "our-own-init",
+        "nbclient/tap.py",
+        '    if not hasattr(sys.modules["nbclient"], _MARK):\n',
+        "    if False:\n",
+        (
+            "tests/test_tap.py::"
+            "test_what_is_left_of_a_shared_folder_is_refused_in_one_line_with_status_2",
+        ),
+    ),
+    Mutation(
         "no-folder-shared-with-jupyter",
         "nbclient/__main__.py",
         "    refuse_clash()\n",

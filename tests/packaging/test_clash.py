@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from .conftest import ROOT, Environment
+from .conftest import ROOT, Environment, run
 
 JUPYTER = "0.11.0"
 
@@ -30,6 +31,19 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def each_way_in(environment: Environment) -> list[CompletedProcess[str]]:
+    """Run all that can be started, as a user does."""
+    bin = environment.where / "bin"
+    twistd = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+    python = (environment.python, "-P")
+    return [
+        run((bin / "nbclient", "localhost", "9"), environment.where),
+        run((*python, "-m", "nbclient", "localhost", "9"), environment.where),
+        run((*python, "-m", "nbclient.spool", "list", "spool"), environment.where),
+        run((*python, "-c", twistd, "nbclient", "--host", "h", "--port", "9"), environment.where),
+    ]
+
+
 @pytest.mark.parametrize("last", ["ours", "jupyter"])
 def test_one_folder_shared_with_jupyter_is_refused_whichever_came_last(
     last: str, environment: Environment, wheel: Path, jupyter: Path
@@ -39,14 +53,22 @@ def test_one_folder_shared_with_jupyter_is_refused_whichever_came_last(
     assert (environment.python_says("import nbclient; print(nbclient.__version__)") == JUPYTER) == (
         last == "jupyter"
     )
-    by_module = "import runpy; runpy.run_module('{}', run_name='__main__', alter_sys=True)"
-    for done in (
-        environment.twistd("nbclient", "--host", "localhost", "--port", "9", status=2),
-        environment.run_python(by_module.format("nbclient"), "localhost", "9", status=2),
-        environment.run_python(by_module.format("nbclient.spool"), "list", "spool", status=2),
-    ):
-        assert done.stdout == ""
+    for done in each_way_in(environment):
+        assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("nbclient: nbclient and twisted-nbclient are installed in")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("last", ["ours", "jupyter"])
+def test_what_is_left_when_jupyters_was_removed_is_refused(
+    last: str, environment: Environment, wheel: Path, jupyter: Path
+) -> None:
+    for package in (jupyter, wheel) if last == "ours" else (wheel, jupyter):
+        environment.install(package)
+    environment.pip("uninstall", "-y", "nbclient")
+    for done in each_way_in(environment):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("nbclient: twisted-nbclient is damaged: its nbclient/__init")
         assert done.stderr.count("\n") == 1
 
 
@@ -56,10 +78,18 @@ def test_beside_an_editable_install_the_readme_names_the_error_one_sees(
     """Jupyter's package hides ours completely there, so nothing of ours can say it."""
     environment.install("-e", tree)
     environment.install(jupyter)
-    done = environment.twistd("nbclient", "--host", "localhost", "--port", "9", status=1)
-    last = done.stderr.splitlines()[-1]
-    assert last == "AttributeError: module 'nbclient' has no attribute 'tap'"
-    assert last in (ROOT / "README.md").read_text()
+    ends = [done.stderr.splitlines()[-1] for done in each_way_in(environment)]
+    said = [end.removeprefix(f"{environment.python}: ") for end in ends]
+    assert said == [
+        "ModuleNotFoundError: No module named 'nbclient.__main__'",
+        "No module named nbclient.__main__;"
+        " 'nbclient' is a package and cannot be directly executed",
+        "No module named nbclient.spool",
+        "AttributeError: module 'nbclient' has no attribute 'tap'",
+    ]
+    deploy = " ".join((ROOT / "docs" / "deploy.md").read_text().split())
+    assert all(f"`{words}`" in deploy for words in said)
+    assert all(f"`{words}`" in (ROOT / "README.md").read_text() for words in (said[0], said[3]))
 
 
 def test_no_document_tells_people_to_install_jupyters_package() -> None:
