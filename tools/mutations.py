@@ -2812,11 +2812,37 @@ MUTATIONS = (
     Mutation(
         "up-calls-not-completed",
         "nbclient/link/subclassing.py",
-        "            setattr(cls, name, completed(vars(cls)[name], base))\n",
-        "            pass\n",
+        "        if not _is_complete(found, name, base):\n",
+        "        if not name:\n",
         (
             "tests/link/test_subclassing.py::UpCallTests::test_all_of_them_left_out",
             "tests/link/test_subclassing.py::UpCallTests::test_a_constructor_that_leaves_it_out_is_refused",
+        ),
+    ),
+    Mutation(
+        "a-class-changed-later",
+        "nbclient/link/factory.py",
+        "        if changed(cls, ReconnectingFactory, _CONSTRUCTOR_SETS):\n",
+        "        if not cls:\n",
+        (
+            "tests/link/test_subclassing.py::UpCallTests::test_all_of_them_set_on_the_class_when_it_is_there",
+            "tests/link/test_subclassing.py::test_so_is_one_that_is_set_when_the_class_is_there",
+        ),
+    ),
+    Mutation(
+        "set-on-the-link-and-left-so",
+        "nbclient/link/subclassing.py",
+        "        vars(link)[self._name] = MethodType(whole, link)\n",
+        "        vars(link)[self._name] = value\n",
+        ("tests/link/test_subclassing.py::UpCallTests::test_all_of_them_set_on_the_link",),
+    ),
+    Mutation(
+        "a-link-without-a-protocol",
+        "nbclient/link/factory.py",
+        '        if is_stock(self, "buildProtocol", ReconnectingFactory):\n',
+        "        if not self:\n",
+        (
+            "tests/link/test_subclassing.py::test_a_link_without_a_protocol_is_refused_when_it_is_started",
         ),
     ),
     Mutation(
@@ -2840,7 +2866,7 @@ MUTATIONS = (
     Mutation(
         "unheard-overrides-unsaid",
         "nbclient/link/factory.py",
-        "        for name in self._unheard:\n",
+        "        for name in unheard(self, ReconnectingFactory):\n",
         "        for name in ():\n",
         (
             "tests/link/test_subclassing.py::UpCallTests::test_endpoints_do_not_call_them_and_that_is_said",

@@ -60,7 +60,7 @@ def refuse_async(cls: type, allowed: Collection[str]) -> None:
     :raises LocalError: there is one.
     """
     for name in _overridable(cls):
-        if name not in allowed and is_async(_plain(getattr_static(cls, name))):
+        if name not in allowed and is_async(plain(getattr_static(cls, name))):
             raise LocalError(f"{cls.__name__}.{name} cannot be async: its result is needed at once")
 
 
@@ -72,6 +72,11 @@ def _overridable(cls: type) -> Iterator[str]:
         yield from (name for name in vars(base) if name in ours and not name.startswith("__"))
 
 
-def _plain(found: Any) -> Any:
-    """A class or static method's function."""
-    return getattr(found, "__func__", found)
+def plain(found: Any) -> Any:
+    """The function of a class, static or partial method."""
+    while not callable(found) or isinstance(found, classmethod | staticmethod):
+        inner = getattr(found, "func", None) or getattr(found, "__func__", None)
+        if inner is None:
+            break
+        found = inner
+    return found

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from weakref import ref
 
 from attrs import evolve, frozen
@@ -76,8 +76,10 @@ from nbclient.link.options import NAMES, OUTBOX_BYTES, LinkOptions, shared
 from nbclient.link.pump import Pump, Rules
 from nbclient.link.reply_tracker import Replying
 from nbclient.link.spooling import Cursor
-from nbclient.link.subclassing import Refusing, complete
+from nbclient.link.subclassing import Refusing, changed, complete, is_stock, overridable, unheard
 from nbclient.link.tally import Tallies
+
+_CONSTRUCTOR_SETS = ("name", "clock", *NAMES)
 
 NOBODY: list[Any] = []
 """Waits for a link; shared and never changed: for most links nobody does."""
@@ -93,6 +95,8 @@ NOT_STARTED = (
     "a link dials by itself: LinkService(endpoint, link) or link.start(endpoint) starts it, not"
     " endpoint.connect(link), and not ClientService"
 )
+
+PROTOCOL = "a subclass of FrameProtocol, or what makes one, as forProtocol(Mine) sets it"
 
 SENDING_LOOK = 0.05
 """Seconds between two looks whether a peer that has closed its side has everything."""
@@ -172,6 +176,10 @@ def _option(name: str, fixed: bool = False) -> Any:
 
 def _setByConstructor(name: str) -> LocalError:
     return LocalError(f"{name}: only the constructor sets it; give it {name}=")
+
+
+def _checkProtocol(protocol: object) -> None:
+    check("protocol", protocol, is_called(protocol), PROTOCOL)
 
 
 def _onTheClock(method: Callable[..., None]) -> Callable[..., None]:
@@ -313,7 +321,6 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     _tallies: Tallies | None = None  # what may happen often
     log = Logger(namespace="nbclient")
 
-    _unheard: ClassVar[tuple[str, ...]] = ()  # overridden, and not called by endpoints
     _reported: Failure | None = None  # a failed attempt that an override is being told of
 
     backoff: Backoff = _option("backoff")
@@ -444,7 +451,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         :raises LocalError: it sets what is set otherwise here.
         """
         super().__init_subclass__(**more)
-        complete(cls, ReconnectingFactory, ("name", "clock", *NAMES))
+        complete(cls, ReconnectingFactory, _CONSTRUCTOR_SETS)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Look at the class again where it was changed since it was made."""
+        if changed(cls, ReconnectingFactory, _CONSTRUCTOR_SETS):
+            complete(cls, ReconnectingFactory, _CONSTRUCTOR_SETS)
+        return super().__new__(cls)
 
     # -- what applications call ------------------------------------------------
 
@@ -457,7 +470,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         fits = is_called(protocol)
         if isinstance(protocol, type):
             fits = issubclass(protocol, FrameProtocol)
-        check("protocol", protocol, fits, "a subclass of FrameProtocol, or what makes one")
+        check("protocol", protocol, fits, PROTOCOL)
         for foreign in filter(None, map(vars(Refusing).get, kwargs)):
             raise foreign.refuse(cls)
         return cast(Self, super().forProtocol(protocol, *args, **kwargs))
@@ -526,7 +539,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._clock = global_reactor() if clock is None else clock
         self._begin()
         self.name = self.name or _describeEndpoint(endpoint)
-        for name in self._unheard:
+        for name in unheard(self, ReconnectingFactory):
             self.log.warn(
                 "{link}: endpoints do not call {name}, which {kind} overrides; use observe()",
                 link=self._label(),
@@ -663,6 +676,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     # -- what Twisted calls ------------------------------------------------------
 
+    @overridable
     def startedConnecting(self, connector: IConnector) -> None:
         """The reactor's way of dialling; also called at each of our own redials.
 
@@ -688,11 +702,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._dialer = ConnectorDialer(connector, self)
 
     def _begin(self) -> None:
+        if is_stock(self, "buildProtocol", ReconnectingFactory):
+            _checkProtocol(self.protocol)
         if self._pumpMade is not None:
             self._pumpMade.begin(self._clock)
         self._timers = timers_of(self._clock)
         self._beginOutage()
 
+    @overridable
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A connection of this link, or one that aborts where none is wanted.
 
@@ -700,7 +717,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
         :raises LocalError: nothing has started this link: `endpoint.connect` was given it.
         """
-        return self._build(super().buildProtocol, addr)
+        return self._build(self._stockProtocol, addr)
+
+    def _stockProtocol(self, addr: IAddress | None) -> Any:
+        _checkProtocol(self.protocol)
+        return super().buildProtocol(addr)
 
     def _build(self, make: Callable[[Any], Any], addr: IAddress | None) -> Any:
         if self.state is State.IDLE:
@@ -743,6 +764,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
         return gone
 
+    @overridable
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The reactor's attempt failed."""
         if self._dialledBy(connector) and reason is not self._reported:

@@ -2,7 +2,8 @@
 
 What such a class says either works here or is refused with a line that says what to do:
 
-* an override that leaves out its up-call: it is completed (`complete`);
+* an override that leaves out its up-call, its own, a mixin's, or one set on a link: it is
+  completed (`complete`, `Overridable`);
 * a name that is set, or called, to steer the redialling: refused, with what is there
   instead (`Foreign`);
 * a name that the constructor sets: refused, since the class's value would be hidden.
@@ -12,19 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial, wraps
+from functools import wraps
 from inspect import getattr_static
-from typing import Any
+from types import MethodType
+from typing import Any, TypeVar, cast
 
 from twisted.internet.error import NotConnectingError
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.python.failure import Failure
 
-from nbclient.connection.overrides import refuse_async
+from nbclient.connection.overrides import plain, refuse_async
+from nbclient.core.arguments import check, is_called
 from nbclient.errors import LocalError, Unsupported
 
 DIALLER_CALLS = ("startedConnecting", "clientConnectionFailed", "clientConnectionLost")
 """What connectors call, and endpoints do not."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Foreign:
@@ -75,6 +80,9 @@ class Refusing:
     retry = Foreign("leave it out: a link redials by itself; reconnectNow() does so at once")
 
 
+_FOREIGN = tuple(name for name, value in vars(Refusing).items() if isinstance(value, Foreign))
+
+
 def complete(cls: Any, base: Any, set_by_constructor: Iterable[str]) -> None:
     """Make a new subclass of the link whole, or refuse it.
 
@@ -87,9 +95,9 @@ def complete(cls: Any, base: Any, set_by_constructor: Iterable[str]) -> None:
             f"{cls.__name__}: a {base.__name__} redials by itself; derive from it alone, not from"
             " ReconnectingClientFactory"
         )
-    for name, foreign in vars(Refusing).items():
-        if isinstance(foreign, Foreign) and getattr_static(cls, name) is not foreign:
-            raise foreign.refuse(cls)
+    for name in _FOREIGN:
+        if getattr_static(cls, name) is not vars(Refusing)[name]:
+            raise vars(Refusing)[name].refuse(cls)
     for name in set_by_constructor:
         if getattr_static(cls, name) is not getattr_static(base, name):
             raise LocalError(
@@ -97,18 +105,88 @@ def complete(cls: Any, base: Any, set_by_constructor: Iterable[str]) -> None:
             )
     refuse_async(cls, ())
     for name, completed in _COMPLETED.items():
-        if name in vars(cls):
-            setattr(cls, name, completed(vars(cls)[name], base))
-    cls._unheard = tuple(
-        name for name in DIALLER_CALLS if getattr_static(cls, name) is not vars(base)[name]
-    )
+        found = getattr_static(cls, name)  # a mixin's, too
+        if not _is_complete(found, name, base):
+            whole = completed(found, base)
+            setattr(cls, name, whole if name == "__init__" else Overridable(name, whole, base))
 
 
-def _initialised(override: Callable[..., None], base: Any) -> Callable[..., None]:
-    @wraps(override)
+def changed(cls: type, base: type, set_by_constructor: Iterable[str]) -> bool:
+    """Whether something was set on `cls` after `complete` saw it: a dataclass's ``__init__``, say.
+
+    Of each new link this is asked: it has to be quick.
+    """
+    return any(
+        getattr(cls, name) is not getattr(base, name) for name in (*_FOREIGN, *set_by_constructor)
+    ) or not all(_is_complete(getattr_static(cls, name), name, base) for name in _COMPLETED)
+
+
+def _is_complete(found: Any, name: str, base: type) -> bool:
+    if name == "__init__":  # a decorator may have copied the mark
+        return found is vars(base)[name] or getattr(found, "whole", None) is found
+    return isinstance(found, Overridable)
+
+
+def unheard(link: Any, base: type) -> list[str]:
+    """What is overridden, in the class or on the link, and not called by endpoints."""
+    return [name for name in DIALLER_CALLS if not is_stock(link, name, base)]
+
+
+def is_stock(link: Any, name: str, base: type) -> bool:
+    """Whether nothing overrides a method of the link."""
+    return name not in vars(link) and getattr_static(type(link), name) is vars(base)[name]
+
+
+class Overridable:
+    """A method of a link that applications override, in a class or on a link.
+
+    What is set on a link is completed as an override in a class is.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], base: Any = None) -> None:
+        self._name = name
+        self._function = function
+        self._base = base
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._base = owner
+
+    def __get__(self, link: Any, owner: type) -> Any:
+        if link is None:
+            return self._function
+        # An up-call goes to the class's, although one is set on the link.
+        if self._name in vars(link) and getattr_static(owner, self._name) is self:
+            return vars(link)[self._name]
+        return MethodType(self._function, link)
+
+    def __set__(self, link: Any, value: Any) -> None:
+        check(
+            f"{type(link).__name__}.{self._name}", value, is_called(value), "a function, not async"
+        )
+        whole = _COMPLETED[self._name](staticmethod(value), self._base)
+        vars(link)[self._name] = MethodType(whole, link)
+
+    def __delete__(self, link: Any) -> None:
+        vars(link).pop(self._name)
+
+
+def overridable(method: Method) -> Method:
+    """A decorator, of the base's own."""
+    return cast(Method, Overridable(method.__name__, method))
+
+
+def _bound(override: Any, link: Any) -> Any:
+    """A function, a class method or any other kind of method, to be called for a link."""
+    bind = getattr(type(override), "__get__", None)
+    return override if bind is None else bind(override, link, type(link))
+
+
+def _initialised(override: Any, base: Any) -> Callable[..., None]:
+    @wraps(plain(override))
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            override(self, *args, **kwargs)
+            _bound(override, self)(*args, **kwargs)
         except AttributeError as error:
             if hasattr(self, "_machine"):
                 raise
@@ -116,6 +194,7 @@ def _initialised(override: Callable[..., None], base: Any) -> Callable[..., None
         if not hasattr(self, "_machine"):
             raise _uninitialised(self, base)
 
+    cast(Any, __init__).whole = __init__
     return __init__
 
 
@@ -126,12 +205,12 @@ def _uninitialised(link: Any, base: Any) -> LocalError:
     )
 
 
-def _started(override: Callable[..., Any], base: Any) -> Callable[..., None]:
-    @wraps(override)
+def _started(override: Any, base: Any) -> Callable[..., None]:
+    @wraps(plain(override))
     def startedConnecting(self: Any, connector: Any) -> None:
         dials = self._dials
         try:
-            override(self, connector)
+            _bound(override, self)(connector)
         except Exception:
             if not self._dialledBy(connector):  # the first time: for whoever dialled
                 with suppress(NotConnectingError):  # it was refused
@@ -144,16 +223,16 @@ def _started(override: Callable[..., Any], base: Any) -> Callable[..., None]:
     return startedConnecting
 
 
-def _failed(override: Callable[..., Any], base: Any) -> Callable[..., None]:
+def _failed(override: Any, base: Any) -> Callable[..., None]:
     """First the link's own part: an override may dial by hand."""
 
-    @wraps(override)
+    @wraps(plain(override))
     def clientConnectionFailed(self: Any, connector: Any, reason: Failure) -> None:
         before = self._reported
         base.clientConnectionFailed(self, connector, reason)
         self._reported = reason
         try:
-            override(self, connector, reason)
+            _bound(override, self)(connector, reason)
         except Exception:
             self._overrideFailed("clientConnectionFailed", Failure())
         finally:
@@ -162,10 +241,10 @@ def _failed(override: Callable[..., Any], base: Any) -> Callable[..., None]:
     return clientConnectionFailed
 
 
-def _built(override: Callable[..., Any], base: Any) -> Callable[..., Any]:
-    @wraps(override)
+def _built(override: Any, base: Any) -> Callable[..., Any]:
+    @wraps(plain(override))
     def buildProtocol(self: Any, addr: Any) -> Any:
-        return self._build(partial(override, self), addr)
+        return self._build(_bound(override, self), addr)
 
     return buildProtocol
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
-from nbclient.errors import CallbackFailed, LocalError, NBClientError, Unsupported
+from nbclient.errors import ArgumentError, CallbackFailed, LocalError, NBClientError, Unsupported
 from nbclient.link.options import NAMES
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
@@ -121,6 +123,80 @@ class UpCallTests(SubclassCase):
                 return super().buildProtocol(addr)
 
         self.assertRedials(self.dial(Politer))
+
+    def test_all_of_them_left_out_by_a_mixin(self) -> None:
+        class Mute:
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**options)
+
+            def startedConnecting(self, connector: Any) -> None: ...
+
+            def clientConnectionFailed(self, connector: Any, reason: Any) -> None: ...
+
+            def buildProtocol(self, addr: Any) -> Any:
+                return Lines()
+
+        self.assertRedials(self.dial(type("Mixed", (Mute, ReconnectingFactory), {})))
+
+    def test_all_of_them_left_out_by_methods_of_another_kind(self) -> None:
+        overrides = {
+            "startedConnecting": staticmethod(lambda connector: None),
+            "clientConnectionFailed": partialmethod(lambda link, more, connector, reason: None, 5),
+            "buildProtocol": classmethod(lambda kind, addr: Lines()),
+        }
+        self.assertRedials(self.dial(type("Odd", (ReconnectingFactory,), overrides)))
+
+    def test_one_that_is_no_method_at_all(self) -> None:
+        class Building:
+            def __call__(self, addr: Any) -> Any:
+                return Lines()
+
+        self.assertRedials(
+            self.dial(type("Odd", (ReconnectingFactory,), {"buildProtocol": Building()}))
+        )
+
+    def test_all_of_them_set_on_the_link(self) -> None:
+        class Setting(ReconnectingFactory):
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**options)
+                self.startedConnecting = lambda connector: None
+                self.clientConnectionFailed = lambda connector, reason: None
+                self.buildProtocol = lambda addr: Lines()
+
+        self.assertRedials(self.dial(Setting))
+
+    def test_one_set_on_the_link_calls_that_of_the_class_and_goes_away(self) -> None:
+        class Counting(ReconnectingFactory):
+            def buildProtocol(self, addr: Any) -> Any:
+                built.append(addr)
+                return super().buildProtocol(addr)
+
+        built: list[Any] = []
+        link = self.dial(Counting)
+        before = link.buildProtocol
+        link.buildProtocol = lambda addr: before(addr)
+        self.assertRedials(link)
+        self.assertEqual(len(built), 2)
+        del link.buildProtocol
+        self.assertEqual(link.buildProtocol, before)
+
+    def test_one_set_on_the_link_that_cannot_be_called_is_refused(self) -> None:
+        async def build(addr: Any) -> Any:
+            """Not here."""
+
+        link: Any = ReconnectingFactory()
+        for value in (build, None):
+            with self.assertRaisesRegex(LocalError, r"^ReconnectingFactory\.buildProtocol takes"):
+                link.buildProtocol = value
+
+    def test_all_of_them_set_on_the_class_when_it_is_there(self) -> None:
+        class Patched(ReconnectingFactory): ...
+
+        kind: Any = Patched
+        kind.startedConnecting = lambda self, connector: None
+        kind.clientConnectionFailed = lambda self, connector, reason: None
+        kind.buildProtocol = lambda self, addr: Lines()
+        self.assertRedials(self.dial(kind))
 
     def test_one_that_raises_is_logged_and_stops_nothing(self) -> None:
         class Raising(ReconnectingFactory):
@@ -362,6 +438,15 @@ def test_a_class_attribute_that_the_constructor_would_hide_is_refused(name: str)
         type("Hidden", (ReconnectingFactory,), {name: 5})
 
 
+@pytest.mark.parametrize("name", ["maxDelay", "connectTimeout", "name"])
+def test_so_is_one_that_is_set_when_the_class_is_there(name: str) -> None:
+    class Hidden(ReconnectingFactory): ...
+
+    setattr(Hidden, name, 5)
+    with pytest.raises(LocalError, match=rf"^Hidden\.{name}: "):
+        Hidden()
+
+
 @pytest.mark.parametrize("name", ["clock", "maxAge", "outboxBytes", "random"])
 def test_so_is_setting_what_would_change_nothing(name: str) -> None:
     with pytest.raises(LocalError, match=f"^{name}: only the constructor sets it"):
@@ -372,8 +457,46 @@ def test_an_async_override_is_refused() -> None:
     async def build(self: Any, addr: Any) -> Any:
         """Not here."""
 
-    with pytest.raises(LocalError, match=r"^Later\.buildProtocol cannot be async"):
-        type("Later", (ReconnectingFactory,), {"buildProtocol": build})
+    for method in (build, classmethod(build), staticmethod(build), partialmethod(build)):
+        with pytest.raises(LocalError, match=r"^Later\.buildProtocol cannot be async"):
+            type("Later", (ReconnectingFactory,), {"buildProtocol": method})
+
+
+def test_a_constructor_that_leaves_out_its_up_call_is_found_wherever_it_comes_from() -> None:
+    class Silent:
+        def __init__(self) -> None: ...
+
+    class Mixed(Silent, ReconnectingFactory): ...
+
+    @dataclass
+    class Data(ReconnectingFactory):
+        host: str = "feed.example"
+
+    for kind in (Mixed, Data):
+        with pytest.raises(LocalError, match=r"__init__ has to call super\(\)\.__init__\(\) first"):
+            kind()
+
+
+def test_a_link_without_a_protocol_is_refused_when_it_is_started() -> None:
+    reactor = FakeReactor()
+    with pytest.raises(ArgumentError, match=r"^protocol takes .* forProtocol\(Mine\) .* not None"):
+        ReconnectingFactory(clock=reactor).start(FakeEndpoint(reactor))
+    with pytest.raises(ArgumentError, match=r"^protocol takes "):
+        reactor.connectTCP("feed.example", 5000, ReconnectingFactory(clock=reactor))
+    assert reactor.pending() == []
+
+
+def test_an_up_call_without_a_protocol_says_what_is_missing() -> None:
+    class Building(ReconnectingFactory):
+        def buildProtocol(self, addr: Any) -> Any:
+            return super().buildProtocol(addr)
+
+    reactor = FakeReactor()
+    link = Building(clock=reactor)
+    reactor.connectTCP("feed.example", 5000, link)
+    with capturedLogs() as logged:
+        reactor.attempts[-1].accept()
+    assert any("protocol takes a subclass" in formatEvent(event) for event in logged)
 
 
 class EndpointTests(SynchronousTestCase):
