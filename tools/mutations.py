@@ -2820,6 +2820,25 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-mixin-not-completed",
+        "nbclient/link/subclassing.py",
+        "        found = getattr_static(cls, name)  # a mixin's, too\n",
+        "        found = vars(cls).get(name, vars(base)[name])\n",
+        (
+            "tests/link/test_subclassing.py::UpCallTests::test_all_of_them_left_out_by_a_mixin",
+            "tests/link/test_subclassing.py::test_a_constructor_that_leaves_out_its_up_call_is_found_wherever_it_comes_from",
+        ),
+    ),
+    Mutation(
+        "a-method-of-another-kind-not-bound",
+        "nbclient/link/subclassing.py",
+        "    return override if bind is None else bind(override, link, type(link))\n",
+        "    return lambda *given: override(link, *given)\n",
+        (
+            "tests/link/test_subclassing.py::UpCallTests::test_all_of_them_left_out_by_methods_of_another_kind",
+        ),
+    ),
+    Mutation(
         "a-class-changed-later",
         "nbclient/link/factory.py",
         "        if changed(cls, ReconnectingFactory, _CONSTRUCTOR_SETS):\n",
