@@ -1580,6 +1580,13 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "false-frames-are-paid-for-over-the-long-run",
+        "nbclient/framing/headed.py",
+        "max(2 * largest, min(BANK * largest, MOST_BANKED))",
+        "2 * largest",
+        ("tests/framing/test_headed.py::test_in_ordinary_mixed_traffic_no_good_frame_is_lost",),
+    ),
+    Mutation(
         "second-dle-begins-nothing",
         "nbclient/framing/dle.py",
         "            at = begin + 2\n",
@@ -1623,6 +1630,16 @@ MUTATIONS = (
         "        self._answered.add((asked, option))",
         "        pass",
         ("tests/framing/test_telnet.py::test_each_is_answered_once_whatever_a_peer_does",),
+    ),
+    Mutation(
+        "telnet-subnegotiations-are-limited",
+        "nbclient/framing/telnet.py",
+        "        if self._sub > self._limit:\n",
+        "        if False:\n",
+        (
+            "tests/framing/test_telnet.py::"
+            "test_a_subnegotiation_without_an_end_is_a_line_over_the_limit",
+        ),
     ),
     Mutation(
         "framing-answers-are-sent",

@@ -114,8 +114,9 @@ def mllp(max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
     """HL7's minimal lower layer protocol: VT (0x0B), the message, FS CR (0x1C 0x0D).
 
     Sent is just that. Received, FS alone ends a message, as HL7 allows neither FS
-    nor VT in one; CR and LF between two messages are passed over. So FS CR, FS CR LF,
-    FS LF and FS alone are all taken, and no message waits for what may follow FS.
+    nor VT in one; CR, LF, FS, NUL, space and tab between two messages are passed over: none
+    of them is a message. So FS CR, FS CR LF, FS LF, FS FS CR, FS NUL and FS alone are all
+    taken, and no message waits for what may follow FS.
 
     :param max_frame: the longest message accepted, bytes.
     :param on_bad_frame: as with `between`.
@@ -265,10 +266,13 @@ class Mllp(Between):
     start: bytes = field(default=_VT, init=False)
     end: bytes = field(default=_FS, init=False)
 
-    quiet = b"\r\n"
+    quiet = b"\r\n\x1c\0 \t"
 
     def __str__(self) -> str:
         return "mllp"
+
+    def decoder(self) -> Decoder:
+        return MllpDecoder(self)
 
     def _image(self, payload: bytes, end: bytes, trailer: bytes) -> bytes:
         return self.start + payload + end + b"\r"
@@ -339,3 +343,11 @@ class BetweenDecoder(MarkedDecoder):
             behind += len(found)
         frame = data[inside : stop + self._ends_kept]
         return frame + data[behind : behind + self._kept] if self._kept else frame
+
+
+class MllpDecoder(BetweenDecoder):
+    """The CR behind FS belongs to the message, although the message does not wait for it."""
+
+    def unread(self, data: bytes, frames: Sequence[bytes]) -> bytes:
+        rest = super().unread(data, frames)
+        return rest.removeprefix(b"\r") if len(self._after) > len(frames) else rest

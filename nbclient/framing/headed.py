@@ -23,6 +23,13 @@ EARNED = 8
 """Bytes of false frames that are looked at for each byte that is passed over, in the long
 run: a peer could send marks only, each before a length that reaches far."""
 
+BANK = 64
+"""How many false frames of the greatest size can be looked at in one burst. In ordinary mixed
+traffic less than a byte is looked at for each byte received, but not evenly."""
+
+MOST_BANKED = 1024 * 1024
+"""Bytes: what such a burst costs at most, where two frames are not more than that."""
+
 
 class HeadedDecoder(Decoder):
     """Looks for the mark, then for as many bytes as the header says."""
@@ -38,7 +45,9 @@ class HeadedDecoder(Decoder):
         self._before = b""  # of earlier chunks: what follows a frame that was found there
         self._after: list[int] = []  # bytes of the stream behind each frame of the chunk
         self._noisy = False  # in a stretch without a good frame that was counted
-        self._most = self._credit = 2 * (framing.max_frame + self._layout.header)
+        largest = framing.max_frame + self._layout.header
+        self._most = max(2 * largest, min(BANK * largest, MOST_BANKED))
+        self._credit = self._most
 
     def feed(self, data: bytes) -> list[bytes]:
         frames: list[bytes] = []

@@ -14,6 +14,9 @@ from nbclient.framing.delimited import check_size
 _LINE_ENDS = re.compile(rb"[\r\n]*")
 _BLANK = re.compile(rb"\n\r?\n")
 _BLANK_OR_NUL = re.compile(rb"\n\r?\n|\0")
+_SIP = re.compile(rb"^SIP/| SIP/[0-9.]+\r?$")
+_NAMES = (b"content-length",)
+_SIP_NAMES = (*_NAMES, b"l")
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 
 
@@ -35,8 +38,8 @@ def headers(max_frame: int = MAX_FRAME) -> Framing:
     """Headers, an empty line, and as many bytes as ``Content-Length`` says, or none.
 
     As the language server protocol, SIP over TCP and FreeSWITCH's event socket have
-    it. A frame is all of it. Line ends between two frames are passed over. A frame to
-    be sent is complete too.
+    it. In a message of SIP ``l`` is the same header (RFC 3261, 7.3.3). A frame is all
+    of it. Line ends between two frames are passed over. A frame to be sent is complete too.
 
     :param max_frame: the longest frame accepted, bytes.
     :raises SpecError: if it is less than 1.
@@ -160,9 +163,11 @@ class HeadersDecoder(Decoder):
 
     def _content_length(self, head: bytes) -> int | PeerError | None:
         """What the first header of that name says; None if there is none."""
-        for line in head.split(b"\n")[1 if self._nul else 0 :]:
+        lines = head.split(b"\n")
+        names = _SIP_NAMES if not self._nul and _SIP.search(lines[0]) else _NAMES
+        for line in lines[1 if self._nul else 0 :]:
             name, colon, value = line.partition(b":")
-            if colon and name.strip().lower() == b"content-length":
+            if colon and name.strip().lower() in names:
                 value = value.strip()
                 if not _NUMBER.fullmatch(value):
                     return BadFrame("expected a number as content-length", value)

@@ -18,7 +18,11 @@ CR, LF, NUL = b"\r\n\0"
 AGREED = {3}
 """The options that are taken up: suppress go ahead (RFC 858), which changes nothing here."""
 
+TIMING_MARK = 6
+"""The option that is no state: each DO wants an answer (RFC 860)."""
+
 _SPECIAL = re.compile(rb"[\xff\r\n]")
+_ENDS = {WONT: WILL, DONT: DO}
 _REFUSALS = {WILL: (DO, DONT), DO: (WILL, WONT)}
 
 
@@ -26,9 +30,10 @@ def telnet(max_frame: int = MAX_FRAME, on_bad_frame: str = "close") -> Framing:
     """Lines of the network virtual terminal, which end in CR LF or LF (RFC 854).
 
     Commands (IAC …) are no part of a line: where the peer offers or asks for an option, it
-    is refused, but for "suppress go ahead"; each is answered once. Subnegotiations
-    are passed over. IAC IAC is one byte 0xFF, CR NUL a CR that ends no line. What is
-    sent is written in the same way.
+    is refused, but for "suppress go ahead". Each is answered once, and again after the peer
+    took it back (RFC 1143); TIMING-MARK each time (RFC 860). Subnegotiations are passed
+    over; one longer than a line may be is a line over the limit. IAC IAC is one byte 0xFF,
+    CR NUL a CR that ends no line. What is sent is written in the same way.
 
     :param max_frame: the longest line accepted, bytes without its end.
     :param on_bad_frame: ``close`` poisons the stream at a line over the limit,
@@ -103,6 +108,7 @@ class TelnetDecoder(Decoder):
         self._line = bytearray()  # the line begun; after a fault, as it was received
         self._passing = False  # over the rest of a line that is too long
         self._answered: set[tuple[int, int]] = set()  # what was asked, and of which option
+        self._sub = 0  # bytes of the subnegotiation begun
         self._after: list[int] = []  # bytes of the latest chunk behind each of its frames
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -146,11 +152,27 @@ class TelnetDecoder(Decoder):
         return stop + 1
 
     def _in_sub(self, data: bytes, at: int) -> int:
-        stop = data.find(b"\xff", at)
-        if stop < 0:
-            return len(data)
-        self._state = _In.SUB_COMMAND
-        return stop + 1
+        found = data.find(b"\xff", at)
+        stop = len(data) if found < 0 else found + 1
+        self._sub += stop - at
+        if self._sub > self._limit:
+            return self._endless(data, at, stop)
+        if found >= 0:
+            self._state = _In.SUB_COMMAND
+        return stop
+
+    def _endless(self, data: bytes, at: int, stop: int) -> int:
+        """A subnegotiation over the limit: it counts as a line over the limit."""
+        error = FrameTooLong(self._limit, self._limit + 1)
+        if not self._skip:
+            return self._fail(error, _In.SUB.value + data[at:], len(data))
+        stop -= self._sub - self._limit  # the same place however the bytes were cut
+        if not self._passing:
+            self.pass_over(error, self._line + _In.SUB.value + data[at:stop])
+        self._state = _In.LINE
+        self._passing = True
+        self._line = bytearray()
+        return stop
 
     def _special(self, data: bytes, at: int, frames: list[bytes]) -> int:
         """See to the byte behind a CR, an IAC or one of its commands."""
@@ -165,6 +187,7 @@ class TelnetDecoder(Decoder):
         elif state is _In.COMMAND:
             if byte == IAC:
                 return at + 1 if self._put(b"\xff", data, at + 1) else len(data)
+            self._sub = 0
             self._state = _In.SUB if byte == SB else _ASKING.get(byte, _In.LINE)
         elif state is _In.SUB_COMMAND:
             self._state = _In.LINE if byte == SE else _In.SUB
@@ -173,11 +196,23 @@ class TelnetDecoder(Decoder):
         return at + 1
 
     def _negotiate(self, asked: int, option: int) -> None:
-        if asked not in _REFUSALS or (asked, option) in self._answered:
+        if asked in _ENDS:
+            begun = (_ENDS[asked], option)
+            if begun not in self._answered:
+                return
+            self._answered.remove(begun)  # it may be asked again
+            if option not in AGREED:
+                return
+            asked = begun[0]
+        elif (asked, option) in self._answered:
             return
-        self._answered.add((asked, option))  # once: an answer to an answer would never end
-        agreed, refused = _REFUSALS[asked]
-        self.say(bytes([IAC, agreed if option in AGREED else refused, option]))
+        elif (asked, option) != (DO, TIMING_MARK):
+            # Once in each state: an answer to an answer would never end.
+            self._answered.add((asked, option))
+            if option in AGREED:
+                self.say(bytes([IAC, _REFUSALS[asked][0], option]))
+                return
+        self.say(bytes([IAC, _REFUSALS[asked][1], option]))
 
     def _put(self, part: bytes, data: bytes, stop: int) -> bool:
         """Add to the line; return whether decoding goes on, at `stop`."""
@@ -192,12 +227,17 @@ class TelnetDecoder(Decoder):
             self._passing = True
             self._line = bytearray()
             return True
+        self._fail(error, data[stop:], stop)
+        return False
+
+    def _fail(self, error: FrameTooLong, rest: bytes, stop: int) -> int:
+        """Poison the stream; hold the line begun and `rest` as received. Returns `stop`."""
         self.fault = error
         for byte, written in ((b"\xff", b"\xff\xff"), (b"\r", b"\r\0")):
             self._line = self._line.replace(byte, written)
-        self._line += data[stop:]
+        self._line += rest
         self.show_rejected(error, self._line)
-        return False
+        return stop
 
     def _end(self, after: int, frames: list[bytes]) -> None:
         """The line is complete."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from nbclient.errors import BadFrame, FrameTooLong, PeerError
 from nbclient.framing.base import Decoder
 
-LF = b"\n"
+CR, LF = b"\r", b"\n"
 
 _DIGITS = re.compile(rb"[0-9]+")
 
@@ -68,6 +68,9 @@ class TolerantDecoder(Decoder):
             stop, behind = (stop, stop + 1) if whole else (size, size)
             if len(carry) + stop - at > self._limit:
                 return self._fail(FrameTooLong(self._limit, len(carry) + stop - at), data, at)
+        if whole and not self._need and (carry + data[at : min(stop, at + 2)]) == CR:
+            carry.clear()  # CR LF behind a message, or an empty line
+            return behind
         if whole and not carry:
             frames.append(data[at:stop])
         else:

@@ -36,6 +36,7 @@ class Sample:
     :ivar junk: bytes the decoder passes over before each frame (``skip``).
     :ivar ahead: bytes of every image that stand before what begins the frame.
     :ivar after: bytes of every image that stand behind what completes the frame.
+    :ivar unread_after: whether `unread` gives these back, where they came with the frame.
     :ivar sized: makes a frame of that many bytes; for the test of the limit.
     """
 
@@ -48,6 +49,7 @@ class Sample:
     junk: bytes = b""
     ahead: bytes = b""
     after: bytes = b""
+    unread_after: bool = True
     sized: Callable[[int], bytes] | None = lambda size: b"x" * size
 
     def images(self, frames: Sequence[bytes]) -> list[bytes]:
@@ -140,7 +142,7 @@ def check_unread(sample: Sample, frames: Sequence[bytes], cuts: Cuts, more: byte
         next framing.
     """
     images = sample.images(frames)
-    behind = len(sample.after)
+    behind = len(sample.after) if sample.unread_after else 0
     ends = [end - behind for end in accumulate(map(len, images), initial=0)]
     chunks = cut(b"".join(images) + more, cuts)
     fed = given = 0

@@ -339,3 +339,26 @@ def test_a_frame_is_sent_with_the_first_of_its_ends() -> None:
     assert recipe.encode([b"a"]) == [b"<a]]"]
     for got, _ in everywhere(recipe, b"<a]]<b>><]>]]"):
         assert got == [b"a", b"b", b"]>"]
+
+
+def test_what_peers_send_between_two_messages_of_mllp_is_no_fault() -> None:
+    ends = (b"\r", b"\r\n", b"\n", b"", b"\x1c\r", b"\0", b" ", b"\r\x1c\r\t")
+    stream = b"".join(b"\x0b%d\x1c" % n + end for n, end in enumerate(ends))
+    for chunks in ([stream], single(stream)):
+        got, decoder = decode(mllp(), chunks)
+        assert got == [b"%d" % n for n in range(len(ends))]
+        assert (decoder.fault, decoder.begun) == (None, False)
+    for fault in (b"MSH|", b"\x0ba\x1c\x1c\rMSH|", b"\1"):
+        for chunks in ([fault], single(fault)):
+            assert isinstance(decode(mllp(), chunks)[1].fault, BadFrame)
+
+
+def test_the_cr_behind_a_message_of_mllp_is_not_the_next_framings() -> None:
+    decoder = mllp().decoder()
+    chunk = b"\x0bone\x1c\r\x0btwo\x1c\r\r\0\3abc"
+    assert decoder.feed(chunk) == [b"one", b"two"]
+    assert decoder.unread(chunk, [b"two"]) == b"\x0btwo\x1c\r\r\0\3abc"
+    assert decoder.unread(chunk, []) == b"\r\0\3abc"
+    decoder = mllp().decoder()
+    assert decoder.feed(b"\x0bbegun") == []
+    assert decoder.unread(b"\x0bbegun", []) == b"\x0bbegun"

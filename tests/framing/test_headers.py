@@ -50,6 +50,20 @@ def test_without_a_length_there_is_no_body() -> None:
     assert got == [b"Reply-Text: +OK\n\n", b"Reply-Text: -ERR\n\n"]
 
 
+def test_in_sip_the_length_may_have_its_compact_name() -> None:
+    """RFC 3261, 7.3.3; elsewhere a header of that name is another one."""
+    for first in (b"MESSAGE sip:a SIP/2.0\r\n", b"SIP/2.0 200 OK\r\n"):
+        message = first + b"v: SIP/2.0/TCP h\r\nL : 5\r\n\r\nv=0\r\n"
+        for chunks in ([message * 2], single(message * 2)):
+            assert decode(headers(), chunks)[0] == [message, message]
+    assert decode(headers(), [b"l: 5\n\nA: SIP/2.0 b\nl: 5\n\n"])[0] == [
+        b"l: 5\n\n",
+        b"A: SIP/2.0 b\nl: 5\n\n",
+    ]
+    frame = b"SIP/2.0\nl:9\n\nbody"
+    assert decode(stomp(), [frame + b"\0"])[0] == [frame]
+
+
 @pytest.mark.parametrize(
     ("recipe", "stream", "said"),
     [

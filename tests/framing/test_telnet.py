@@ -77,3 +77,40 @@ def test_telnet_is_a_value_and_refuses_nonsense() -> None:
     assert telnet().answers
     with pytest.raises(SpecError, match="max_frame"):
         telnet(0)
+
+
+def test_a_subnegotiation_without_an_end_is_a_line_over_the_limit() -> None:
+    """Else the link is deaf for ever, and no limit says so."""
+    stream = b"one\nab\xff\xff\r\0\xff\xfa\x18" + b"x" * 9 + b"\xff\xff" + b"y" * 9 + b"\r\nok\r\n"
+    for chunks in ([stream], single(stream), *(cut(stream, [n]) for n in range(len(stream)))):
+        got, decoder = decode(telnet(20), chunks)
+        assert got == [b"one"]
+        assert isinstance(decoder.fault, FrameTooLong)
+        assert decoder.eof().startswith(b"ab\xff\xff\r\0\xff\xfa")
+        got, decoder = decode(telnet(20, "skip"), chunks)
+        assert (got, decoder.skipped, decoder.fault) == ([b"one", b"ok"], 1, None)
+        got, decoder = decode(telnet(21), chunks)
+        assert (got, decoder.begun) == ([b"one"], True)
+
+
+def test_a_subnegotiation_inside_a_line_passed_over_counts_no_more() -> None:
+    stream = b"abcd\xff\xfa" + b"x" * 9 + b"\nok\n"
+    for chunks in ([stream], single(stream)):
+        got, decoder = decode(telnet(3, "skip"), chunks)
+        assert (got, decoder.skipped) == ([b"ok"], 1)
+
+
+def test_an_option_is_answered_again_after_the_peer_took_it_back() -> None:
+    will, wont, do, dont = (bytes([255, verb]) for verb in (251, 252, 253, 254))
+    echo, ahead = b"\1", b"\3"
+    assert answered((will + echo + wont + echo) * 3)[1] == (dont + echo) * 3
+    assert answered((do + echo + dont + echo) * 3)[1] == (wont + echo) * 3
+    # What was agreed on is answered when it ends, too.
+    assert answered((will + ahead + wont + ahead) * 2)[1] == (do + ahead + dont + ahead) * 2
+    assert answered(wont + ahead + dont + ahead)[1] == b""
+
+
+def test_a_timing_mark_is_answered_each_time() -> None:
+    """RFC 860: it is no state of the connection."""
+    assert answered(b"\xff\xfd\x06x\r\n" * 3) == ([b"x"] * 3, b"\xff\xfc\x06" * 3)
+    assert answered(b"\xff\xfb\x06" * 3)[1] == b"\xff\xfe\x06"

@@ -20,6 +20,15 @@ def test_counted_or_not_with_a_line_feed_or_not() -> None:
         assert (decoder.fault, decoder.begun, decoder.skipped) == (None, False, 0)
 
 
+def test_cr_lf_behind_a_message_is_no_message() -> None:
+    stream = b"5 <1>a\n\r\n4 <2>b\r\n\r\n<3>line\r\n\r\n4 <4>c\r\nx\n"
+    for chunks in ([stream], single(stream), *(cut(stream, [n]) for n in range(len(stream)))):
+        got, decoder = decode(TOLERANT, chunks)
+        assert got == [b"<1>a\n", b"<2>b", b"<3>line\r", b"<4>c", b"x"]
+        assert (decoder.fault, decoder.begun, decoder.skipped) == (None, False, 0)
+    assert decode(TOLERANT, [b"\rx\n1 \r\n"])[0] == [b"\rx", b"\r"]
+
+
 def test_strictly_a_line_feed_behind_a_message_is_a_fault() -> None:
     _, decoder = decode(octet_counted(), [b"4 <1>a\n4 <2>b"])
     assert isinstance(decoder.fault, BadFrame)
