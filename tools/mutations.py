@@ -2610,6 +2610,19 @@ MUTATIONS = (
         (f"{TAILING}test_in_a_folder_that_may_not_be_listed_the_file_is_followed_all_the_same",),
     ),
     Mutation(
+        "a-path-that-is-not-utf-8-has-a-cursor",
+        "nbclient/daemon/inputs/cursors.py",
+        '        return "bytes:" + data.decode("utf-8", "backslashreplace")\n',
+        "        return text\n",
+        (
+            "tests/daemon/inputs/test_cursors.py::"
+            "test_a_cursors_name_can_be_stored_whatever_bytes_the_path_has"
+            "[other-bytes]",
+            "tests/wire/test_commandline.py::"
+            "test_a_path_that_is_not_utf_8_can_be_read_into_a_spool",
+        ),
+    ),
+    Mutation(
         "a-growing-file-has-a-place",
         "nbclient/daemon/links/ends.py",
         "        return self._endless(place, tail.read, tail.stop, cursor, resume)\n",

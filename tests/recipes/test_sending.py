@@ -170,8 +170,27 @@ def test_batch_is_delivered_whole_although_the_server_restarts(bench: Bench) -> 
     # What the first connection had not settled came again: whole lines, in order.
     assert batch.endswith(second)
     assert second[6:].startswith(b" a line of the night\n")
-    assert bench.files("sent-*.txt") == batch
+    assert bench.files("sent-batch-*.txt") == batch
     assert not (bench.folder / "batch.txt").exists()
+    assert bench.files("batch-*.txt") == b""
+    cook = bench.cook("batch", HOST=HOST, PORT=peer.port)
+    assert cook.wait() == 2, "there is none"
+
+
+def test_a_batch_that_comes_meanwhile_waits_for_the_next_run(bench: Bench) -> None:
+    """And both are kept, though they are of one day."""
+    batch = bench.folder / "batch.txt"
+    peer = bench.peer()
+    for text in ("one\n", "two\n"):
+        batch.write_text(text)
+        cook = bench.cook("batch", HOST=HOST, PORT=peer.port)
+        server = peer.accept()
+        assert server.until(b"\n") == text.strip().encode()
+        batch.write_text("to come\n")
+        assert server.rest() == b""
+        assert cook.wait() == 0
+        assert batch.read_text() == "to come\n"
+    assert bench.files("sent-batch-*.txt") == b"one\ntwo\n"
 
 
 def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench) -> None:
@@ -182,7 +201,16 @@ def test_batch_that_was_not_delivered_stays_and_the_status_says_so(bench: Bench)
     assert cook.stop() == 1
     # A busy machine may not have read the file by then.
     assert re.search("2 frames not delivered|the input was not read to its end", cook.err.end())
-    assert batch.exists()
+    assert bench.files("batch-*.txt") == b"one\ntwo\n"
+    (waiting,) = bench.folder.glob("batch-*.txt")
+    waiting.rename(bench.folder / "batch-20200101-000000.txt")  # not of this second
+    peer = bench.peer()
+    batch.write_text("three\n")
+    cook = bench.cook("batch", HOST=HOST, PORT=peer.port)
+    assert peer.accept().rest() == b"one\ntwo\n"
+    assert peer.accept().rest() == b"three\n"
+    assert cook.wait() == 0
+    assert bench.files("sent-batch-*.txt") == b"one\ntwo\nthree\n"
 
 
 class Irc(Ngircd):

@@ -229,6 +229,38 @@ def test_a_file_goes_through_unharmed_in_both_directions(
     assert hashlib.sha256(back).digest() == hashlib.sha256(data).digest()
 
 
+def test_a_path_that_is_not_utf_8_can_be_read_into_a_spool(
+    serve: Serve, run: Run, tmp_path: Path
+) -> None:
+    source = os.fsencode(tmp_path) + b"/b\xe4tch"
+    with open(source, "wb") as file:
+        file.write(b"one\ntwo\n")
+    words = ("--input", b"file:" + source, "--spool", str(tmp_path / "spool"), "--drain")
+    program = run("127.0.0.1", serve(echo).port, *words)
+    assert program.end() == 0
+    assert program.out == b"one\ntwo\n"
+    again = run("127.0.0.1", serve(echo).port, *words, "--spool-adopt")
+    assert again.end() == 0
+    assert again.out == b""
+    assert b"nothing is new" in again.err
+
+
+def test_so_can_that_of_a_socket(run: Run, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/s\xe4k"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.settimeout(SOON)
+        listening.bind(name)
+        listening.listen()
+        program = run("--unix", name, "--spool", str(tmp_path / "spool"), "--drain")
+        program.type(b"one\n")
+        assert program.process.stdin is not None
+        program.process.stdin.close()
+        program.process.stdin = None
+        with listening.accept()[0] as connection:
+            assert connection.recv(100) == b"one\n"
+        assert program.end() == 0
+
+
 def test_no_line_of_a_peer_ends_an_output(serve: Serve, run: Run, tmp_path: Path) -> None:
     """An IRC line may hold a line feed by itself: every output goes on behind it."""
     lines = [b"two with a\nline feed\r", *(b"%d\r" % number for number in range(40))]

@@ -40,6 +40,20 @@ class DamagedCursor(LocalError):
     """What is stored for an input is no cursor; the argument says why."""
 
 
+def storable(text: str) -> str:
+    """This name as a spool can hold it: a path need not be UTF-8, its texts are.
+
+    One that is stays as it is; of another, bytes that are not are escaped, and "bytes:" stands
+    before it, so that no two names become one.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        data = os.fsencode(text).replace(b"\\", b"\\\\")
+        return "bytes:" + data.decode("utf-8", "backslashreplace")
+    return text
+
+
 class Cursor(ABC):
     """The place up to which a file's frames were offered.
 
@@ -130,7 +144,7 @@ class BatchCursor(Cursor):
     """
 
     def __init__(self, path: str) -> None:
-        self.name = f"file:{os.path.realpath(path)}"  # by whichever name, it is sent once
+        self.name = storable(f"file:{os.path.realpath(path)}")  # by whichever name, it is sent once
         self._read = 0
         self._digest = hashlib.sha256()
         self._identity: Identity | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from nbclient.daemon.inputs.cursors import NEAR, Cursor, DamagedCursor, TailPlace
+from nbclient.daemon.inputs.cursors import NEAR, Cursor, DamagedCursor, TailPlace, storable
 from nbclient.daemon.inputs.identity import Identity
 from nbclient.daemon.inputs.intake import CHUNK
 from nbclient.daemon.outputs.queued import os_reason
@@ -413,7 +413,7 @@ class TailCursor(Cursor):
 
     def __init__(self, path: str, tail: Tail) -> None:
         folder, name = os.path.split(os.path.abspath(path))
-        self.name = f"tail:{os.path.join(os.path.realpath(folder), name)}"
+        self.name = storable(f"tail:{os.path.join(os.path.realpath(folder), name)}")
         self._tail = tail
 
     def resume(self, stored: str | None, log: Logger) -> None:

@@ -8,6 +8,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
+from nbclient.daemon.inputs.cursors import storable
 from nbclient.link.spooling import open_spool
 
 if TYPE_CHECKING:  # not every Python has SQLite, and most jobs need none
@@ -70,7 +71,12 @@ class JobSpool:
         plan = self._plan
         assert plan is not None
         self._opening = open_spool(
-            self._reactor, plan.directory, plan.link, plan.peer, plan.limit, adopt=plan.adopt
+            self._reactor,
+            plan.directory,
+            storable(plan.link),
+            storable(plan.peer),
+            plan.limit,
+            adopt=plan.adopt,
         )
         return self._opening.addCallback(self._opened)
 

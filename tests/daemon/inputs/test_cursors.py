@@ -20,6 +20,7 @@ from nbclient.daemon.inputs.cursors import (
     TailPlace,
 )
 from nbclient.daemon.inputs.identity import Identity
+from nbclient.daemon.inputs.tail import TailCursor
 
 TEN = b"".join(b"line %d\n" % number for number in range(10))
 
@@ -254,6 +255,23 @@ def test_a_cursor_is_named_after_the_file_wherever_it_is_read_from(
     assert BatchCursor("batch").name == BatchCursor(str(path)).name == f"file:{path}"
     (path.parent / "other").symlink_to(path)
     assert BatchCursor("other").name == f"file:{path}", "by whichever name, it is sent once"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (b"/b\xc3\xa4tch", "file:/b\u00e4tch"),
+        (b"/b\\xe4tch", "file:/b\\xe4tch"),
+        (b"/b\xe4tch", "bytes:file:/b\\xe4tch"),
+        (b"/b\\xe4\xe4", "bytes:file:/b\\\\xe4\\xe4"),
+    ],
+    ids=["utf-8", "a-backslash", "other-bytes", "both"],
+)
+def test_a_cursors_name_can_be_stored_whatever_bytes_the_path_has(path: bytes, name: str) -> None:
+    """Names that are UTF-8 stay as they are, for the cursors that are stored already."""
+    tail: Any = None
+    assert BatchCursor(os.fsdecode(path)).name == name
+    assert TailCursor(os.fsdecode(path), tail).name == name.replace("file:", "tail:")
 
 
 # -- a file that grows
