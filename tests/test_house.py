@@ -147,11 +147,16 @@ LARGE = {
         82,
         "one table of all options; Settings goes to config/model",
     ),
+    "daemon/inputs/cursors.py: lines": (
+        486,
+        "until batch and growing file have files of their own",
+    ),
     "daemon/inputs/exec.py Coprocess: attributes": (
         22,
         "an input and an output in one, until they are two files",
     ),
     "daemon/inputs/intake.py: lines": (490, "until reader and file are files of their own"),
+    "daemon/inputs/tail.py: lines": (473, "until the search for rotated files is a class"),
     "daemon/links/builder.py: lines": (
         515,
         "hands every setting to the link, until LinkOptions and config/model",

@@ -2397,7 +2397,7 @@ MUTATIONS = (
     Mutation(
         "no-file-between-is-skipped",
         "nbclient/daemon/inputs/tail.py",
-        "                self._look_before()\n",
+        "                self._look_before(self._written)\n",
         "                pass\n",
         (
             "tests/daemon/inputs/test_tail.py::"
@@ -2567,9 +2567,16 @@ MUTATIONS = (
     Mutation(
         "what-was-not-there-is-new",
         "nbclient/daemon/inputs/tail.py",
-        "        if stored == NOTHING:\n            self._tail.begin_anew()\n",
-        "        if stored == NOTHING:\n            pass\n",
+        "            self._tail.begin_since(nothing.since)\n",
+        "            pass\n",
         (f"{TAILING}test_a_file_that_was_not_there_is_all_new_when_it_comes",),
+    ),
+    Mutation(
+        "what-was-rotated-before-the-next-run-is-new-too",
+        "nbclient/daemon/inputs/tail.py",
+        "        self._close()\n        self._written = since\n",
+        "        self._go_to(0)\n",
+        (f"{TAILING}test_nor_are_those_lost_that_came_and_were_rotated_before_the_next_run",),
     ),
     Mutation(
         "a-file-that-was-read-is-read-on",

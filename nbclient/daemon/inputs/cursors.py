@@ -260,6 +260,34 @@ def _changed(place: BatchPlace) -> Resumed:
 
 
 @frozen
+class NothingYet:
+    """There was no file: all that comes is new.
+
+    :ivar since: when reading began, nanoseconds since the epoch; None if not known (of a
+        cursor before 0.1.0).
+    """
+
+    since: int | None
+
+    @classmethod
+    def parse(cls, stored: str | None) -> NothingYet | None:
+        """Of what `text` gave; None: something else is stored.
+
+        :raises DamagedCursor: it makes no sense.
+        """
+        place = _Fields.read(stored)
+        if place is None or "nothing" not in place.found:
+            return None
+        known = place.found.get("since") is not None
+        return cls(place.number("since", least=-_MOST) if known else None)
+
+    @property
+    def text(self) -> str:
+        """To be stored."""
+        return json.dumps({"version": VERSION, "nothing": True, "since": self.since})
+
+
+@frozen
 class TailPlace:
     """A place in a file that grows.
 

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from nbclient.daemon.inputs.cursors import NEAR, Cursor, DamagedCursor, TailPlace, storable
+from nbclient.daemon.inputs.cursors import (
+    NEAR,
+    Cursor,
+    DamagedCursor,
+    NothingYet,
+    TailPlace,
+    storable,
+)
 from nbclient.daemon.inputs.identity import Identity
 from nbclient.daemon.inputs.intake import CHUNK
 from nbclient.daemon.outputs.queued import os_reason
@@ -27,8 +34,8 @@ LINGER = 40
 """So many looks a file is read on after another has its name, while that is empty: until a
 program has opened the new one, it writes to the old one."""
 
-NOTHING = '{"version": 2, "nothing": true}'
-"""The cursor of an input whose file was not there yet: the one that comes is all new."""
+TICK = 10**7
+"""The clock that files are dated by may be so much behind, nanoseconds."""
 
 PATIENCE = 4
 """So many looks may fail, one after another, before it is said: files are renamed meanwhile."""
@@ -52,6 +59,7 @@ class Tail:
         end" is the end.
     :param log: told once when the file is missing, and when it is there again.
     :param wait: sleeps so many seconds, in the thread.
+    :param now: nanoseconds since the epoch.
     """
 
     def __init__(
@@ -61,12 +69,14 @@ class Tail:
         terminator: bytes,
         log: Logger,
         wait: Callable[[float], object] = time.sleep,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._path = path
         self._from_start = from_start
         self._terminator = terminator
         self._log = log
         self._wait = wait
+        self._now = now
         self._file: int | None = None
         self._position = 0
         self._near = b""  # the last bytes read before it
@@ -76,7 +86,9 @@ class Tail:
         self._missed = False  # it was told that there is no file
         self._stopped = False
         self._ended: TailPlace | None = None  # the end of the file before this one
-        self._written = 0  # when that was written to last, nanoseconds since the epoch
+        # When that was written to last; without one, since when there was none to read.
+        # Nanoseconds since the epoch; None: no files are looked for before the one that is there.
+        self._written: int | None = None
         self._ends: deque[TailPlace] = deque(maxlen=REMEMBERED)
         self._failed = 0  # looks for the files before this one, one after another
         self._passed: set[str] = set()  # names that it was told are passed over
@@ -89,6 +101,7 @@ class Tail:
         try:
             self._open(self._path)
         except FileNotFoundError:
+            self._written = self._now() - TICK
             self._missing("no such file")
         else:
             if not self._from_start:
@@ -130,6 +143,16 @@ class Tail:
     def begin_anew(self) -> None:
         """Begin at the start of the file that is there."""
         self._go_to(0)
+
+    def begin_since(self, since: int) -> None:
+        """Begin with what was written since then, nanoseconds since the epoch: there was
+        nothing before. Files of the name may have been rotated meanwhile."""
+        self._close()
+        self._written = since
+
+    def nothing(self) -> NothingYet:
+        """What is known where there is no `place`."""
+        return NothingYet(self._written)
 
     def place(self, held: int) -> TailPlace | None:
         """Where reading stands, `held` bytes before the last that was read.
@@ -247,9 +270,9 @@ class Tail:
         if self._missed:
             self._missed = False
             self._log.info("input {path} is there", path=self._path)
-        if self._ended is not None:
+        if self._written is not None:
             try:
-                self._look_before()
+                self._look_before(self._written)
             except OSError as error:  # renamed once more, just now: look again
                 self._close()
                 self._look_failed(error)
@@ -265,15 +288,16 @@ class Tail:
                 why=os_reason(error),
             )
 
-    def _look_before(self) -> None:
+    def _look_before(self, since: int) -> None:
         """Whether there are files to be read before the one that has just been opened.
 
+        :param since: nanoseconds since the epoch.
         :raises OSError: they were renamed meanwhile.
         """
         current, self._file = self._file, None
         assert current is not None
         try:
-            for path, identity in self._rotated():
+            for path, identity in self._rotated(since):
                 if identity != _identity(os.fstat(current)) and self._opens(path, identity):
                     return
             self._file, current = current, None
@@ -281,8 +305,8 @@ class Tail:
             if current is not None:
                 os.close(current)
 
-    def _rotated(self) -> list[tuple[str, tuple[int, int]]]:
-        """The files that had the name, and were written to after the one that ended, or
+    def _rotated(self, since: int) -> list[tuple[str, tuple[int, int]]]:
+        """The files that had the name, and were written to since then, or
         are known: these may have grown since. Clocks are coarse: "after" is "not before"."""
         path = Path(self._path).absolute()
         known = {(place.identity.device, place.identity.inode) for place in self._ends}
@@ -292,7 +316,7 @@ class Tail:
                 here = self._status(other)
                 if here is None or not stat.S_ISREG(here.st_mode):
                     continue
-                if here.st_mtime_ns >= self._written or _identity(here) in known:
+                if here.st_mtime_ns >= since or _identity(here) in known:
                     age = _age(other.name[len(path.name) :])
                     found.append((here.st_mtime_ns, age, str(other), _identity(here)))
         return [(name, identity) for _, _, name, identity in sorted(found)]
@@ -422,11 +446,9 @@ class TailCursor(Cursor):
         :param log: told if it makes no sense.
         :raises OSError: the file cannot be read.
         """
-        if stored == NOTHING:
-            self._tail.begin_anew()
-            return
         try:
-            place = TailPlace.parse(stored)
+            nothing = NothingYet.parse(stored)
+            place = None if nothing else TailPlace.parse(stored)
         except DamagedCursor as damage:
             log.warn(
                 "input {name}: read from its start: its cursor in the spool is damaged ({why})",
@@ -435,9 +457,17 @@ class TailCursor(Cursor):
             )
             self._tail.begin_anew()
         else:
+            self._go_on(nothing, place)
+
+    def _go_on(self, nothing: NothingYet | None, place: TailPlace | None) -> None:
+        if nothing is None:
             self._tail.resume(place)
+        elif nothing.since is None:
+            self._tail.begin_anew()
+        else:
+            self._tail.begin_since(nothing.since)
 
     def mark(self, data: bytes, held: int) -> str:
         """See `Cursor.mark`."""
         place = self._tail.place(held)
-        return NOTHING if place is None else place.text
+        return self._tail.nothing().text if place is None else place.text

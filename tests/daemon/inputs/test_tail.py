@@ -19,10 +19,16 @@ from tests.conformance.daemon import KeptLog
 class Followed:
     """A tail whose waits do something, one after another; then they stop it."""
 
-    def __init__(self, path: Path, from_start: bool = False, terminator: bytes = b"\n") -> None:
+    def __init__(
+        self,
+        path: Path,
+        from_start: bool = False,
+        terminator: bytes = b"\n",
+        now: int = 10**9,
+    ) -> None:
         self.log = KeptLog()
         self.waits: list[Callable[[], object]] = []
-        self.tail = Tail(str(path), from_start, terminator, self.log, self.wait)
+        self.tail = Tail(str(path), from_start, terminator, self.log, self.wait, lambda: now)
         self.tail.begin()
 
     def wait(self, seconds: float) -> None:
@@ -430,6 +436,53 @@ def test_a_file_that_was_not_there_is_all_new_when_it_comes(path: Path) -> None:
     assert followed.read() == [b"a\n"]
 
 
+def resumed_with_nothing(path: Path, cursor: str) -> Followed:
+    followed = Followed(path, now=10**12)
+    TailCursor(str(path), followed.tail).resume(cursor, followed.log)
+    return followed
+
+
+def nothing(path: Path, now: int) -> str:
+    """What a run stores that finds no file."""
+    return TailCursor(str(path), Followed(path, now=now).tail).mark(b"", 0)
+
+
+def test_nor_are_those_lost_that_came_and_were_rotated_before_the_next_run(path: Path) -> None:
+    path.with_name("log.7").write_bytes(b"before all that\n")
+    os.utime(path.with_name("log.7"), (50, 50))
+    cursor = nothing(path, 100 * 10**9)
+    rotate(path, b"one\n", 100)
+    rotate(path, b"two\n", 200)
+    rotate(path, b"three\n", 300)
+    followed = resumed_with_nothing(path, cursor)
+    assert followed.read() == [b"one\n", b"", b"two\n", b"", b"three\n"]
+
+
+def test_nor_if_the_file_is_missing_again_at_the_next_run_or_the_one_after_it(path: Path) -> None:
+    cursor = nothing(path, 100 * 10**9)
+    rotate(path, b"one\n", 200)
+    path.rename(f"{path}.1")
+    followed = resumed_with_nothing(path, cursor)
+    assert TailCursor(str(path), followed.tail).mark(b"", 0) == cursor
+    assert followed.read(lambda: path.write_bytes(b"two\n")) == [b"one\n", b"", b"two\n"]
+
+
+def test_nor_between_two_looks(path: Path) -> None:
+    followed = Followed(path, now=100 * 10**9)
+
+    def come_and_go() -> None:
+        rotate(path, b"one\n", 100)
+        rotate(path, b"two\n", 200)
+
+    assert followed.read(come_and_go) == [b"one\n", b"", b"two\n"]
+
+
+def test_a_cursor_of_before_that_does_not_say_when(path: Path) -> None:
+    path.write_bytes(b"one\n")
+    followed = resumed_with_nothing(path, '{"version": 2, "nothing": true}')
+    assert followed.read() == [b"one\n"]
+
+
 # -- more than one file between two looks
 
 
@@ -530,8 +583,8 @@ def test_a_rename_at_just_that_moment_is_waited_for(
     rotate(path, b"three\n", 300)
     find, found = followed.tail._rotated, []
 
-    def rotate_then() -> Any:
-        found.append(find())
+    def rotate_then(since: int) -> Any:
+        found.append(find(since))
         if len(found) == 1:
             rotate(path, b"four\n", 400)
         return found[-1]
