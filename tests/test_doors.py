@@ -17,6 +17,7 @@ DOORS = {
     "nbclient.proxies": "nbclient.endpoints.proxy",
     "nbclient.reasons": "nbclient.connection.wording",
     "nbclient.spooling": "nbclient.link.spooling",
+    "nbclient.talking": "nbclient.core.automation",
     "nbclient.terminal": "nbclient.core.terminal",
     "nbclient.testing": "nbclient.testing.pipe",
 }

@@ -2893,6 +2893,25 @@ MUTATIONS = (
         ("tests/link/test_subclassing.py::UpCallTests::test_all_of_them_set_on_the_link",),
     ),
     Mutation(
+        "a-coroutine-taken-for-done",
+        "nbclient/connection/overrides.py",
+        "    if isinstance(result, Awaitable):\n        if isinstance(result, Coroutine):\n",
+        "    if not isinstance(result, object):\n        if isinstance(result, Coroutine):\n",
+        (
+            "tests/connection/test_overrides.py::CoroutineTests::test_one_for_the_wiretap",
+            "tests/connection/test_overrides.py::CoroutineTests::test_one_for_a_requests_key",
+        ),
+    ),
+    Mutation(
+        "a-second-dialler-unsaid",
+        "nbclient/link/factory.py",
+        "        if self.state is State.READY and not self._unaskedSaid:\n",
+        "        if not self.state:\n",
+        (
+            "tests/link/test_subclassing.py::EndpointTests::test_a_second_dialler_beside_a_link_that_is_up_is_said_once",
+        ),
+    ),
+    Mutation(
         "a-link-without-a-protocol",
         "nbclient/link/factory.py",
         '        if is_stock(self, "buildProtocol", ReconnectingFactory):\n',

@@ -53,6 +53,17 @@ def awaited(result: Any) -> Deferred[Any] | None:
     return None if plain else deferred(result)
 
 
+def at_once(name: str, result: Any) -> None:
+    """Refuse what a hook returned that would have to be awaited; a coroutine is closed.
+
+    :raises LocalError: it is such a thing.
+    """
+    if isinstance(result, Awaitable):
+        if isinstance(result, Coroutine):
+            result.close()
+        raise LocalError(f"{name} cannot be async: its result is needed at once")
+
+
 def refuse_async(cls: type, allowed: Collection[str]) -> None:
     """Refuse a class that overrides a method by an ``async def`` which nothing would await.
 

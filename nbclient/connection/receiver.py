@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nbclient.connection.interface import ALONE, LinkObserver
-from nbclient.connection.overrides import Result, awaited, deferred, refuse_async
+from nbclient.connection.overrides import Result, at_once, awaited, deferred, refuse_async
 from nbclient.connection.pulling import Frames
 from nbclient.connection.wording import explain
 from nbclient.errors import (
@@ -265,7 +265,9 @@ class FrameReceiver(Protocol):
             was none of it.
         :param skip: bytes of what was received that it does not have: the beginning of
             a frame that was not finished, and was understood all the same.
+        :raises ArgumentError: `framing` is none.
         """
+        check_framing("framing", framing)
         decoder = self._made(framing)  # before anything changes: it may not be to be had
         self._halt()
         untaken = self._untaken()
@@ -610,7 +612,7 @@ class FrameReceiver(Protocol):
     def _made(self, framing: Framing) -> Decoder:
         decoder = framing.decoder()
         if self.rejected is not None:
-            decoder.rejected = self.rejected
+            decoder.rejected = self._reject
         if framing.answers:
             decoder.answer = self._sendRaw
         return decoder
@@ -751,10 +753,15 @@ class FrameReceiver(Protocol):
     def _tap(self, direction: Literal["in", "out"], data: bytes) -> None:
         """Show the wiretap what passes; one that raises is not asked again."""
         try:
-            cast(Any, self.wiretap)(direction, data)
+            made = cast(Any, self.wiretap)(direction, data)
+            if made is not None:
+                at_once("wiretap", made)
         except Exception:
             self.wiretap = None
             self._logFailure("wiretap", Failure())
+
+    def _reject(self, data: bytes, error: PeerError) -> None:
+        at_once("rejected", cast(Any, self.rejected)(data, error))
 
     def _logFailure(self, what: str, reason: Failure) -> None:
         self.log.failure(

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from functools import partial
+from inspect import getattr_static
 from typing import Any, ClassVar
 
 from attrs import frozen
@@ -20,9 +21,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from nbclient.connection.overrides import Result
+from nbclient.connection.overrides import Result, at_once
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.connection.timers import Timer, Timers, timers_of
+from nbclient.core.arguments import CLOCK, check, is_clock, is_number, is_whole
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.outstanding import Outstanding, Request
 from nbclient.errors import ConnectionClosed, PeerError, RequestsFull, RequestTimeout
@@ -37,6 +39,19 @@ one read. As much again may be left of what was held back before."""
 
 REQUEST_COST = 1024
 """Bytes charged for each request that waits for its turn, beside its frame."""
+
+
+_ARGUMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("requestWindow", lambda value: is_whole(value) and value >= 1, "a whole number from 1"),
+    (
+        "requestTimeout",
+        lambda value: value is None or (is_number(value) and value > 0),
+        "a number of seconds above 0, or None",
+    ),
+    ("requestBytes", lambda value: is_whole(value) and value >= 1, "a whole number from 1"),
+    ("clock", lambda value: value is None or is_clock(value), f"{CLOCK}, or None"),
+)
+"""What the class attributes of a `RequestProtocol` take."""
 
 
 @frozen
@@ -89,6 +104,17 @@ class RequestProtocol(FrameProtocol):
     _interrupted = False
     _unasked = False  # it was said that frames which answer nothing are dropped
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Refuse a class whose figures make no sense.
+
+        :raises ArgumentError: as said.
+        """
+        super().__init_subclass__(**more)
+        for name, fits, takes in _ARGUMENTS:
+            value = getattr_static(cls, name)
+            if not hasattr(value, "__get__"):  # a property is looked at when it is used
+                check(f"{cls.__name__}.{name}", value, fits(value), takes)
+
     # -- what applications override ------------------------------------------
 
     def answerKey(self, frame: bytes) -> Hashable | None:
@@ -133,6 +159,7 @@ class RequestProtocol(FrameProtocol):
             if outstanding is None:
                 outstanding = self._prepare()
             key = self.requestKey(frame) if self._keyed else None
+            at_once("requestKey", key)
             # By key a timeout makes room: at a peer that does not read they would pile up.
             if self._queue or outstanding.room <= 0 or self._full:
                 self._wait(answered, frame, key)
@@ -151,6 +178,9 @@ class RequestProtocol(FrameProtocol):
         return type(self).answerKey is not RequestProtocol.answerKey
 
     def _prepare(self) -> Outstanding[Deferred[bytes]]:
+        for name, fits, takes in _ARGUMENTS:
+            value = getattr(self, name)
+            check(f"{type(self).__name__}.{name}", value, fits(value), takes)
         self._outstanding = Outstanding(
             self.requestWindow, self.requestTimeout, self.answerKey if self._keyed else None
         )

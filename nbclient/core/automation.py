@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from nbclient.core import arguments
+from nbclient.errors import ArgumentError
 
 LOOK = 4096
 """How much of a frame a pattern gets to see, bytes, so that a long frame cannot
@@ -34,6 +35,14 @@ class Answer:
 
     pattern: re.Pattern[bytes] = field(validator=arguments.pattern())
     template: bytes = field(validator=arguments.frame())
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.pattern, re.Pattern):  # others find out when they are used
+            try:
+                self.pattern.sub(self.template, b"")
+            except (re.error, IndexError) as error:
+                takes = f"a template of the groups of its pattern ({error})"
+                raise ArgumentError("Answer: template", self.template, takes) from None
 
     def to(self, frame: bytes) -> bytes | None:
         """The answer to `frame`, or None where it is none of ours."""

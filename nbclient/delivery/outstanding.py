@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, NamedTuple, TypeVar, cast
+from types import CoroutineType
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from nbclient.errors import LocalError
 
@@ -51,6 +52,11 @@ class Request(NamedTuple, Generic[T]):
     key: Hashable
     sent: float
     mark: int = 0
+
+
+def _no_key(made: CoroutineType[Any, Any, Any]) -> LocalError:
+    made.close()
+    return LocalError("answerKey cannot be async: its result is needed at once")
 
 
 class Outstanding(Generic[T]):
@@ -140,6 +146,8 @@ class Outstanding(Generic[T]):
             return None
         request = self._flight.get(key)
         if request is None:
+            if isinstance(key, CoroutineType):
+                raise _no_key(key)
             self.retired.pop(key, None)
         elif arrival is None or request.mark < arrival:
             return self._flight.pop(key)
@@ -157,6 +165,8 @@ class Outstanding(Generic[T]):
             key = self._key(frames[place])
             request = None if key is None else self._flight.get(key)
             if request is None:
+                if isinstance(key, CoroutineType):
+                    raise _no_key(key)
                 if key in self.retired:
                     return place
             elif arrival is None or request.mark < arrival:

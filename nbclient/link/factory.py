@@ -98,6 +98,8 @@ NOT_STARTED = (
 
 PROTOCOL = "a subclass of FrameProtocol, or what makes one, as forProtocol(Mine) sets it"
 
+SPOOL = "a Spool, which nbclient.spooling.open_spool makes of a path, or None"
+
 SENDING_LOOK = 0.05
 """Seconds between two looks whether a peer that has closed its side has everything."""
 
@@ -321,6 +323,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     _tallies: Tallies | None = None  # what may happen often
     log = Logger(namespace="nbclient")
 
+    _unaskedSaid = False
     _reported: Failure | None = None  # a failed attempt that an override is being told of
 
     backoff: Backoff = _option("backoff")
@@ -640,7 +643,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
         :param observer: may be async or return a Deferred; the link does not wait for it.
         :return: call it to be told no more.
+        :raises ArgumentError: it cannot be called.
         """
+        check("observer", observer, callable(observer), "a function of two states and a reason")
         self._observers = (*self._observers, observer)
 
         def forget() -> None:
@@ -728,7 +733,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self.log.error("{link}: {why}", link=self._label(), why=NOT_STARTED)
             raise LocalError(f"{self._label()}: {NOT_STARTED}")
         if self.state is not State.CONNECTING or self.connection is not None:
-            self.log.debug("{link}: a connection nobody waits for is refused", link=self._label())
+            self._sayUnasked()
             return Refusal()
         try:
             connection = make(addr)
@@ -742,6 +747,20 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._machine.handle(Event.ABORT)
             return Refusal(self._refusalGone(self._dials))
         return connection
+
+    def _sayUnasked(self) -> None:
+        """Of an attempt that was given up, or of a dialler that this link does not know.
+
+        The second comes again and again: to a connection that is up it is said, once.
+        """
+        self.log.debug("{link}: a connection nobody waits for is refused", link=self._label())
+        if self.state is State.READY and not self._unaskedSaid:
+            self._unaskedSaid = True
+            self.log.warn(
+                "{link}: another connection is refused, something else dials for it: {why}",
+                link=self._label(),
+                why=NOT_STARTED,
+            )
 
     def _overrideFailed(self, what: str, reason: Failure) -> None:
         self.log.failure(
@@ -1243,6 +1262,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         return pump
 
     def _makePump(self, spool: Spool | None) -> Pump:
+        check("spool", spool, spool is None or callable(getattr(spool, "claim", None)), SPOOL)
         options = self.options
         return Pump(
             options.outboxBytes,

@@ -77,19 +77,17 @@ class LinkOptions:
     answers: tuple[Answer, ...] = field(
         default=(),
         converter=check.as_tuple,
-        validator=check.all_of(Answer, "a list of nbclient.core.automation.Answer"),
+        validator=check.all_of(Answer, "a list of nbclient.talking.Answer"),
     )
     heartbeat: Heartbeat | None = field(
         default=None,
         validator=check.instance(
-            Heartbeat, "a nbclient.core.automation.Heartbeat(frame, every)", optional=True
+            Heartbeat, "a nbclient.talking.Heartbeat(frame, every)", optional=True
         ),
     )
     poll: Poll | None = field(
         default=None,
-        validator=check.instance(
-            Poll, "a nbclient.core.automation.Poll(frame, every)", optional=True
-        ),
+        validator=check.instance(Poll, "a nbclient.talking.Poll(frame, every)", optional=True),
     )
     sendGap: float = field(default=0.0, validator=check.number(least=0))
     outboxBytes: int = field(default=OUTBOX_BYTES, validator=check.whole(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
 from nbclient import FrameProtocol, ReconnectingFactory, RequestProtocol, State, framing
+from nbclient.connection.overrides import at_once
 from nbclient.connection.receiver import AWAITED
+from nbclient.delivery.outstanding import Outstanding
 from nbclient.errors import ArgumentError, CallbackFailed, LocalError
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
@@ -251,9 +254,76 @@ def test_a_class_whose_async_method_nothing_would_await_is_refused(name: str) ->
 
 @pytest.mark.parametrize("name", ["answerKey", "requestKey"])
 def test_so_is_one_whose_keys_would_be_coroutines(name: str) -> None:
-    for wrong in (hook, staticmethod(hook)):
+    for wrong in (hook, staticmethod(hook), partialmethod(hook, 5)):
         with pytest.raises(LocalError, match=f"^Wrong.{name} cannot be async"):
             type("Wrong", (RequestProtocol,), {name: wrong})
+
+
+class CoroutineTests(HookCase):
+    """What looks plain, and returns a coroutine: it is closed, and what it was for fails."""
+
+    def test_one_for_the_wiretap(self) -> None:
+        class Tapped(Lines):
+            def wiretap(self, direction: str, data: bytes) -> Any:  # type: ignore[override]
+                return hook()
+
+        link, peer = self.ready(Tapped)
+        peer.send(b"frame\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.READY)
+        (failure,) = self.flushLoggedErrors(LocalError)
+        self.assertIn("wiretap cannot be async", str(failure.value))
+
+    def test_one_for_what_was_rejected(self) -> None:
+        class Watching(Lines):
+            framing = framing.lines(max_frame=3)
+
+            def rejected(self, data: bytes, error: Any) -> Any:
+                return hook()
+
+        link, peer = self.ready(Watching)
+        peer.send(b"too long\n")
+        self.reactor.turn()
+        self.assertIsNot(link.state, State.READY)
+        self.flushLoggedErrors(LocalError)
+
+    def test_one_for_a_requests_key(self) -> None:
+        class Keyed(RequestProtocol):
+            framing = framing.lines()
+
+            def answerKey(self, frame: bytes) -> Any:
+                return hook() if frame == b"answer" else frame[:1]
+
+            def requestKey(self, frame: bytes) -> Any:
+                return hook() if frame == b"question" else frame[:1]
+
+        link, peer = self.ready(Keyed)
+        failure = self.failureResultOf(link.connection.request(b"question"), LocalError)
+        self.assertIn("requestKey cannot be async", str(failure.value))
+        asked = link.connection.request(b"ask")
+        peer.send(b"answer\n")
+        self.reactor.turn()
+        self.failureResultOf(asked)
+        (failure, *_) = self.flushLoggedErrors(LocalError)
+        self.assertIn("answerKey cannot be async", str(failure.value))
+
+
+def test_an_awaitable_of_another_kind_is_refused_too() -> None:
+    with pytest.raises(LocalError, match="cannot be async"):
+        at_once("hook", Deferred())
+
+
+def test_answers_are_looked_for_by_plain_keys_only() -> None:
+    outstanding: Outstanding[int] = Outstanding(1, 5.0, lambda frame: hook())
+    outstanding.sent(1, 0.0, b"key")
+    with pytest.raises(LocalError, match="answerKey cannot be async"):
+        outstanding.first([b"frame"], 0)
+
+
+@pytest.mark.parametrize("wrong", ["lines", framing.lines, None])
+def test_a_framing_that_is_none_cannot_be_changed_to(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"^framing takes a Framing"):
+        Lines().setFraming(wrong)
 
 
 def test_so_is_one_that_has_it_from_a_mixin() -> None:

@@ -22,6 +22,7 @@ from nbclient.connection import requests as requests_module
 from nbclient.connection.receiver import PauseToken
 from nbclient.connection.requests import REQUEST_COST
 from nbclient.errors import (
+    ArgumentError,
     CallbackFailed,
     ConnectionClosed,
     FrameError,
@@ -330,12 +331,24 @@ class WindowTests(RequestsTestCase):
         self.failureResultOf(refused, FrameError)
 
     def test_settings_that_make_no_sense_are_told(self) -> None:
+        for name, values in {
+            "requestWindow": (0, -1, "8", None, 1.5, True),
+            "requestTimeout": (0, -1, "5", True, float("nan"), float("inf")),
+            "requestBytes": (0, None, "1"),
+            "clock": ("x", 5),
+        }.items():
+            for value in values:
+                with self.assertRaisesRegex(ArgumentError, rf"^Odd\.{name} takes "):
+                    type("Odd", (Asking,), {name: value})
+
+    def test_settings_of_one_connection_that_make_no_sense_are_told(self) -> None:
         class Odd(Asking):
-            requestWindow = 0
+            requestWindow = property(lambda self: 0)  # type: ignore[assignment]
 
         protocol = Odd()
         self.connect(protocol)
-        self.failureResultOf(protocol.request(b"q"), ValueError)
+        failure = self.failureResultOf(protocol.request(b"q"), ArgumentError)
+        self.assertIn("Odd.requestWindow takes a whole number from 1", str(failure.value))
 
     def test_requests_to_a_peer_that_does_not_read_do_not_stop_reading(self) -> None:
         """It may wait for us to read its answers."""

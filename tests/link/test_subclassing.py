@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partialmethod
@@ -19,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.errors import ArgumentError, CallbackFailed, LocalError, NBClientError, Unsupported
 from nbclient.link.options import NAMES
+from nbclient.talking import Answer
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
 
@@ -535,3 +537,38 @@ class EndpointTests(SynchronousTestCase):
         self.reactor.advance(60)
         self.assertIsInstance(self.failureResultOf(waiting).value, NBClientError)
         service.stopService()
+
+    def test_a_second_dialler_beside_a_link_that_is_up_is_said_once(self) -> None:
+        self.link.start(self.endpoint, self.reactor)
+        self.endpoint.attempts[-1].accept()
+        self.reactor.turn()
+        with capturedLogs() as logged:
+            for _ in range(3):
+                self.link.buildProtocol(None)
+        (line,) = [formatEvent(each) for each in logged if each["log_level"].name == "warn"]
+        self.assertIn("something else dials for it", line)
+        self.assertIn("not ClientService", line)
+        self.link.stop()
+        self.reactor.turn()
+
+
+def test_what_is_no_spool_and_no_observer_is_refused() -> None:
+    link: Any = ReconnectingFactory()
+    for call in (lambda: link.useSpool(5), lambda: ReconnectingFactory(spool="dir")):  # type: ignore[arg-type]
+        with pytest.raises(ArgumentError, match=r"^spool takes a Spool, which .*open_spool"):
+            call()
+    with pytest.raises(ArgumentError, match=r"^observer takes "):
+        link.observe(None)
+
+
+def test_a_template_that_names_no_group_of_its_pattern_is_refused() -> None:
+    for template in (rb"\3", rb"\g<name>"):
+        with pytest.raises(ArgumentError, match=r"^Answer: template takes a template of"):
+            Answer(re.compile(b"x"), template)
+    assert Answer(Searching(), rb"\3").template == rb"\3"  # of another kind of pattern
+
+
+class Searching:
+    """Looks like a compiled pattern."""
+
+    def search(self, frame: bytes) -> None: ...
