@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 DOORS = {
     "nbclient.alternatives": "nbclient.endpoints.failover",
+    "nbclient.delivery.spool": "nbclient.spool.spool",
     "nbclient.proxies": "nbclient.endpoints.proxy",
     "nbclient.reasons": "nbclient.connection.wording",
     "nbclient.spooling": "nbclient.link.spooling",
