@@ -3240,10 +3240,7 @@ MUTATIONS = (
         "nbclient/spool/file.py",
         "        plain = stat.S_ISREG(path.lstat().st_mode)\n",
         "        plain = True\n",
-        (
-            "tests/spool/test_file.py::"
-            "test_what_is_no_file_beside_the_database_is_refused_and_not_waited_for",
-        ),
+        ("tests/spool/test_file.py::test_a_folder_beside_the_database_is_refused",),
     ),
     Mutation(
         "our-own-init",

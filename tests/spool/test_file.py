@@ -283,6 +283,13 @@ def test_what_is_no_file_beside_the_database_is_refused_and_not_waited_for(
         assert str(caught.value) == f"{beside}: is not a plain file"
 
 
+def test_a_folder_beside_the_database_is_refused(folder: Path) -> None:
+    """Apart from the FIFO above, for which SQLite would wait for ever."""
+    (folder / f"{DATABASE}-journal").mkdir()
+    with pytest.raises(SpoolError, match="is not a plain file"), reading(folder):
+        pass
+
+
 def test_a_file_beside_that_is_gone_when_it_is_looked_at_is_no_fault(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

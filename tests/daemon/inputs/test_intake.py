@@ -615,9 +615,15 @@ def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(
     os.close(writer)
 
 
-def test_a_terminal_that_hung_up_is_at_its_end() -> None:
+def test_a_terminal_that_hung_up_is_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that was under way ends so; a later one has no bytes."""
+
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
     theirs, ours = os.openpty()
     os.close(theirs)
+    monkeypatch.setattr(os, "read", fails)
     assert read_chunk(ours) == b""
     os.close(ours)
 
