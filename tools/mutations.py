@@ -590,8 +590,8 @@ MUTATIONS = (
     Mutation(
         "ready-while-the-peer-was-there",
         "nbclient/link/factory.py",
-        "cast(float, self._readySince) + self._now() - self._stoppedAt\n",
-        "cast(float, self._readySince)\n",
+        "self._readySince = cast(float, self._readySince) + held_for\n",
+        "pass\n",
         (
             f"{FACTORY}DiallingTests::"
             "test_a_peer_that_ended_at_once_was_not_stable_whenever_that_is_noticed",

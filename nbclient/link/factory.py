@@ -886,8 +886,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         """How long it was ready counts only while it is read: else its end may be long ago."""
         if held:
             self._stoppedAt = self._now()
-        elif self._stoppedAt is not None:
-            self._readySince = cast(float, self._readySince) + self._now() - self._stoppedAt
+        else:  # it was held when the link became ready, or since
+            held_for = self._now() - cast(float, self._stoppedAt)
+            self._readySince = cast(float, self._readySince) + held_for
             self._stoppedAt = None
 
     # -- the machine's actions -------------------------------------------------------

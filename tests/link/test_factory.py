@@ -27,6 +27,7 @@ from nbclient import Backoff, FrameProtocol, ReconnectingFactory, RequestProtoco
 from nbclient.connection.interface import ALONE
 from nbclient.connection.wording import explain
 from nbclient.core.automation import Answer
+from nbclient.core.states import Event
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
 from nbclient.errors import (
@@ -364,6 +365,16 @@ class DiallingTests(LinkTestCase):
         peer.reset()
         self.reactor.turn()
         self.assertEqual(link.stats().attempts, 1)
+
+    def test_settling_without_a_connection_is_ended_by_its_deadline_too(self) -> None:
+        """As after a fault while a dial that never reported its end was taken for lost."""
+        link = self.link()
+        link._machine.state = State.SETTLING
+        link._machine.handle(Event.DEADLINE)
+        self.assertIs(link.state, State.SETTLING)
+        link._machine.handle(Event.SETTLED)
+        self.assertIs(link.state, State.WAITING)
+        link.stop()
 
     def test_a_link_that_was_stable_starts_over(self) -> None:
         link = self.link()
