@@ -2101,11 +2101,68 @@ MUTATIONS = (
     Mutation(
         "refusal-is-no-answer",
         "nbclient/link/holding.py",
-        "self._doubts == DOUBTED or not looks_like_refusal(match.string)",
-        "True",
+        "looks_like_refusal(match.string)",
+        "False",
         (
             "tests/link/test_pump.py::SettlingTests::"
             "test_a_refusal_is_no_answer_whatever_the_server_calls_it",
+        ),
+    ),
+    Mutation(
+        "a-refusal-may-have-more-lines",
+        "nbclient/link/holding.py",
+        "        frames = connection.framesIn if self._heard and not self._doubted else 0\n",
+        "        frames = connection.framesIn if self._heard else 0\n",
+        (
+            "tests/link/test_pump.py::SettlingTests::"
+            "test_a_refusal_is_no_answer_whatever_the_server_calls_it",
+        ),
+    ),
+    Mutation(
+        "an-answer-settles-one",
+        "nbclient/delivery/unsettled.py",
+        "            taken = min(written, frames - used, self.acknowledged - count)\n",
+        "            taken = min(written, self.acknowledged - count)\n",
+        ("tests/delivery/test_unsettled.py::test_each_frame_of_the_peer_settles_one",),
+    ),
+    Mutation(
+        "behind-the-end-time-has-to-pass",
+        "nbclient/link/holding.py",
+        "            self._frames.restart(self._time())\n",
+        "            pass\n",
+        (
+            "tests/link/test_pump.py::SettlingTests::"
+            "test_what_it_takes_behind_its_end_waits_for_its_time_all_the_same",
+        ),
+    ),
+    Mutation(
+        "a-refusal-before-the-end",
+        "nbclient/link/holding.py",
+        "        if self._doubted:\n            self.refused()\n",
+        "",
+        (
+            "tests/link/test_pump.py::SettlingTests::"
+            "test_a_peer_that_closes_its_side_behind_a_refusal_throws_away_what_it_reads",
+        ),
+    ),
+    Mutation(
+        "since-the-last-look-nothing-is-known",
+        "nbclient/link/holding.py",
+        "            self._over = self._counted\n",
+        "            self._over = self._time()\n",
+        (
+            "tests/link/test_pump.py::SettlingTests::"
+            "test_nor_is_a_short_one_or_what_passed_since_the_last_look",
+        ),
+    ),
+    Mutation(
+        "no-reset-for-being-slow",
+        "nbclient/link/factory.py",
+        " and not self._pathIsJudged:\n",
+        ":\n",
+        (
+            "tests/link/test_factory.py::HalfClosedTests::"
+            "test_one_whose_kernel_answers_is_not_reset_for_being_slow",
         ),
     ),
     Mutation(

@@ -39,7 +39,7 @@ from nbclient.connection.wording import explain
 from nbclient.core.arguments import CLOCK, check, check_endpoint, is_called, is_clock
 from nbclient.core.automation import LOOK, Answer, Heartbeat, Poll, first_answer
 from nbclient.core.backoff import Backoff
-from nbclient.core.liveness import INSTANT, Watch
+from nbclient.core.liveness import INSTANT, SHORTEST, Watch
 from nbclient.core.outage import Outage, duration
 from nbclient.core.states import Action, Event, Machine, State
 from nbclient.delivery.outbox import Outbox, OutboxStats
@@ -832,6 +832,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._endWith(connection)
         if connection.sending:
             self._takenAt = self._now()
+            self._watchSlow()
             self._lookAtSending()
 
     def connectionFailed(self, connection: Any, reason: Failure) -> None:
@@ -1320,12 +1321,26 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _takeAcks(self) -> None:
         """What the peer had acknowledged when it closed: all later acknowledgements show
-        that it goes on reading, for a socket that was closed answers with a reset."""
+        that it goes on reading, for a socket that was closed answers with a reset. What it
+        reads it may throw away: so time has to pass all the same."""
         pump = self._pumpMade
         if pump is not None:
             if self._acks is not None:
                 pump.acknowledged(self._acks.newly())
             pump.halfClosed()
+
+    @property
+    def _pathIsJudged(self) -> bool:
+        return self._path is not None and self._path.interval is not None
+
+    def _watchSlow(self) -> None:
+        """A reset would destroy what the peer has not read: only a dead path is worth one."""
+        if self._path is None:
+            limit = max(self.closeTimeout, SHORTEST)
+            self._path = PathWatch(self.connection.socketTransport, limit)
+        if self._pathIsJudged:
+            self.connection.wrote = self._wrote
+            self._watchPath()
 
     def _lookAtSending(self) -> None:
         """Until the peer has everything, or takes no more; it is not ready any longer."""
@@ -1335,7 +1350,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._taken, self._takenAt = taken, now
         idle = now - self._takenAt
         owes = self._pumpMade is not None and self._pumpMade.owes
-        if owes and idle >= self.closeTimeout - INSTANT:
+        if owes and idle >= self.closeTimeout - INSTANT and not self._pathIsJudged:
             self._stopSending()
             self._machine.handle(Event.ABORT)
         elif owes or idle < self.feeding - INSTANT:
@@ -1440,7 +1455,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _rewindPump(self, pump: Pump) -> None:
         away = self.lastReason is not None and self.lastReason.check(TurnedAway) is not None
-        unsettled = pump.rewind(self._endedHere, blameless=away)
+        ours = self._endedHere
+        # Our own reset destroys what the peer had not read: no sign that it was taken.
+        reset = self.connection is not None and self.connection.aborted
+        unsettled = pump.rewind(ours and not reset, blameless=away or ours)
+        if unsettled and self._begunWith is not None:
+            # What it said may be a refusal as long as a page, which is no progress.
+            self._begunWith = (self.connection.framesIn, self._begunWith[1])
         if unsettled and not (away or self._machine.stopping):
             self.tellOften(UNSETTLED, unsettled, after=self.rules.settle_after)
 

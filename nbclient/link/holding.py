@@ -17,12 +17,12 @@ from nbclient.delivery.unsettled import Unsettled, looks_like_refusal
 LOOK = 0.1
 """Seconds between two looks for what the peer may have said, while frames are held."""
 
-GAP = 0.5
+GAP = 2 * LOOK
 """Looks that are so many seconds apart show that this process stood still: what the peer
 did meanwhile is not read yet, so that its connection has not been seen to live on."""
 
-DOUBTED = 16
-"""So many frames of the peer in a row may look like refusals; the next is taken for an answer."""
+LISTENED = 16
+"""So many frames of the peer are looked at, each singly, whether they are refusals."""
 
 _ANY = re.compile(rb"")
 
@@ -56,10 +56,12 @@ class Holding:
         self._timer: Timer | None = None
         self._last = now()  # when it was looked
         self._stood = 0.0  # seconds for which this process stood still
+        self._counted = self._last  # what `_time` was then
         self._over: float | None = None  # when the connection was no longer ready
-        self._halfClosed = False
-        self._doubts = 0  # frames of the peer that are no proof
-        self._answers = False  # one that is has come
+        self._halfClosed = False  # and nothing taken behind that yet
+        self._draining = False  # it goes on taking
+        self._heard = 0  # frames of the peer that were looked at
+        self._doubted = False  # one of them looked like a refusal: only time proves
         self._listening: Deferred[Any] | None = None
 
     @property
@@ -70,29 +72,49 @@ class Holding:
     def wrote(self, count: int) -> None:
         """So many frames were written."""
         connection = self._connection
-        self._frames.wrote(count, connection.framesIn - self._doubts, connection.bytesIn)
+        self._frames.wrote(count, connection.framesIn, connection.bytesIn)
         if self._listening is None:
             self._listen()
 
     def acknowledged(self, count: int) -> int:
         """So many more are acknowledged; how many are settled with that, from the oldest."""
+        first, self._halfClosed = self._halfClosed, False
+        if first and count:
+            # It reads on: from here on time proves again, all of it that is needed.
+            self._over, self._last = None, self._now()
+            self._draining = True
+            self._frames.restart(self._time())
         self._frames.acknowledge(count, self._time())
-        if self._halfClosed:
-            self._frames.prove()
-        return self._look(self._halfClosed)
+        return self._look()
 
     def over(self) -> None:
-        """The connection has lived: what is still on its way counts, but no more time does."""
+        """The connection has lived: what is still on its way counts, but no more time does.
+
+        What has passed since the last look does not, for it did not live that long.
+        """
         if self._over is None:
-            self._over = self._time()
+            self._over = self._counted
 
     def halfClosed(self) -> None:
-        """The peer has closed its side: time proves nothing any more, that it goes on taking does.
+        """The peer has closed its side: time proves nothing until it takes more behind that.
 
-        Where it has closed both, what it is sent now is answered with a reset.
+        Where it has closed both, what it is sent now is answered with a reset. One that has
+        said no before reads what it throws away.
         """
         self.over()
         self._halfClosed = True
+        if self._doubted:
+            self.refused()
+
+    @property
+    def settling(self) -> bool:
+        """Whether a peer that has closed its side has taken frames that time still settles."""
+        return self._draining and self.held > 0 and not self._frames.refused
+
+    @property
+    def turnedAway(self) -> bool:
+        """Whether nothing more is settled: the peer has said no."""
+        return self._frames.refused
 
     def refused(self) -> None:
         """The peer has said no."""
@@ -120,13 +142,13 @@ class Holding:
         gap, self._last = now - self._last, now
         if gap > GAP and self._frames.acknowledged:
             self._stood += gap - LOOK
-        return now - self._stood
+        self._counted = now - self._stood
+        return self._counted
 
-    def _look(self, at_once: bool = False) -> int:
-        at_once = at_once or self._crowded()
+    def _look(self, ours: bool = False) -> int:
         connection, time = self._connection, self._time()
-        frames = connection.framesIn - self._doubts if self._answers else 0
-        settled = self._frames.settle(time, frames, connection.bytesIn, at_once)
+        frames = connection.framesIn if self._heard and not self._doubted else 0
+        settled = self._frames.settle(time, frames, connection.bytesIn, ours, self._crowded())
         waits = self._frames.acknowledged and not self._frames.refused
         if waits and self._timer is None and self._over is None:
             left = max(0.0, self._frames.due() - time)
@@ -144,7 +166,7 @@ class Holding:
         if timer is not None:
             self._timers.cancel(timer)
 
-    # -- what the peer says first ----------------------------------------------------------
+    # -- what the peer says ----------------------------------------------------------------
 
     def _listen(self) -> None:
         """Look at the peer's next frame: it may be a refusal."""
@@ -152,7 +174,10 @@ class Holding:
         self._listening.addCallbacks(self._said, lambda _: None)
 
     def _said(self, match: re.Match[bytes]) -> None:
-        self._answers = self._doubts == DOUBTED or not looks_like_refusal(match.string)
-        if not self._answers:
-            self._doubts += 1
+        self._heard += 1
+        self._doubted = looks_like_refusal(match.string)
+        if self._doubted:
+            if self._halfClosed or self._draining:
+                self.refused()
+        elif self._heard < LISTENED:
             self._listen()

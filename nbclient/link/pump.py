@@ -284,10 +284,14 @@ class Pump:
 
     @property
     def owes(self) -> bool:
-        """Whether the peer has not acknowledged all that there is."""
-        held = 0 if self._holding is None else self._holding.held
+        """Whether a peer that reads on has not acknowledged, or not settled, all that there is."""
+        holding = self._holding
+        if holding is not None and holding.turnedAway:
+            return False
+        held = 0 if holding is None else holding.held
         return not self.idle and (
             len(self.outbox) > held
+            or (holding is not None and holding.settling)
             or bool(self._admission)
             or not (self._spooling is None or self._spooling.idle)
         )

@@ -52,9 +52,18 @@ def test_what_the_peer_says_afterwards_settles_what_was_written_before() -> None
     frames.wrote(2, *SILENT)
     frames.wrote(3, 1, 10)
     frames.acknowledge(5, 0.0)
-    assert frames.settle(0.0, 1, 10) == 2
-    assert frames.settle(0.0, 1, 10) == 0
-    assert frames.settle(0.0, 2, 20) == 3
+    assert frames.settle(0.0, 2, 10) == 2
+    assert frames.settle(0.0, 2, 10) == 0
+    assert frames.settle(0.0, 5, 20) == 3
+
+
+def test_each_frame_of_the_peer_settles_one() -> None:
+    """One that answers the first of many and closes has taken no more, as far as is known."""
+    frames = acknowledged(5)
+    assert frames.settle(0.0, 1, 10) == 1
+    assert frames.settle(0.0, 1, 20) == 0
+    assert frames.settle(0.0, 3, 30) == 2
+    assert frames.settle(1.0, 3, 30) == 2
 
 
 def test_a_greeting_that_came_before_proves_nothing() -> None:
@@ -75,9 +84,9 @@ def test_nor_does_a_frame_whose_bytes_came_before_or_one_that_is_not_whole() -> 
 def test_nothing_is_settled_that_is_not_acknowledged() -> None:
     frames = Unsettled(1.0)
     frames.wrote(5, *SILENT)
-    assert frames.settle(9.0, 1, 10) == 0
+    assert frames.settle(9.0, 5, 10) == 0
     frames.acknowledge(2, 9.0)
-    assert frames.settle(9.0, 1, 10) == 2
+    assert frames.settle(9.0, 5, 10) == 2
 
 
 def test_writes_between_which_nothing_was_heard_are_one_note() -> None:
@@ -89,10 +98,10 @@ def test_writes_between_which_nothing_was_heard_are_one_note() -> None:
 
 def test_on_a_proven_connection_nothing_need_be_held() -> None:
     frames = acknowledged(1)
-    assert frames.settle(0.5, *SILENT, at_once=True) == 0
+    assert frames.settle(0.5, *SILENT, crowded=True) == 0
     frames.wrote(2, *SILENT)
     frames.acknowledge(2, 1.0)
-    assert frames.settle(1.0, *SILENT, at_once=True) == 3
+    assert frames.settle(1.0, *SILENT, crowded=True) == 3
 
 
 def test_what_the_peer_said_proves_the_connection_too() -> None:
@@ -100,13 +109,24 @@ def test_what_the_peer_said_proves_the_connection_too() -> None:
     assert frames.settle(0.1, 1, 10) == 1
     frames.wrote(2, 1, 10)
     frames.acknowledge(2, 0.2)
-    assert frames.settle(0.2, 1, 10, at_once=True) == 2
+    assert frames.settle(0.2, 1, 10, crowded=True) == 0  # whether it goes on is not known
+    assert frames.settle(0.2, 1, 10, ours=True) == 2
+
+
+def test_what_is_counted_anew_has_proven_nothing() -> None:
+    frames = acknowledged(1)
+    frames.restart(0.9)
+    assert frames.settle(1.8, *SILENT) == 0
+    assert not frames.proven(1.8)
+    assert frames.settle(1.9, *SILENT) == 1
+    frames.restart(2.0)
+    assert not frames.proven(9.0)
 
 
 def test_once_the_peer_has_refused_nothing_is_settled_any_more() -> None:
     frames = acknowledged(1)
     frames.refused = True
-    assert frames.settle(9.0, 1, 10, at_once=True) == 0
+    assert frames.settle(9.0, 1, 10, ours=True) == 0
     assert not frames.proven(9.0)
 
 
@@ -121,6 +141,24 @@ def test_once_the_peer_has_refused_nothing_is_settled_any_more() -> None:
         b"Host '10.0.0.1' is blocked; connection refused",
         b"Sorry, the server is BUSY, try again later",
         b"\x1b[1mACCESS DENIED",
+        b"HTTP/1.0 503 Service Unavailable",
+        b"HTTP/1.1 400 Bad Request",
+        b"-NOAUTH Authentication required.",
+        b"-LOADING Redis is loading the dataset in memory",
+        b"-MISCONF Redis is configured to save RDB snapshots",
+        b"-READONLY You can't write against a read only replica.",
+        b"NAK",
+        b"\x15",
+        b"Server overloaded",
+        b"no more connections",
+        b"Down for maintenance",
+        b"Login failed for user 'sa'",
+        b"capacity exceeded",
+        b"Timeout",
+        b"go away",
+        b"Goodbye",
+        b"",
+        b"\r",
     ],
 )
 def test_words_of_refusal(line: bytes) -> None:
@@ -128,7 +166,16 @@ def test_words_of_refusal(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"OK", b"+PONG", b"220 ready", b"MSA|AA|1", b"$GPGGA,4", b"x" * 300 + b" error"]
+    "line",
+    [
+        b"OK",
+        b"+PONG",
+        b"HTTP/1.1 200 OK",
+        b"220 ready",
+        b"MSA|AA|1",
+        b"$GPGGA,4",
+        b"x" * 300 + b" error",
+    ],
 )
 def test_words_of_none(line: bytes) -> None:
     assert not looks_like_refusal(line)

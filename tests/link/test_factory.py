@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from functools import partial
 from types import ModuleType
 from typing import Any, cast
 from unittest.mock import patch
@@ -1510,6 +1511,26 @@ class Taking(Silent):
         return self
 
 
+class Answering:
+    """A kernel that answers until it is dead."""
+
+    interval = 0.1
+
+    def __init__(self, dead: list[bool], made: list[float], raw: Any, limit: float) -> None:
+        self._dead = dead
+        self.limit = limit
+        made.append(limit)
+
+    def look(self, now: float) -> bool:
+        return bool(self._dead)
+
+    def died(self) -> bool:
+        return bool(self._dead)
+
+    def close(self) -> None:
+        pass
+
+
 class HalfClosedTests(LinkTestCase):
     """A peer that has closed its sending side goes on reading, and gets the rest."""
 
@@ -1589,6 +1610,24 @@ class HalfClosedTests(LinkTestCase):
         self.assertEqual(len(again.received), self.SIZE + 10)
         self.assertTrue(link.stats().outbox.conserved())
 
+    def test_one_whose_kernel_answers_is_not_reset_for_being_slow(self) -> None:
+        """A reset would destroy what lies unread in its buffers. A dead path ends it."""
+        for after in (None, 7.0):
+            dead: list[bool] = []
+            made: list[float] = []
+            self.patch(factory, "PathWatch", partial(Answering, dead, made))
+            link, peer = self.halfClosed(deadAfter=after)
+            self.assertEqual(made, [after or 3])
+            self.look(20)
+            self.assertTrue(peer.connected)
+            self.assertEqual(link.stats().outbox.waiting, 10)
+            dead.append(True)
+            self.look(0.2)
+            self.assertTrue(peer.aborted)
+            self.assertIs(link.lastReason.type, ConnectionDone)
+            link.stop()
+            self.look(0.2)
+
     def test_the_end_of_the_link_ends_it(self) -> None:
         link, peer = self.halfClosed()
         stopped = link.stop()
@@ -1662,20 +1701,23 @@ class HalfClosedTests(LinkTestCase):
         self.assertGreater(link.stats().outbox.waiting, 0)
 
     def test_what_it_takes_behind_its_end_shows_that_it_goes_on_reading(self) -> None:
-        link, peer = self.halfClosed(settleAfter=60.0)
+        link, peer = self.halfClosed(settleAfter=1.0)
         peer.unstall()
-        self.look(1)
+        self.look(0.9)
+        self.assertTrue(peer.connected)
+        self.look(0.5)
+        self.assertFalse(peer.connected)
         stats = link.stats().outbox
         self.assertEqual((stats.acknowledged, stats.waiting), (10, 0))
 
     def test_also_where_the_first_frame_comes_behind_it(self) -> None:
         self.patch(factory, "Acknowledging", Taking)
-        link, peer = self.ready(settleAfter=60.0)
+        link, peer = self.ready(settleAfter=1.0)
         link.feeding = 0.5
         peer.close()
         self.reactor.turn()
         link.send([b"one"])
-        self.look(1)
+        self.look(1.5)
         self.assertEqual(peer.received, b"one\n")
         self.assertEqual(link.stats().outbox.acknowledged, 1)
 

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.replies import Reply, Says
 from nbclient.errors import FrameError, LinkStopped, OutboxFull
-from nbclient.link.holding import DOUBTED
+from nbclient.link.holding import LISTENED
 from nbclient.link.pump import PUMP_BYTES, Pump, Rules
 from nbclient.link.reply_tracker import Replying
 from tests.conformance.spools import FakeSpool
@@ -495,7 +495,7 @@ class SettlingTests(RulesTestCase):
         self.pump.acknowledged(2)
         self.assertWaiting(3, 2)
         drained = self.pump.drained()
-        self.clock.advance(0.5)
+        self.clock.pump([0.1] * 5)
         self.pump.acknowledged(1)
         self.clock.pump([0.1] * 5)
         self.assertWaiting(1, 1)
@@ -519,7 +519,7 @@ class SettlingTests(RulesTestCase):
         self.pump.acknowledged(3)
         self.clock.advance(0.9)
         self.pump.detach()
-        self.clock.advance(5)  # the kernel's last word takes its time, which proves nothing
+        self.clock.pump([0.1] * 50)  # the kernel's last word takes its time, which proves nothing
         self.assertEqual(self.pump.rewind(), 3)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.counters.acknowledged, 0)
@@ -535,13 +535,24 @@ class SettlingTests(RulesTestCase):
         self.pump.detach()
         self.assertEqual(self.pump.rewind(), 3)
 
+    def test_nor_is_a_short_one_or_what_passed_since_the_last_look(self) -> None:
+        for stood in (0.15, 0.3, 0.45):
+            self.make(settle_after=1.0)
+            self.connect()
+            self.offer(frames(1, 3))
+            self.pump.acknowledged(3)
+            self.clock.pump([0.1] * 9)
+            self.clock.rightNow += stood  # its end is read before any timer is called
+            self.pump.detach()
+            self.assertEqual(self.pump.rewind(), 3)
+
     def test_what_was_acknowledged_after_the_end_is_not_settled_by_time(self) -> None:
         self.connect()
         self.offer(frames(1, 2))
         self.pump.acknowledged(1)
         self.clock.advance(0.5)
         self.pump.detach()
-        self.clock.advance(5)
+        self.clock.pump([0.1] * 50)
         self.pump.acknowledged(1)
         self.assertEqual(self.pump.rewind(), 2)
 
@@ -560,23 +571,66 @@ class SettlingTests(RulesTestCase):
         self.offer(frames(1, 1))
         connection.says(b"-ERR max number of clients reached")
         self.pump.acknowledged(1)
-        self.clock.advance(0.2)
-        self.assertWaiting(1, 1)
-        connection.says(b"OK")
+        self.assertEqual(connection.lookers, [])
+        connection.says(b"please call later")  # a refusal may have more than one line
         self.clock.advance(0.1)
-        self.assertWaiting(0, 0)
+        self.assertWaiting(1, 1)
+        self.clock.pump([0.1] * 9)
+        self.assertWaiting(0, 0)  # only time proves on this connection
 
-    def test_a_peer_that_only_says_such_things_is_believed_in_the_end(self) -> None:
-        """Each frame is looked at singly so long, which costs time."""
+    def test_also_behind_a_greeting_that_crossed_with_the_first_frame(self) -> None:
+        """The first frames are looked at, each singly, which costs time."""
+        connection = self.connect()
+        self.offer(frames(1, 3))
+        connection.says(b"220 hello")
+        connection.says(b"421 too many connections")
+        connection.says(b"421 closing")
+        self.pump.acknowledged(3)
+        self.pump.detach()
+        self.assertEqual(self.pump.rewind(), 3)
+
+    def test_it_is_not_looked_at_for_ever_what_the_peer_says(self) -> None:
         connection = self.connect()
         self.offer(frames(1, 1))
-        for _ in range(DOUBTED):
-            connection.says(b"error 7 in sector 3")
+        for _ in range(LISTENED):
             self.assertEqual(len(connection.lookers), 1)
-        connection.says(b"error 8 in sector 3")
+            connection.says(b"OK")
         self.assertEqual(connection.lookers, [])
+        connection.says(b"error 7 in sector 3")
         self.pump.acknowledged(1)
         self.assertWaiting(0, 0)
+
+    def test_a_peer_that_closes_its_side_behind_a_refusal_throws_away_what_it_reads(self) -> None:
+        for early in (True, False):
+            self.make(settle_after=1.0)
+            connection = self.connect()
+            self.offer(frames(1, 3))
+            if early:
+                connection.says(b"ERR max number of clients reached")
+            self.pump.halfClosed()
+            self.assertEqual(self.pump.owes, not early)
+            self.pump.acknowledged(2)
+            if not early:  # what had arrived is decoded late
+                connection.says(b"ERR max number of clients reached")
+            self.assertFalse(self.pump.owes)
+            self.clock.pump([0.1] * 20)
+            self.assertWaiting(3, 2)
+            self.pump.detach()
+            self.assertEqual(self.pump.rewind(), 2)
+
+    def test_what_it_takes_behind_its_end_waits_for_its_time_all_the_same(self) -> None:
+        self.connect()
+        self.offer(frames(1, 3))
+        self.pump.acknowledged(1)
+        self.clock.pump([0.1] * 9)
+        self.pump.halfClosed()
+        self.pump.acknowledged(2)
+        self.assertTrue(self.pump.owes)
+        self.clock.pump([0.1] * 9)
+        self.assertWaiting(3, 3)
+        self.clock.pump([0.1] * 2)
+        self.assertWaiting(0, 0)
+        self.assertFalse(self.pump.owes)
 
     def test_nobody_looks_at_what_the_peer_says_before_something_is_sent(self) -> None:
         connection = self.connect()
