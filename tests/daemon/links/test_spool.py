@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nbclient import ReconnectingFactory, State, framing
+from nbclient import FrameProtocol, ReconnectingFactory, State, framing
 from nbclient.daemon.links import spool as spools
 from nbclient.daemon.links.spool import JobSpool, SpoolPlan
 from nbclient.errors import LocalError
@@ -124,7 +124,9 @@ class UseSpoolTests(SynchronousTestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.reactor = FakeReactor()
-        self.link = ReconnectingFactory(framing=framing.lines(), clock=self.reactor)
+        self.link = ReconnectingFactory.forProtocol(
+            FrameProtocol, framing=framing.lines(), clock=self.reactor
+        )
         self.spool = Spool.open(folder.name, "link", "peer", 10_000, deliver=lambda call: call())
         self.addCleanup(self.spool.close)
 
@@ -140,16 +142,22 @@ class UseSpoolTests(SynchronousTestCase):
     def test_it_comes_before_the_first_frame_and_before_the_start(self) -> None:
         self.link.useSpool(self.spool)
         self.assertRaises(LocalError, self.link.useSpool, self.spool)
-        other = ReconnectingFactory(framing=framing.lines(), clock=self.reactor)
+        other = ReconnectingFactory.forProtocol(
+            FrameProtocol, framing=framing.lines(), clock=self.reactor
+        )
         other.send([b"a"])
         self.assertRaises(LocalError, other.useSpool, self.spool)
-        third = ReconnectingFactory(framing=framing.lines(), clock=self.reactor)
+        third = ReconnectingFactory.forProtocol(
+            FrameProtocol, framing=framing.lines(), clock=self.reactor
+        )
         third.start(FakeEndpoint(self.reactor))
         self.assertRaises(LocalError, third.useSpool, self.spool)
         third.stop()
 
     def other(self) -> ReconnectingFactory:
-        return ReconnectingFactory(framing=framing.lines(), clock=self.reactor)
+        return ReconnectingFactory.forProtocol(
+            FrameProtocol, framing=framing.lines(), clock=self.reactor
+        )
 
     def test_a_link_whose_spool_is_closed_does_not_start(self) -> None:
         """Else each send would fail, and nobody know why."""
