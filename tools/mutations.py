@@ -1587,6 +1587,13 @@ MUTATIONS = (
         ("tests/framing/test_headed.py::test_in_ordinary_mixed_traffic_no_good_frame_is_lost",),
     ),
     Mutation(
+        "what-is-held-back-comes-at-the-end",
+        "nbclient/connection/receiver.py",
+        "self._decoder.last() if over else NOTHING",
+        "NOTHING",
+        (f"{PROTOCOL}EndingTests::test_frames_held_back_inside_a_false_one_come_before_the_end",),
+    ),
+    Mutation(
         "second-dle-begins-nothing",
         "nbclient/framing/dle.py",
         "            at = begin + 2\n",

@@ -402,8 +402,13 @@ class FrameReceiver(Protocol):
             elif self._chunks:
                 self._decodeChunk(self._chunks.popleft())
             else:
-                self._chunk, self._batch = b"", NOTHING
-                return
+                over = self.finishing or self._gone is not None
+                held = self._decoder.eof() if over else b""
+                self._batch, self._next = self._decoder.last() if over else NOTHING, 0
+                self.framesIn += len(self._batch)
+                self._chunk = held if self._batch else b""
+                if not self._batch:
+                    return
 
     def _turnIsOver(self) -> bool:
         """Whether the reactor is to have a turn before the next frame; then it has one.

@@ -85,6 +85,14 @@ class Decoder(ABC):
             end, the tail included. The decoder is spent afterwards.
         """
 
+    def last(self) -> list[bytes]:
+        """At the end of the connection: frames that were held back for what might follow.
+
+        It is as if what `eof` gave were fed once more: `eof` is now what is behind the
+        frames, and `unread` takes that chunk. By default there are none.
+        """
+        return []
+
     @property
     def begun(self) -> bool:
         """Whether a frame has begun and is not finished: what a frame timeout watches."""

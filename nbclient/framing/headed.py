@@ -82,16 +82,37 @@ class HeadedDecoder(Decoder):
         whole = self._before + data
         return whole[len(whole) - self._after[taken - 1] :]
 
+    def last(self) -> list[bytes]:
+        """The good frames inside a false one that the end of the connection cut short.
+
+        Only a checksum tells them from what an unfinished good frame holds.
+        """
+        frames: list[bytes] = []
+        if self.fault is not None or not (self._skip and self._framing.checksum):
+            return frames
+        data = bytes(self._carry)
+        self._before, self._after = b"", []
+        at, tail = 1, 0
+        while at < len(data):
+            found = len(frames)
+            self._noisy = True  # what is no frame here is the tail
+            begin = self._scan(data, frames, at)
+            if len(frames) > found:
+                self.pass_over(BadFrame("expected a whole frame", data[tail:at]), data[tail:at])
+                tail = begin
+            at = begin + 1
+        self._carry = bytearray(data[tail:])
+        return frames
+
     @property
     def begun(self) -> bool:
         return bool(self._carry)
 
-    def _scan(self, data: bytes, frames: list[bytes]) -> int:
-        """Append the frames in `data`; return where the first unfinished or faulty one begins."""
+    def _scan(self, data: bytes, frames: list[bytes], at: int = 0) -> int:
+        """Append the frames in ``data[at:]``; return where one unfinished or faulty begins."""
         header, starts, behind, lowest, highest, _ = self._layout
         offset = self._framing.offset
         size = len(data)
-        at = 0
         while at < size:
             begin = self._begin(data, at)
             if self.fault is not None or size - begin < header:

@@ -133,6 +133,8 @@ def check_trailing(sample: Sample, frames: Sequence[bytes], cuts: Cuts) -> None:
         assert decoder.begun
         assert decoder.eof() == tail, (decoder.eof(), tail)
         assert decoder.eof() == tail, "asking changes nothing"
+        assert decoder.last() == []
+        assert decoder.eof() == tail, "nor does the end, where no frame is held back"
 
 
 def check_unread(sample: Sample, frames: Sequence[bytes], cuts: Cuts, more: bytes = b"") -> None:

@@ -1478,6 +1478,32 @@ class EndingTests(ConnectionTestCase):
         protocol.dataReceived(b"three\n")
         self.assertEqual(protocol.events, ["ready", b"one", ("lost", ConnectionDone)])
 
+    def test_frames_held_back_inside_a_false_one_come_before_the_end(self) -> None:
+        """And what is behind one of them goes to the next framing, if there is one."""
+        recipe = framing.named(
+            r"length:2,offset=1,mark=\xd3,bits=10,adjust=3,checksum=crc24q,over=frame", 1023, "skip"
+        )
+        stream = b"\xd3\3\xff" + b"".join(recipe.encode([b"one", b"two"]))
+
+        class Changing(Recorder):
+            def frameReceived(self, frame: bytes) -> Any:
+                self.events.append(frame)
+                if frame == b"two" and self.changes:
+                    self.setFraming(framing.lines())
+
+        for changes in (False, True):
+            protocol = Changing()
+            protocol.changes = changes  # type: ignore[attr-defined]
+            protocol.framing = recipe
+            peer = self.connect(protocol)
+            peer.send(stream + b"x\n")
+            self.reactor.turn()
+            self.assertEqual(protocol.frames, [])
+            peer.close()
+            self.reactor.turn()
+            self.assertEqual(protocol.frames, [b"one", b"two", *[b"x"] * changes])
+            self.assertEqual(protocol.framesIn, 2 + changes)
+
     def test_no_frame_after_a_close_of_the_transport_itself(self) -> None:
         """Applications close ``self.transport``: that is our close, too."""
         for method in ("loseConnection", "abortConnection"):

@@ -199,3 +199,27 @@ def test_a_varint_behind_unknown_bytes_only_receives() -> None:
         recipe.encode([b"abc"])
     with pytest.raises(SpecError, match="the offset of a varint is 0 to 5 bytes"):
         varint(5, offset=6)
+
+
+def test_at_the_end_good_frames_inside_a_false_one_come_out() -> None:
+    frames = [b"one", b"two", b"three"]
+    false = b"\xd3\3\xff"
+    for tail in (b"", b"\xd3", b"\xd3\0\7hal"):
+        for chunks in ([false + b"".join(rtcm().encode(frames)) + tail],):
+            got, decoder = decode(rtcm(), chunks)
+            assert got == []
+            assert decoder.last() == frames
+            assert (decoder.eof(), decoder.skipped) == (tail, 1)
+            assert decoder.last() == []
+            assert decoder.eof() == tail
+
+
+def test_at_the_end_an_unfinished_frame_is_the_tail() -> None:
+    for tail in (b"", b"\xd3\3\xffabc\xd3", b"\xd3\0\7\xd3\0\0\0"):
+        _, decoder = decode(rtcm(), [tail])
+        assert (decoder.last(), decoder.eof(), decoder.skipped) == ([], tail, 0)
+    _, decoder = decode(rtcm("close"), [b"\xd3\3\xff" + rtcm().encode([b"one"])[0]])
+    assert decoder.last() == []
+    decoder.feed(b"x" * 1100)
+    assert decoder.fault is not None
+    assert decoder.last() == []
