@@ -1400,6 +1400,33 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-standstill-is-no-silence",
+        "nbclient/link/factory.py",
+        "        return self._timers.grace(limit) if opening or watch else 0.0\n",
+        "        return 0.0\n",
+        (
+            "tests/link/test_factory.py::StandstillTests::"
+            "test_a_peer_that_is_asked_has_the_time_to_answer",
+        ),
+    ),
+    Mutation(
+        "short-standstills-hide-silence",
+        "nbclient/connection/timers.py",
+        "        return min(limit, GRACE * self._stood) - since\n",
+        "        return limit - since\n",
+        (
+            "tests/link/test_factory.py::StandstillTests::"
+            "test_a_short_standstill_gives_a_short_time_only",
+        ),
+    ),
+    Mutation(
+        "a-standstill-is-no-part-of-an-opening",
+        "nbclient/link/factory.py",
+        "        if late and (opening or self.connection.spokeWithin(late)):\n",
+        "        if late and self.connection.spokeWithin(late):\n",
+        ("tests/link/test_factory.py::StandstillTests::test_it_is_not_charged_to_an_opening",),
+    ),
+    Mutation(
         "an-abort-by-a-deadline-drains",
         "nbclient/link/factory.py",
         "what reached this host comes first.\n        self.connection.abandonTransport()\n",
@@ -1997,6 +2024,36 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "each-attempt-a-warning",
+        "nbclient/link/factory.py",
+        "        return lasts or self._outage is None or self._outage.news(kind)\n",
+        "        return True\n",
+        (
+            "tests/link/test_factory.py::OutageTests::"
+            "test_what_each_attempt_causes_is_told_at_the_first",
+        ),
+    ),
+    Mutation(
+        "unverified-at-each-attempt",
+        "nbclient/endpoints/tls_endpoint.py",
+        "self._host, self._settings, material, self._warned)\n",
+        "self._host, self._settings, material)\n",
+        (
+            "tests/endpoints/test_handshake.py::"
+            "test_nor_does_an_endpoint_which_has_a_creator_for_each_attempt",
+        ),
+    ),
+    Mutation(
+        "an-old-outage-hides-a-fault",
+        "nbclient/link/factory.py",
+        "        return lasts or self._outage is None or self._outage.news(kind)\n",
+        "        return self._outage is None or self._outage.news(kind)\n",
+        (
+            "tests/link/test_factory.py::OutageTests::"
+            "test_a_connection_that_has_lasted_is_no_part_of_an_outage_before",
+        ),
+    ),
+    Mutation(
         "a-moment-ends-no-outage",
         "nbclient/link/factory.py",
         "        if self._outage is not None and ready < self.backoff.stable_after:\n",
@@ -2035,7 +2092,7 @@ MUTATIONS = (
     Mutation(
         "one-warning-a-link",
         "nbclient/endpoints/handshake.py",
-        "            self._warned = True  # not at each attempt\n",
+        "            self._warned.add(self._host)  # not at each attempt\n",
         "",
         (
             "tests/endpoints/test_handshake.py::"

@@ -28,6 +28,9 @@ from twisted.python.failure import Failure
 
 from nbclient.connection.timers import timers_of
 
+HEADER = b"\x16\x03"
+"""How a TLS server's first record begins: a handshake, of version 3 (RFC 8446 section 5.1)."""
+
 
 class ConnectedToItself(error.ConnectionRefusedError):
     """Both ends of the connection are one: nothing listens at that port."""
@@ -71,6 +74,21 @@ def is_itself(transport: Any) -> bool:
         return bool(sock.getsockname() == sock.getpeername())
     except OSError:  # lost already
         return False
+
+
+def heard_in_clear(transport: Any) -> bytes:
+    """The first bytes that came in place of a TLS handshake, where they cannot begin one.
+
+    A record's header has five bytes: of fewer, OpenSSL says nothing.
+
+    :return: b"" where there are none, or nothing keeps them.
+    """
+    while hasattr(transport, "wrappedProtocol"):
+        began: bytes = getattr(getattr(transport, "_tlsConnection", None), "heard", b"")
+        if began and not HEADER.startswith(began[:2]):
+            return began
+        transport = transport.transport
+    return b""
 
 
 def _bind(transport: Any, bind: tuple[str, int]) -> None:

@@ -63,6 +63,10 @@ class LinkObserver:
     def connectionSettled(self, connection: Any) -> None:
         """The application has been told everything, the loss included."""
 
+    def isNews(self, kind: str) -> bool:
+        """Whether what has happened is worth a line: each attempt may do the same."""
+        return True
+
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call `call` once what was reported has had its effect: at once, but for a link at work.
 

@@ -145,7 +145,7 @@ class FrameProtocol(FrameReceiver):
 
     def tailReceived(self, tail: bytes) -> Result:
         """The connection ended inside a frame: the bytes of it that arrived."""
-        self.log.warn(
+        (self.log.warn if self._link.isNews("inside a frame") else self.log.debug)(
             "{link}: the connection ended inside a frame; {size} bytes of it: {shown!r}",
             link=self._name(),
             size=len(tail),
@@ -441,7 +441,9 @@ class FrameProtocol(FrameReceiver):
         """Nothing can be received: a connection that fails, with its loss reported as any other."""
         why = explain(Failure(error))
         if isinstance(error, NBClientError):
-            self.log.error("{link}: {why}", link=self._name(), why=why)
+            (self.log.error if self._link.isNews("cannot begin") else self.log.debug)(
+                "{link}: {why}", link=self._name(), why=why
+            )
         else:
             self._logFailure("framing", Failure(error))
             why = f"the connection could not begin: {why}"
@@ -632,7 +634,9 @@ class FrameProtocol(FrameReceiver):
         except (FrameError, ConnectionClosed) as error:
             if not self._mute:  # once a connection: the peer could fill the log
                 self._mute = True
-                self.log.error("{link}: no answer: {why}", link=self._name(), why=str(error))
+                (self.log.error if self._link.isNews("no answer") else self.log.debug)(
+                    "{link}: no answer: {why}", link=self._name(), why=str(error)
+                )
 
     def _afterRun(self) -> None:
         if self._cork is not None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import Protocol
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from nbclient.connection.interface import ALONE, LinkObserver
@@ -770,7 +770,11 @@ class FrameReceiver(Protocol):
 
     def _logFailure(self, what: str, reason: Failure) -> None:
         self.log.failure(
-            "{link}: the application's {what} failed", reason, link=self._name(), what=what
+            "{link}: the application's {what} failed",
+            reason,
+            LogLevel.critical if self._link.isNews(f"failed {what}") else LogLevel.debug,
+            link=self._name(),
+            what=what,
         )
 
     def _name(self) -> str:

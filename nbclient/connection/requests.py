@@ -132,7 +132,7 @@ class RequestProtocol(FrameProtocol):
         """Override for what answers nothing; by default it is dropped, which is said once."""
         if not self._unasked:
             self._unasked = True
-            self.log.warn(
+            (self.log.warn if self._link.isNews("answers nothing") else self.log.debug)(
                 "{link}: what answers no request is dropped: frameReceived is not overridden",
                 link=self._name(),
             )

@@ -31,6 +31,9 @@ EARLY = 1e-6
 LATE = 0.1
 """A timer called so many seconds after it was due shows that this process stood still."""
 
+GRACE = 10
+"""A standstill gives at most so many times its own length once more."""
+
 DEAD = 64
 """So many cancelled timers, and a quarter of the others' number, may stay in the heap."""
 
@@ -45,7 +48,18 @@ class Timers:
 
     log = Logger(namespace="nbclient")
 
-    __slots__ = ("__weakref__", "_at", "_call", "_clock", "_heap", "_live", "_number", "late")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_call",
+        "_clock",
+        "_heap",
+        "_live",
+        "_number",
+        "_stood",
+        "_woke",
+        "late",
+    )
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
@@ -55,6 +69,17 @@ class Timers:
         self._call: IDelayedCall | None = None
         self._at = 0.0  # when that one is due
         self.late = 0.0
+        self._woke = self._stood = 0.0  # the last standstill: its end, and how long it was at least
+
+    def grace(self, limit: float) -> float:
+        """What is left of the time that a standstill gives once more, seconds; 0 or less: nothing.
+
+        What was said before it, or is said only behind it, needs time to be answered, and
+        that was not the peer's. The time is `limit`, but after a short standstill no more
+        than `GRACE` times what that took: a busy process must still find a dead peer in time.
+        """
+        since = max(0.0, float(self._clock.seconds()) - self._woke)
+        return min(limit, GRACE * self._stood) - since
 
     def after(self, delay: float, call: Callable[[Any], object], argument: Any) -> Timer:
         """Have ``call(argument)`` called in so many seconds.
@@ -131,6 +156,8 @@ class Timers:
                 continue
             if not late and now - timer[0] > LATE:
                 timer.append(now - timer[0])  # a fifth: it had its turn
+                if self._woke != now:  # the first of them is the latest
+                    self._woke, self._stood = now, now - timer[0]
                 heappush(self._heap, timer)
                 continue
             timer[2] = timer[3] = None

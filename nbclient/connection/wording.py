@@ -30,6 +30,10 @@ _NUMBERS = {
     errno.EHOSTUNREACH: f"no route to the host, {_REJECTED}",
     errno.ENOPROTOOPT: "a firewall rejects the connection (protocol unreachable)",
     errno.EACCES: "permission denied, here or by a firewall",
+    errno.EINVAL: (
+        "no way leads to this address: its route is a blackhole,"
+        " or it is link-local and lacks its scope (fe80::1%eth0)"
+    ),
     errno.EADDRNOTAVAIL: "no local address or port is free for it",
 }
 

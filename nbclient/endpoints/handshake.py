@@ -47,19 +47,29 @@ _log = Logger()
 HELLO_SENT = b"SSLv3/TLS write client hello"
 """OpenSSL's name for the state in which nothing of the server was understood yet."""
 
+RECORD_HEADER = 5
+"""Bytes of a TLS record's header (RFC 8446 section 5.1); before them OpenSSL judges nothing."""
+
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Creator:
     """Makes the OpenSSL connection for each TLS connection of ours.
 
     :param material: what the files held; None: read them for each connection.
+    :param warned: the hosts that were warned of; shared by all that are made for one endpoint.
     """
 
-    def __init__(self, host: str, settings: TLSSettings, material: Material | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        settings: TLSSettings,
+        material: Material | None = None,
+        warned: set[str] | None = None,
+    ) -> None:
         self._host = host
         self._settings = settings
         self._material = material
-        self._warned = False
+        self._warned = set() if warned is None else warned
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         try:
@@ -69,14 +79,14 @@ class Creator:
         except LocalError:
             # Raising would leave Twisted with half a protocol, and a traceback.
             return _StillbornConnection(tlsProtocol, Failure())
-        if self._settings.insecure and not (material.pins or self._warned):
-            self._warned = True  # not at each attempt
+        if self._settings.insecure and not (material.pins or self._host in self._warned):
+            self._warned.add(self._host)  # not at each attempt
             _log.warn(
                 "TLS to {host} is not verified (tls-insecure): "
                 "whoever is on the way can read and change it",
                 host=self._host,
             )
-        connection = _Connection(context, None)
+        connection = _Shaking(context, None)
         if not _is_address(name):  # RFC 6066 section 3 allows no address here
             connection.set_tlsext_host_name(name.encode("ascii"))
         connection.set_verify(
@@ -136,6 +146,24 @@ class _Connection(CountingConnection):
             if type(error) is SSL.Error and stream_fault(error.args):
                 raise _StreamBroken(*error.args) from error
             raise
+
+
+class _Shaking(_Connection):
+    """Until its handshake is done; keeps how the peer began.
+
+    :ivar heard: its first bytes.
+    """
+
+    heard = b""
+
+    def bio_write(self, buf: Any) -> int:
+        self.heard = (self.heard + bytes(buf[:RECORD_HEADER]))[:RECORD_HEADER]
+        return super().bio_write(buf)
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        self.heard = b""
+        self.__class__ = _Connection  # type: ignore[assignment]  # a call less for each read
 
 
 class _HandshakeCut(HandshakeFailed, SSL.Error):

@@ -117,8 +117,8 @@ def unix(reactor: Any, path: str, *, timeout: float = CONNECT_TIMEOUT) -> IStrea
 def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
     """The endpoint a string describes, as Twisted's `clientFromString` reads it.
 
-    For what only such strings can say. Names are looked up by the reactor, and
-    the files of `tls:` are read once: `tcp` and `tls` do better on both.
+    For what only such strings can say. The name of a ``tcp:`` is looked up as by `tcp`, for
+    IPv4 only; others by the reactor. The files of `tls:` are read once: `tls` does better.
 
     :raises SpecError: the string is not understood, or asks for `ssl:`, which
         accepts any certificate; use `tls:`.
@@ -133,6 +133,11 @@ def from_string(reactor: Any, text: str) -> IStreamClientEndpoint:
         raise SpecError(f"endpoint {text!r}: {_one_line(error)}") from error
     if isinstance(endpoint, SSL4ClientEndpoint):  # written in another way
         raise _refuse_ssl(text)
+    if isinstance(endpoint, TCP4ClientEndpoint) and not _family_of(endpoint._host):
+        # Twisted's own dials one address of a name, at each attempt the first.
+        bind = cast("tuple[str, int] | None", endpoint._bindAddress)
+        where = (endpoint._host, endpoint._port, endpoint._timeout, bind)
+        return _TCPEndpoint(reactor, *where, int(socket.AF_INET), None)
     return endpoint
 
 
@@ -252,7 +257,10 @@ class _TCPEndpoint:
         if not failure.check(ConnectBindError):
             if not (port and number == errno.EADDRNOTAVAIL):
                 return failure
-            why = "the last connection from there stands still, in TIME_WAIT for a minute at most"
+            why = (
+                "there is a connection from there to this peer: our last one, in TIME_WAIT for a"
+                " minute at most, or one of another process"
+            )
         elif number == errno.EADDRNOTAVAIL:
             why = "it is not an address of this machine"
         else:

@@ -174,6 +174,7 @@ class _TLSEndpoint:
         self._host = host
         self._settings = settings
         self._clock = clock
+        self._warned: set[str] = set()  # each attempt has a creator of its own
 
     def __repr__(self) -> str:
         return f"<tls {self._host} over {self._inner!r}>"
@@ -187,7 +188,8 @@ class _TLSEndpoint:
         return connecting.addCallback(lambda outer: outer.wrappedProtocol)
 
     def _wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
-        creator = _handshake().Creator(self._host, self._settings, load(self._settings))
+        material = load(self._settings)
+        creator = _handshake().Creator(self._host, self._settings, material, self._warned)
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
         return TLSMemoryBIOFactory(creator, True, factory, self._clock)

@@ -20,6 +20,11 @@ SELDOM = 60.0
 """Seconds at least between two lines about polls that are not answered any more."""
 
 
+def _always(kind: str) -> bool:
+    """Where no link says what is worth a line."""
+    return True
+
+
 class Talker:
     """Sends heartbeats and polls while a connection is ready.
 
@@ -27,6 +32,7 @@ class Talker:
     :param clock: for the timers.
     :param now: seconds on a monotonic scale.
     :param name: what logs call the link.
+    :param isNews: whether a kind of line is worth it: each connection may cause the same.
     """
 
     log = Logger(namespace="nbclient")
@@ -39,12 +45,14 @@ class Talker:
         clock: Any,
         now: Callable[[], float],
         name: str,
+        isNews: Callable[[str], bool] = _always,
     ) -> None:
         self._connection = connection
         self._heartbeat = heartbeat
         self._clock = timers_of(clock)
         self._now = now
         self._name = name
+        self._isNews = isNews
         self._sent = now()
         self._timers: dict[str, Timer] = {}
         self._polling = None if poll is None else Polling(poll, self._sent)
@@ -67,18 +75,21 @@ class Talker:
             self._clock.cancel(timer)
         polling, self._polling = self._polling, None
         if polling is not None and polling.unanswered:
-            self.log.warn(
+            self._warner("unanswered polls")(
                 "{link}: {unanswered} of {asked} polls were not answered",
                 link=self._name,
                 unanswered=polling.unanswered,
                 asked=polling.asked,
             )
         if polling is not None and polling.left_out:
-            self.log.warn(
+            self._warner("polls left out")(
                 "{link}: {count} polls were left out, the peer was not reading",
                 link=self._name,
                 count=polling.left_out,
             )
+
+    def _warner(self, kind: str) -> Callable[..., None]:
+        return self.log.warn if self._isNews(kind) else self.log.debug
 
     def _beat(self) -> None:
         heartbeat: Any = self._heartbeat
@@ -112,7 +123,7 @@ class Talker:
     def _leave_out(self, polling: Polling) -> None:
         polling.left_out += 1
         if polling.left_out == 1:
-            self.log.warn(
+            self._warner("leaves out polls")(
                 "{link}: the peer does not read, polls are left out until it does", link=self._name
             )
 
@@ -120,7 +131,7 @@ class Talker:
         """Once, until there is an answer: the connection may last for months."""
         if not self._silent:
             self._silent = True
-            self.log.warn(
+            self._warner("an unanswered poll")(
                 "{link}: a poll was not answered within {seconds:g} s",
                 link=self._name,
                 seconds=polling.poll.timeout,
@@ -140,7 +151,9 @@ class Talker:
         try:
             self._connection.sendFrame(frame)
         except FrameError as error:
-            self.log.error("{link}: {why}", link=self._name, why=str(error))
+            (self.log.error if self._isNews("cannot be said") else self.log.debug)(
+                "{link}: {why}", link=self._name, why=str(error)
+            )
         except ConnectionClosed:  # after our half-close there is nothing to say
             self.log.debug("{link}: closed, nothing is said any more", link=self._name)
 

@@ -27,10 +27,11 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress, IConnector, IReactorTime
 from twisted.internet.protocol import ClientFactory, connectionDone
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
+from nbclient.connection.connecting import heard_in_clear
 from nbclient.connection.interface import LinkObserver, global_reactor
 from nbclient.connection.overrides import awaited
 from nbclient.connection.protocol import FrameProtocol, framing_of
@@ -763,16 +764,14 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             )
 
     def _overrideFailed(self, what: str, reason: Failure) -> None:
-        self.log.failure(
-            "{link}: the application's {what} failed", reason, link=self._label(), what=what
-        )
+        self._logFailure("{link}: the application's {what} failed", reason, what=what)
 
     def _cannotBuild(self, error: Exception) -> None:
         why = explain(Failure(error))
         if isinstance(error, NBClientError):  # in words already: whose fault it is, they say
-            self.log.error("{link}: {why}", link=self._label(), why=why)
+            self._logError("{link}: {why}", why)
         else:
-            self.log.failure("{link}: building the protocol failed", link=self._label())
+            self._logFailure("{link}: building the protocol failed", Failure(error))
             why = f"building the protocol failed: {why}"
         self._blame(Failure(CallbackFailed(why)))
 
@@ -899,6 +898,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         connection = self.connection
         if connection is None or not connection.secure:
             return ""
+        began = heard_in_clear(connection.transport)
+        if began:
+            return (
+                f"connected, but no TLS answer within {self.connectTimeout:g} s, only {began!r}:"
+                " the peer may not speak TLS"
+            )
         if connection.answered:
             return f"connected, but the TLS handshake was not done within {self.connectTimeout:g} s"
         return (
@@ -930,7 +935,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
                     running.addErrback(self._observerFailed)
 
     def _observerFailed(self, reason: Failure) -> None:
-        self.log.failure("{link}: an observer failed", reason, link=self._label())
+        self._logFailure("{link}: an observer failed", reason)
 
     def _logChange(self, old: State, new: State, event: Event) -> None:
         self.log.debug(
@@ -974,7 +979,13 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         """Do what is done on a connection that is ready."""
         if self.heartbeat is not None or self.poll is not None:
             talker = Talker(
-                self.connection, self.heartbeat, self.poll, self._clock, self._now, self._label()
+                self.connection,
+                self.heartbeat,
+                self.poll,
+                self._clock,
+                self._now,
+                self._label(),
+                self.isNews,
             )
             if not self._usable:  # it could not say its first word
                 talker.stop()
@@ -1057,7 +1068,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             why = f"it says {safe_str(delay)}"
         except Exception as error:
             why = explain(Failure(error))
-        self.log.error("{link}: the back-off failed: {why}", link=self._label(), why=why)
+        self._logError("{link}: the back-off failed: {why}", why)
         return self.backoff.maximum
 
     def _close(self) -> None:
@@ -1170,8 +1181,22 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     # -- what is logged of an outage -------------------------------------------------------
 
     def isNews(self, kind: str) -> bool:
-        """Whether something of this kind is worth a line: in an outage only the first is."""
-        return self._outage is None or self._outage.news(kind)
+        """Whether something of this kind is worth a line: in an outage only the first is.
+
+        An outage of before a connection that has lasted is over.
+        """
+        since = self._readySince
+        lasts = since is not None and self._now() - since >= self.backoff.stable_after
+        return lasts or self._outage is None or self._outage.news(kind)
+
+    def _logFailure(self, text: str, reason: Failure, **details: object) -> None:
+        """Each attempt may fail alike, and each change of state."""
+        kind = " ".join((text, *map(str, details.values())))
+        level = LogLevel.critical if self.isNews(kind) else LogLevel.debug
+        self.log.failure(text, reason, level, link=self._label(), **details)
+
+    def _logError(self, text: str, why: str) -> None:
+        (self.log.error if self.isNews(text) else self.log.debug)(text, link=self._label(), why=why)
 
     def _beginOutage(self) -> None:
         self._outage = Outage(self._now())
@@ -1577,12 +1602,22 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             connection.catchUp()
             if self.state is not state:  # what had reached this host was what it waited for
                 return
-            late = self._timers.late
-            if late and connection.spokeWithin(late):
-                # What it said after a standstill of this process could not be answered yet.
-                self._timer = self._timers.after(self._limit(state), self._timeReallyUp, event)
+            more = self._onceMore(self._limit(state), opening=state is State.OPENING)
+            if more > 0:
+                self._timer = self._timers.after(more, self._timeReallyUp, event)
                 return
         self._machine.handle(event)
+
+    def _onceMore(self, limit: float, opening: bool = False, watch: bool = False) -> float:
+        """Seconds that a standstill of this process leaves for what is overdue; 0 or less: none.
+
+        What this side said behind it could not be answered yet. Nor is it charged to an
+        opening, whose next word was ours, or taken for the silence of a peer that is asked.
+        """
+        late = self._timers.late
+        if late and (opening or self.connection.spokeWithin(late)):
+            return limit
+        return self._timers.grace(limit) if opening or watch else 0.0
 
     @_onTheClock
     def _timeReallyUp(self, event: Event) -> None:
@@ -1660,13 +1695,12 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     @_onTheClock
     def _watch(self) -> None:
         """Look at the watches, and again when the next of them is due."""
-        late = self._timers.late
         why = self._overdue()
-        if why is not None and late and self.connection.spokeWithin(late):
-            # What it said after a standstill of this process could not be answered yet.
-            seconds = cast(float, cast(Any, why).seconds)
+        limit = 0.0 if why is None else cast(float, cast(Any, why).seconds)
+        more = 0.0 if why is None else self._onceMore(limit, watch=self._talker is not None)
+        if more > 0:
             last = ReconnectingFactory._watchOnceMore
-            self._watchTimer = self._timers.after(seconds, last, self)
+            self._watchTimer = self._timers.after(more, last, self)
         else:
             self._judge(why)
 
@@ -1808,7 +1842,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _faulted(self, error: Exception) -> None:
         """Something of ours, or of what we were given, has raised where no callback is run."""
-        self.log.failure("{link}: this attempt failed", Failure(error), link=self._label())
+        self._logFailure("{link}: this attempt failed", Failure(error))
         self._blame(Failure(CallbackFailed(f"this side failed: {explain(Failure(error))}")))
 
     def _stopReason(self) -> Failure:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -22,13 +23,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from OpenSSL import SSL
+from twisted.internet.defer import succeed
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from nbclient.connection.wording import explain
 from nbclient.endpoints.handshake import Creator, pin_of
@@ -39,6 +43,7 @@ from nbclient.endpoints.tls_endpoint import (
     StreamBroken,
     TLSSettings,
     context_factory,
+    tls,
 )
 from nbclient.errors import LocalError, SpecError
 from tests.certs import (
@@ -392,6 +397,28 @@ def test_insecure_without_pins_warns_once_for_a_link_not_at_each_attempt() -> No
         for _ in range(3):
             protocol: Any = FakeTLSProtocol()
             creator.clientConnectionForTLS(protocol)
+    assert [event["log_level"] for event in logged] == [LogLevel.warn]
+
+
+def test_nor_does_an_endpoint_which_has_a_creator_for_each_attempt() -> None:
+    outer = SimpleNamespace(wrappedProtocol=None)
+
+    @implementer(IStreamClientEndpoint)
+    class Inner:
+        def connect(self, wrapping: Any) -> Any:  # type: ignore[override]
+            creator = wrapping._creatorCallable
+            creator(FakeTLSProtocol())
+            return succeed(outer)
+
+    endpoint = tls(
+        implementer(IStreamClientEndpoint)(Inner)(),
+        "any.example",
+        TLSSettings(insecure=True),
+        clock=Clock(),
+    )
+    with capturedLogs() as logged:
+        for _ in range(30):
+            endpoint.connect(Factory())
     assert [event["log_level"] for event in logged] == [LogLevel.warn]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from socket import AF_INET, AF_INET6
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -26,7 +27,7 @@ from twisted.internet.interfaces import (
     IReactorPluggableNameResolver,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -108,7 +109,7 @@ class TCPTests(SynchronousTestCase):
         connecting = self.connect("192.0.2.7", bind=("192.0.2.9", 7))
         self.fail_dial(-1, ConnectError(errno.EADDRNOTAVAIL, "so"))
         self.assertIn(
-            "bind 192.0.2.9:7: the last connection from there stands still, in TIME_WAIT",
+            "bind 192.0.2.9:7: there is a connection from there to this peer: our last",
             str(self.failureResultOf(connecting, BindFailed).value),
         )
         connecting = self.connect("2001:db8::7", bind=("2001:db8::9", 7))
@@ -380,7 +381,21 @@ def test_a_string_makes_an_endpoint(text: str) -> None:
 
 
 def test_a_string_is_read_as_twisted_reads_it() -> None:
-    assert isinstance(from_string(MemoryReactorClock(), "tcp:h:80"), TCP4ClientEndpoint)
+    assert isinstance(from_string(MemoryReactorClock(), "tcp:192.0.2.1:80"), TCP4ClientEndpoint)
+
+
+def test_the_name_in_a_string_has_all_its_addresses() -> None:
+    """Twisted's own endpoint dials one of them, at each attempt the first."""
+    asked: list[tuple[Any, ...]] = []
+
+    class Names:
+        def lookup(self, reactor: Any, *what: Any) -> Deferred[Any]:
+            asked.append(what)
+            return Deferred()
+
+    with patch("nbclient.endpoints.resolver.shared", Names):
+        from_string(MemoryReactorClock(), "tcp:h:80:timeout=3").connect(Factory())
+    assert asked == [("h", 80, AF_INET)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any, cast
@@ -27,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, RequestProtocol, State, framing
 from nbclient.connection.interface import ALONE
 from nbclient.connection.wording import explain
-from nbclient.core.automation import Answer
+from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.core.states import Event
 from nbclient.delivery.ledger import Ledger
 from nbclient.delivery.replies import Reply
@@ -1295,6 +1296,53 @@ class StandstillTests(LinkTestCase):
         self.reactor.turn()
         self.assertIs(link.lastReason.type, SilenceTimeout)
 
+    def steps(self, seconds: float) -> None:
+        """The time passes, and this process runs all the time."""
+        for _ in range(round(seconds * 20)):
+            self.reactor.advance(0.05)
+
+    def test_a_peer_that_is_asked_has_the_time_to_answer(self) -> None:
+        """It speaks only then; a standstill may end before the deadline, too."""
+        for seconds in (4.9, 20):
+            link, peer = self.ready(silenceTimeout=5, heartbeat=Heartbeat(b"?", 1))
+            self.stand(seconds, peer)
+            self.reactor.turn()
+            self.steps(4.5)
+            self.assertIs(link.state, State.READY)
+            self.steps(1)
+            self.assertIs(link.lastReason.type, SilenceTimeout)
+
+    def test_a_short_standstill_gives_a_short_time_only(self) -> None:
+        """A busy process stands still all the time, and must still find a dead peer."""
+        link, peer = self.ready(silenceTimeout=50, heartbeat=Heartbeat(b"?", 1))
+        self.steps(48.95)
+        self.stand(0.8, peer)
+        self.reactor.turn()
+        self.steps(1)
+        self.assertIs(link.state, State.READY)
+        self.steps(8)
+        self.assertIs(link.lastReason.type, SilenceTimeout)
+
+    def test_it_is_not_charged_to_an_opening(self) -> None:
+        """The next word was ours: the peer waits, and cannot have answered it."""
+
+        class Login(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                await self.nextFrame()
+
+        self.protocol = Login
+        self.patch(Lines, "spokeWithin", lambda _, seconds: False)
+        link = self.link(openingTimeout=5)
+        peer = self.attempt.accept()
+        self.stand(6, peer)
+        self.reactor.turn()
+        self.assertIs(link.state, State.OPENING)
+        self.reactor.advance(4.9)
+        self.assertIs(link.state, State.OPENING)
+        self.reactor.advance(0.2)
+        self.reactor.turn()
+        self.assertIs(link.lastReason.type, OpeningFailed)
+
     def test_a_frame_whose_end_is_many_reads_away_was_finished(self) -> None:
         link, peer = self.ready(frameTimeout=5)
         peer.send(b"x")
@@ -1787,6 +1835,75 @@ class OutageTests(LinkTestCase):
         self.assertRegex(rest[2], r"^not up for 1 h, ")
         self.assertRegex(rest[3], r"^not up for 2 h, ")
         self.assertRegex(rest[-1], r"^ready again after 24 h( 1 min)?, \d+ attempts$")
+
+    def attempts(self, protocol: Any, act: Callable[[Peer], object], **options: Any) -> list[str]:
+        """The warnings and errors of 30 attempts that end alike."""
+        self.protocol = protocol
+        link = self.link(name="feed", **options)
+        for _ in range(30):
+            peer = self.attempt.accept()
+            self.reactor.turn()
+            act(peer)
+            self.reactor.turn()
+            if link.state is State.READY:
+                peer.close()
+                self.reactor.turn()
+            while not self.attempt.pending:
+                self.reactor.advance(1)
+        link.stop()
+        self.reactor.turn()
+        lines = self.said("warn", "error", "critical")
+        self.flushLoggedErrors(ValueError)
+        return [line for line in lines if not line.startswith("not up for")]
+
+    def test_what_each_attempt_causes_is_told_at_the_first(self) -> None:
+        class Failing(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                raise ValueError
+
+        class Useless(Lines):
+            framing = None  # type: ignore[assignment]
+
+        class Asking(RequestProtocol):
+            framing = framing.lines()
+
+            def connectionLost(self, reason: Any = None) -> None: ...
+
+        answer = Answer(re.compile(b"a"), b"x\ny")
+        poll = Poll(b"?", 1, 1)
+        for protocol, act, said, options in (
+            (Lines, lambda peer: peer.send(b"a"), "ended inside a frame", {}),
+            (Lines, lambda peer: peer.send(b"a\n"), "no answer: ", {"answers": [answer]}),
+            (Failing, lambda peer: peer.send(b"a\n"), "callback failed", {}),
+            (Asking, lambda peer: peer.send(b"a\n"), "answers no request", {}),
+            (Lines, lambda peer: self.reactor.advance(3), "poll was not answered", {"poll": poll}),
+        ):
+            lines = self.attempts(protocol, act, **options)
+            self.assertIn(said, lines[0])
+            few = [line for line in lines if said in line]
+            self.assertLessEqual(len(few), 3, lines)  # before it was an outage; the first of it
+            self.assertLessEqual(len(lines), 6, lines)
+
+    def test_a_connection_that_has_lasted_is_no_part_of_an_outage_before(self) -> None:
+        class Failing(Lines):
+            def frameReceived(self, frame: bytes) -> Any:
+                raise ValueError
+
+        self.protocol = Failing
+        peer = self.feed()
+        for _ in range(3):
+            peer.send(b"a\n")
+            self.reactor.turn()
+            while not self.attempt.pending:
+                self.reactor.advance(1)
+            peer = self.attempt.accept()
+            self.reactor.turn()
+        self.said("critical")
+        self.reactor.advance(100)
+        peer.send(b"a\n")
+        self.reactor.turn()
+        self.assertEqual(len(self.said("critical")), 1)
+        self.flushLoggedErrors(ValueError)
 
     def test_each_attempt_is_in_the_log_at_debug(self) -> None:
         self.feed().close()

@@ -222,9 +222,10 @@ def test_a_firewalls_rejection_is_named(space: str, place: int) -> None:
     [
         (b"", "connected, but no TLS answer within 0.5 s: the peer may not speak TLS"),
         (b"\x16\x03\x03", "connected, but the TLS handshake was not done within 0.5 s"),
+        (b"OK\r\n", r"only b'OK\\r\\n': the peer may not speak TLS"),
         (b"220 ready when you are\r\n", "the server does not answer in TLS"),
     ],
-    ids=["silent", "half a handshake", "a greeting"],
+    ids=["silent", "half a handshake", "a word", "a greeting"],
 )
 def test_tls_to_a_plain_port_says_so(sent: bytes, said: str) -> None:
     with socket.create_server((HOST, 0)) as server:

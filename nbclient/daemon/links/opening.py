@@ -177,7 +177,8 @@ async def _wait_for(step: Expect, speaker: Speaker, hearing: Hearing) -> None:
         await hearing.wait_for(step.pattern, step.prompt)
     except (ConnectionClosed, CancelledError):  # the latter: its time was up
         if speaker.factory.state is not State.CLOSING:  # else it is no failure
-            speaker.log.warn(
+            news = speaker.factory.isNews("the opening waited")
+            (speaker.log.warn if news else speaker.log.debug)(
                 "{link}: the opening waited in vain for /{pattern}/, {seen}",
                 link=speaker.factory.name,
                 pattern=shown(step.pattern.pattern.decode("utf-8", "backslashreplace")),

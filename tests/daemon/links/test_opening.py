@@ -151,7 +151,9 @@ class Connection:
     tail = b""
 
     def __init__(self) -> None:
-        self.factory: Any = SimpleNamespace(name="h:1", state=State.OPENING, masker=Masker())
+        self.factory: Any = SimpleNamespace(
+            name="h:1", state=State.OPENING, masker=Masker(), isNews=lambda kind: True
+        )
         self.log = KeptLog()
         self.sent: list[bytes] = []
         self.expected: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] = []
