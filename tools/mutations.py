@@ -2230,6 +2230,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "our-own-reset-settles-nothing",
+        "nbclient/link/factory.py",
+        "pump.rewind(ours and not reset, ",
+        "pump.rewind(ours, ",
+        (
+            "tests/link/test_factory.py::HalfClosedTests::"
+            "test_our_own_reset_settles_nothing_that_may_be_unread",
+        ),
+    ),
+    Mutation(
         "settling-is-frozen-at-the-end",
         "nbclient/link/pump.py",
         "            self._holding.over()\n",

@@ -1781,6 +1781,35 @@ class HalfClosedTests(LinkTestCase):
         self.assertIs(link.state, State.CONNECTING)
         self.assertEqual(link.stats().outbox.acknowledged, 0)
 
+    def test_our_own_reset_settles_nothing_that_may_be_unread(self) -> None:
+        for stalled in (False, True):
+            self.patch(factory, "Acknowledging", Taking)
+            link, peer = self.ready(settleAfter=1.0, closeTimeout=3)
+            link.send([b"one"])
+            self.look(1.5)
+            self.assertEqual(link.stats().outbox.acknowledged, 1)
+            link.send([b"two"])
+            self.look(0.1)
+            if stalled:
+                peer.stall()
+                link.send([b"x" * HIGH_WATER])
+                self.look(0.05)
+            link.stop()
+            self.look(5)
+            self.assertEqual(link.stats().outbox.acknowledged, 1 if stalled else 2)
+
+    def test_a_refusal_as_long_as_a_page_is_no_progress(self) -> None:
+        """Else the server that is full would be dialled again at once, for ever."""
+        self.patch(factory, "Acknowledging", Taking)
+        link, peer = self.ready(settleAfter=1.0)
+        link.send([b"one"])
+        self.reactor.turn()
+        peer.send(b"HTTP/1.1 503 Service Unavailable\nServer: x\nConnection: close\n\nBusy\n")
+        peer.close()
+        self.look(0.1)
+        self.assertFalse(link.progressed)
+        self.assertEqual(link.stats().outbox.acknowledged, 0)
+
 
 class OutageTests(LinkTestCase):
     """A link that is down is worth a line now and then, not two for each attempt."""
