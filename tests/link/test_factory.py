@@ -1334,7 +1334,7 @@ class StandstillTests(LinkTestCase):
         self.patch(Lines, "spokeWithin", lambda _, seconds: False)
         link = self.link(openingTimeout=5)
         peer = self.attempt.accept()
-        self.stand(6, peer)
+        self.stand(5.2, peer)  # late by little: all of its time once more
         self.reactor.turn()
         self.assertIs(link.state, State.OPENING)
         self.reactor.advance(4.9)
@@ -1914,24 +1914,24 @@ class OutageTests(LinkTestCase):
             self.assertLessEqual(len(lines), 6, lines)
 
     def test_a_connection_that_has_lasted_is_no_part_of_an_outage_before(self) -> None:
-        class Failing(Lines):
-            def frameReceived(self, frame: bytes) -> Any:
-                raise ValueError
+        class Ending(Lines):
+            async def opening(self) -> None:  # type: ignore[override]
+                if await self.nextFrame() == b"bad":
+                    raise ValueError
 
-        self.protocol = Failing
-        peer = self.feed()
-        for _ in range(3):
-            peer.send(b"a\n")
-            self.reactor.turn()
-            while not self.attempt.pending:
-                self.reactor.advance(1)
-            peer = self.attempt.accept()
-            self.reactor.turn()
-        self.said("critical")
-        self.reactor.advance(100)
-        peer.send(b"a\n")
+        self.protocol = Ending
+        link = self.link(name="feed")
+        peer = self.attempt.accept()
+        peer.send(b"bad\n")
         self.reactor.turn()
         self.assertEqual(len(self.said("critical")), 1)
+        while not self.attempt.pending:
+            self.reactor.advance(1)
+        self.attempt.accept().send(b"good\n")
+        self.reactor.turn()
+        self.assertFalse(link.isNews("failed opening"))
+        self.reactor.advance(100)
+        self.assertTrue(link.isNews("failed opening"))
         self.flushLoggedErrors(ValueError)
 
     def test_each_attempt_is_in_the_log_at_debug(self) -> None:
