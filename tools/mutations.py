@@ -2487,6 +2487,49 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "drained-behind-the-read",
+        "nbclient/link/pump.py",
+        "            if self._afterRead(self.run):  # who is told may stop: not before these frames\n",
+        "            if False:\n",
+        (
+            f"{FACTORY}ReplyTests::test_the_end_after_the_last_answer_comes_behind_the_whole_read",
+            f"{FACTORY}ReplyTests::test_and_where_the_read_takes_more_than_one_turn",
+            "tests/wire/test_delivery_wire.py::ReplyDeliveryTests::"
+            "test_the_end_after_the_last_answer_comes_behind_the_whole_read",
+        ),
+    ),
+    Mutation(
+        "drained-within-a-read-waits",
+        "nbclient/link/pump.py",
+        "        if self.idle and not self._afterRead(self.run):\n",
+        "        if self.idle:\n",
+        (f"{FACTORY}ReplyTests::test_so_it_does_where_it_is_asked_for_within_that_read",),
+    ),
+    Mutation(
+        "a-turn-is-within-the-read",
+        "nbclient/connection/protocol.py",
+        "        if self._afterwards is not None and not self._yielded:\n",
+        "        if self._afterwards is not None:\n",
+        (f"{FACTORY}ReplyTests::test_and_where_the_read_takes_more_than_one_turn",),
+    ),
+    Mutation(
+        "rejected-behind-the-read",
+        "nbclient/link/factory.py",
+        "        if self._afterRead(end):\n",
+        "        if False:\n",
+        (f"{FACTORY}ReplyTests::test_the_answer_that_rejects_a_frame_reaches_the_application",),
+    ),
+    Mutation(
+        "drain-ends-behind-slow-outputs",
+        "nbclient/daemon/links/runner.py",
+        "afterRead(self._drained, whole=True)",
+        "afterRead(self._drained)",
+        (
+            "tests/daemon/links/test_runner.py::JobTests::"
+            "test_what_a_slow_output_holds_up_is_no_less_out",
+        ),
+    ),
+    Mutation(
         "stop-waits-no-longer-than-it-may",
         "nbclient/link/factory.py",
         "                limit = self.closeTimeout / 2  # the rest is for the close\n",

@@ -644,6 +644,8 @@ class FrameProtocol(FrameReceiver):
         if self._turnEnds is not None:
             self._turnEnds = None
         self.writable = self._open
+        if self._afterwards is not None and not self._yielded:
+            self._readOver()
         if self.wanted and self._open:
             self.wanted = False
             self._link.connectionWritable(self)

@@ -142,6 +142,8 @@ class FrameReceiver(Protocol):
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
     _hooks: list[Deferred[Any]] | None = None  # what they began and has not ended
     _turnEnds: float | None = None  # when the reactor is to have a turn
+    _yielded = False  # it has that turn: the rest of the read comes after it
+    _afterwards: list[Callable[[], object]] | None = None  # to call once the read is handed over
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Refuse a class that could not work.
@@ -329,6 +331,23 @@ class FrameReceiver(Protocol):
         """Whether something received is still on its way to the application."""
         return self._pending
 
+    def afterRead(self, call: Callable[[], object], whole: bool = False) -> bool:
+        """Have `call` called once the frames of the read in hand have been handed over.
+
+        What a frame leads to before the application has it, and may end in our close,
+        waits for that: after our close no frame is delivered.
+
+        :param whole: where a pause keeps back the rest of a read, that counts as in hand.
+            At the next pause `call` is called all the same, and may ask again.
+        :return: False where no read is in hand, and `call` is not called.
+        """
+        if not (self._busy or self._yielded or (whole and self._undelivered)):
+            return False
+        calls = self._afterwards or []
+        if call not in calls:
+            self._afterwards = [*calls, call]
+        return True
+
     # -- what the transport calls ----------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
@@ -358,6 +377,12 @@ class FrameReceiver(Protocol):
 
     def _afterRun(self) -> None:
         """Nothing more can be handed over now."""
+
+    def _readOver(self) -> None:
+        """The frames of the read in hand have been handed over."""
+        calls, self._afterwards = self._afterwards, None
+        for call in calls or ():
+            call()
 
     def _holdTransport(self, hold: bool) -> None:
         """Make the transport stop reading, or read again."""
@@ -421,8 +446,13 @@ class FrameReceiver(Protocol):
             self._turnEnds = now + TURN
         if now < self._turnEnds:
             return False
-        self._link.clock.callLater(0, self.pauseReading().resume)
+        self._yielded = True
+        self._link.clock.callLater(0, self._turnHad, self.pauseReading())
         return True
+
+    def _turnHad(self, token: PauseToken) -> None:
+        self._yielded = False
+        token.resume()
 
     def _handChunk(self, data: bytes) -> None:
         """Decode and hand over a chunk before which nothing is pending.

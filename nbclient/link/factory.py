@@ -1299,7 +1299,11 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._now,
             options.wall,
             self._framesLost,
+            self._afterRead,
         )
+
+    def _afterRead(self, call: Callable[[], object]) -> bool:
+        return self.connection is not None and self.connection.afterRead(call)
 
     def _framesLost(self, how: str, number: int) -> None:
         self.tellOften(LOST[how], number)
@@ -1534,13 +1538,27 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
 
     def _rejected(self, why: FrameRejected) -> None:
         if self.rules.on_reject == "retry":
-            self._drop(why)
+            self._blame(Failure(why))
+            self._endAfterRead(self._closeRejected)
             return
         self._blame(Failure(why))
         if self._verdict is None:  # else another was rejected before, and the link stops
             self._verdict = Rejected(why)
         self.log.error("{link}: {why}", link=self._label(), why=str(why))
+        self._endAfterRead(self._stopRejected)
+
+    def _endAfterRead(self, end: Callable[[], object]) -> None:
+        """End once the application has the frames of this read; nothing is sent meanwhile."""
+        if self._afterRead(end):
+            self._detach()
+        else:
+            end()
+
+    def _stopRejected(self) -> None:
         self._machine.handle(Event.STOP)
+
+    def _closeRejected(self) -> None:
+        self._machine.handle(Event.CLOSE)
 
     def _unanswered(self) -> None:
         timeout = cast(float, cast(Reply, self.reply).timeout)

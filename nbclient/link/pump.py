@@ -84,6 +84,8 @@ class Pump:
     :param now: seconds on a monotonic scale.
     :param wall: the time of day, seconds since the epoch.
     :param lost: told that frames were ``dropped`` or have ``expired``, and how many.
+    :param afterRead: has its argument called once the read that is being handled was
+        handed to the application; False where none is.
 
     :raises SpoolError: the spool is closed, or another link has it.
     """
@@ -92,6 +94,7 @@ class Pump:
 
     __slots__ = (
         "_admission",
+        "_afterRead",
         "_ageTimer",
         "_busy",
         "_clock",
@@ -123,8 +126,10 @@ class Pump:
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         lost: Callable[[str, int], object] = lambda how, number: None,
+        afterRead: Callable[[Callable[[], object]], bool] = lambda call: False,
     ) -> None:
         self._lost = lost
+        self._afterRead = afterRead
         self._lossy = rules.lossy
         self._told = (0, 0)  # of frames dropped and expired
         self.outbox = Outbox(limit)
@@ -167,6 +172,7 @@ class Pump:
 
     def end(self, reason: Failure) -> None:
         """The link has stopped: nothing that waits will be sent."""
+        drained = self.idle  # it was to be told after the read that ended the link
         self.detach()
         self._stopHolding(True)
         self._stopWatchingAge()
@@ -179,7 +185,7 @@ class Pump:
         self._busy = True  # one who is told may withdraw another: that is not the end of all
         self._admission.end(reason)
         while self._drains:
-            self._drains.pop(0).errback(reason)
+            self._drains.pop(0).callback(None if drained else reason)
         self._busy = False
 
     def stats(self) -> OutboxStats:
@@ -382,7 +388,7 @@ class Pump:
 
     def drained(self) -> Deferred[None]:
         """Fires when nothing is left to deliver; may be cancelled."""
-        if self.idle:
+        if self.idle and not self._afterRead(self.run):
             return succeed(None)
         drained: Deferred[None] = Deferred(self._drains.remove)
         self._drains.append(drained)
@@ -430,6 +436,8 @@ class Pump:
             if self._spooling is not None:
                 self._spooling.refill()
             if not (self._drains and self.idle):
+                return
+            if self._afterRead(self.run):  # who is told may stop: not before these frames
                 return
             self._drains.pop(0).callback(None)  # who may offer more: look again
 

@@ -27,6 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nbclient import Backoff, FrameProtocol, ReconnectingFactory, RequestProtocol, State, framing
 from nbclient.connection.interface import ALONE
+from nbclient.connection.receiver import TURN
 from nbclient.connection.wording import explain
 from nbclient.core.automation import Answer, Heartbeat, Poll
 from nbclient.core.states import Event
@@ -2300,6 +2301,78 @@ class ReplyTests(LinkTestCase):
         self.assertEqual(peer.received, b"a\nb\n")
         self.assertEqual(link.stats().outbox.acknowledged, 2)
         self.assertEqual(link.frames, [b"ok", b"ok"])  # the application sees them, too
+
+    def test_the_end_after_the_last_answer_comes_behind_the_whole_read(self) -> None:
+        """The application's close in that read would have kept from it what the read brought."""
+        link, peer = self.ready()
+        link.send([b"a"])
+        self.reactor.turn()
+        link.whenDrained().addCallback(lambda _: link.stop())
+        peer.send(b"ok\nmore\n")
+        self.reactor.turn()
+        self.assertEqual(link.frames[:2], [b"ok", b"more"])
+        self.assertTrue(peer.finished)
+
+    def test_so_it_does_where_it_is_asked_for_within_that_read(self) -> None:
+        class Ending(Lines):
+            def frameReceived(self, frame: bytes) -> None:
+                super().frameReceived(frame)
+                if frame == b"ok":
+                    link.whenDrained().addCallback(lambda _: link.stop())
+
+        self.protocol = Ending
+        link, peer = self.ready()
+        link.send([b"a"])
+        self.reactor.turn()
+        peer.send(b"ok\nmore\n")
+        self.reactor.turn()
+        self.assertEqual(link.frames[:2], [b"ok", b"more"])
+
+    def test_and_where_the_read_takes_more_than_one_turn(self) -> None:
+        class Slow(Lines):
+            def frameReceived(slow, frame: bytes) -> None:
+                super().frameReceived(frame)
+                self.reactor.rightNow += 2 * TURN
+
+        self.protocol = Slow
+        link, peer = self.ready()
+        link.send([b"a"])
+        self.reactor.turn()
+        link.whenDrained().addCallback(lambda _: link.stop())
+        peer.send(b"ok\nmore\nstill more\n")
+        self.reactor.pump([0.01] * 5)
+        self.assertEqual(link.frames[:3], [b"ok", b"more", b"still more"])
+
+        reply = Reply(match=re.compile(b"^ok"), reject=re.compile(b"^no"))
+        link, peer = self.ready(reply=reply)
+        link.send([b"a", b"b"])
+        self.reactor.turn()
+        peer.send(b"no\nmore\nstill more\n")
+        self.reactor.pump([0.01] * 5)
+        self.assertEqual(link.frames[:3], [b"no", b"more", b"still more"])
+        self.assertEqual(peer.received, b"a\n")
+
+    def test_all_is_delivered_where_the_application_stops_in_that_read(self) -> None:
+        link, peer = self.ready()
+        link.send([b"a"])
+        self.reactor.turn()
+        drained = link.whenDrained()
+        link.connection.frameReceived = lambda frame: link.stop() and None
+        peer.send(b"ok\n")
+        self.reactor.turn()
+        self.successResultOf(drained)
+
+    def test_the_answer_that_rejects_a_frame_reaches_the_application(self) -> None:
+        for on_reject in ("stop", "retry"):
+            reply = Reply(match=re.compile(b"^ok"), reject=re.compile(b"^no"))
+            link, peer = self.ready(reply=reply, onReject=on_reject)
+            link.send([b"a", b"b"])
+            self.reactor.turn()
+            peer.send(b"no\nmore\n")
+            self.reactor.turn()
+            self.assertEqual(link.frames[:2], [b"no", b"more"])
+            self.assertEqual(peer.received, b"a\n")  # and nothing more was sent
+            self.assertTrue(peer.finished)
 
     def test_what_was_not_answered_is_sent_again_first(self) -> None:
         link, peer = self.ready(reply=Reply(window=2))

@@ -297,6 +297,16 @@ class ReplyDeliveryTests(TCPServing, TestCase):
         self.assertTrue(stats.conserved())
         await link.stop()
 
+    async def test_the_end_after_the_last_answer_comes_behind_the_whole_read(self) -> None:
+        server = self.serve()
+        link = await self.ready(delivery="reply", reply=Reply())
+        await link.send([b"a"])
+        ended = link.whenDrained().addCallback(lambda _: link.stop())
+        await until(lambda: server.last.received)
+        server.last.transport.write(b"ok\nbehind it\n")
+        await ended
+        self.assertEqual([e for e in link.events if isinstance(e, bytes)], [b"ok", b"behind it"])
+
     async def test_a_server_that_says_nothing_is_left_and_the_frame_sent_again(self) -> None:
         server = self.serve()
         link = await self.ready(delivery="reply", reply=Reply(timeout=0.1))

@@ -255,12 +255,18 @@ class Job:
             ready = link.whenReady().addCallback(lambda _: link.whenDrained())
             self._when(ready, self._half_close)
         elif self._settings.drain:
-            self._when(link.whenDrained(), lambda _: self._end(Outcome(FINISHED)))
+            self._when(link.whenDrained(), self._drained)
         else:
             stdin = self._around.stdin
             typed = self._plan.source.kind == "-" and stdin is not None and os.isatty(stdin)
             log = self._log.info if typed else self._log.debug
             log("{link}: end of input; the link stays up, Ctrl-C ends it", link=link.name)
+
+    def _drained(self, _: None = None) -> None:
+        """--drain: all is delivered; the outputs get what has come of the peer until now."""
+        connection = self.link.connection
+        if connection is None or not connection.afterRead(self._drained, whole=True):
+            self._end(Outcome(FINISHED))
 
     def _half_close(self, _: None) -> None:
         """--once: all is sent; the peer may have something to say yet."""

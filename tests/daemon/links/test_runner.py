@@ -502,6 +502,38 @@ class JobTests(JobCase):
         self.reactor.advance(0.1)
         self.assertEqual(self.outcome(), Outcome(0))
 
+    def test_drain_ends_once_the_last_answers_are_out(self) -> None:
+        self.start("--drain", "--delivery", "reply", "--reply-match", "^OK")
+        peer = self.connect()
+        self.type(b"a\n")
+        self.finish_input()
+        peer.send(b"OK a\nbehind it\n")
+        self.assertEqual(self.printed(), b"OK a\nbehind it\n")
+        self.assertEqual(self.outcome(), Outcome(0))
+
+    def test_what_a_slow_output_holds_up_is_no_less_out(self) -> None:
+        job = self.start("--drain", "--delivery", "reply", "--reply-match", "^OK")
+        peer = self.connect()
+        self.type(b"a\n")
+        self.finish_input()
+        written: list[bytes] = []
+        slow: list[Deferred[None]] = []
+
+        def write(frames: list[bytes]) -> Deferred[None]:
+            written.extend(frames)
+            slow.append(Deferred())
+            return slow[-1]
+
+        self.patch(job.link.outputs, "write", write)
+        peer.send(b"first\nOK a\nbehind it\n")
+        self.turn()
+        for number in range(3):
+            self.assertEqual(len(written), number + 1)
+            slow[number].callback(None)
+            self.turn()
+        self.assertEqual(written, [b"first", b"OK a", b"behind it"])
+        self.assertEqual(self.outcome(), Outcome(0))
+
     def test_drain_is_not_done_when_the_peer_takes_it_and_closes(self) -> None:
         """A balancer whose backend is down does."""
         self.start("--drain", "--retries", "1")
