@@ -2489,7 +2489,7 @@ MUTATIONS = (
     Mutation(
         "drained-behind-the-read",
         "nbclient/link/pump.py",
-        "            if self._afterRead(self.run):  # who is told may stop: not before these frames\n",
+        "            if self._afterRead(self.run):  # who is told may stop\n",
         "            if False:\n",
         (
             f"{FACTORY}ReplyTests::test_the_end_after_the_last_answer_comes_behind_the_whole_read",

@@ -437,7 +437,7 @@ class Pump:
                 self._spooling.refill()
             if not (self._drains and self.idle):
                 return
-            if self._afterRead(self.run):  # who is told may stop: not before these frames
+            if self._afterRead(self.run):  # who is told may stop
                 return
             self._drains.pop(0).callback(None)  # who may offer more: look again
 
