@@ -3104,6 +3104,24 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a-loop-takes-answers",
+        "nbclient/connection/requests.py",
+        "        if not self._pulled and super()._taken(frame):\n",
+        "        if super()._taken(frame):\n",
+        (
+            f"{REQUESTS}TimeoutTests::test_a_loop_that_waits_for_frames_leaves_answers_to_their_requests",
+        ),
+    ),
+    Mutation(
+        "a-loss-that-dials-is-a-storm",
+        "nbclient/link/factory.py",
+        "            if self._reported is not None or self.state not in",
+        "            if self.state not in",
+        (
+            "tests/link/test_subclassing.py::UpCallTests::test_one_that_dials_by_hand_is_no_storm_and_says_so_once",
+        ),
+    ),
+    Mutation(
         "built-beside-the-link",
         "nbclient/link/factory.py",
         "            if self.connection is None or (own and connection is not self.connection):\n",

@@ -24,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -50,7 +49,7 @@ from nbclient.errors import (
     OpeningFailed,
 )
 from nbclient.framing import Framing
-from nbclient.framing.base import check_framing, not_carried
+from nbclient.framing.base import check_framing, no_frame, not_carried
 from nbclient.kernel.tcpinfo import no_delay, received, sent_within, supported, tcp_socket
 
 DRAIN_LIMIT = 64 * 1024 * 1024
@@ -68,6 +67,8 @@ CATCH_UP_LIMIT = 8 * 1024 * 1024
 to 6 MiB unless told otherwise."""
 
 DRAIN_CHUNK = 256 * 1024
+
+_BYTES = {bytes}
 
 
 @implementer(IHalfCloseableProtocol)
@@ -117,7 +118,6 @@ class FrameProtocol(FrameReceiver):
     _mute = False  # it was said that an answer cannot be sent
     _answered = 0  # bytes written from callbacks since the transport was full
     _cork: list[bytes] | None = None
-    _opening: Deferred[Any] | None = None
 
     _raw: Any = None
     _secure = False
@@ -127,7 +127,7 @@ class FrameProtocol(FrameReceiver):
     _writeClosed = False
     _tlsGone = False  # the peer has said goodbye: TLS takes nothing more
     _closed = False  # the transport was told to close
-    _open = True  # none of these: it takes more
+    _open = False  # connected, and none of these: it takes more
 
     # -- what applications override ------------------------------------------
 
@@ -159,8 +159,9 @@ class FrameProtocol(FrameReceiver):
         """Send one frame on this connection only; it is never sent again.
 
         :raises FrameError: the framing cannot carry it; nothing was written or counted.
-        :raises TypeError: it is no bytes; as before.
-        :raises ConnectionClosed: this side has closed, or the connection is lost. Of a
+        :raises TypeError: it is no bytes (a bytearray and a memoryview are none); as before.
+        :raises ConnectionClosed: there is no connection yet, this side has closed, or the
+            connection is lost. Of a
             callback that lets it pass, that is no fault: the frames that arrived before
             the loss are delivered all the same. Where only the peer has closed, the
             frame is sent: it may still read.
@@ -169,11 +170,13 @@ class FrameProtocol(FrameReceiver):
             self.sendFrames((frame,))  # what is rare is looked at there
             return
         # What follows is `writeFrames` for one frame, without the calls.
+        if frame.__class__ is not bytes and not isinstance(frame, bytes):
+            raise no_frame(frame)
         try:
             data = self.framing.image(frame)
         except FrameError:
             raise
-        except Exception as error:
+        except BaseException as error:
             raise not_carried((frame,), error) from error
         if data.__class__ is not bytes:
             self._mustBeBytes((frame,), data)
@@ -216,16 +219,20 @@ class FrameProtocol(FrameReceiver):
 
     def writeFrames(self, frames: Sequence[bytes], outbox: bool = False) -> None:
         """The one way out: both lanes, this one and the link's `outbox`, end here."""
+        if self.transport is None:
+            raise ConnectionClosed("there is no connection yet: nothing can be sent")
         if self._writeClosed or self._closed:
             raise ConnectionClosed("this side has closed the connection: nothing more can be sent")
         if self.losing or self._tlsGone:
             raise ConnectionClosed("the connection is lost: nothing more can be sent")
+        if not outbox and {*map(type, frames)} != _BYTES:
+            _refuseOthers(frames)  # some framings would take an array, and send it wrong
         framing = self.framing
         try:
             data = framing.image(frames[0]) if len(frames) == 1 else framing.joined(frames)
         except FrameError:
             raise
-        except Exception as error:
+        except BaseException as error:
             raise not_carried(frames, error) from error
         if data.__class__ is not bytes:
             self._mustBeBytes(frames, data)
@@ -285,6 +292,8 @@ class FrameProtocol(FrameReceiver):
 
         Under TLS, which knows no half-close, this does nothing.
         """
+        if self.transport is None:
+            return
         if self.secure or self._closed or self._writeClosed or self._gone is not None:
             return
         self._uncork()
@@ -301,13 +310,20 @@ class FrameProtocol(FrameReceiver):
     # -- ending ----------------------------------------------------------------
 
     def loseConnection(self) -> None:
-        """Close once everything written has left; no further frame is delivered."""
+        """Close once everything written has left; no further frame is delivered.
+
+        Before the connection is made there is nothing to close.
+        """
+        if self.transport is None:
+            return
         self._stopListening()
         self._close()
         self._nothingComes()
 
     def abortConnection(self) -> None:
         """Close at once; what was not sent is lost, no further frame is delivered."""
+        if self.transport is None:
+            return
         self._stopListening()
         self.abandonTransport()
         self._nothingComes()
@@ -381,7 +397,7 @@ class FrameProtocol(FrameReceiver):
         """Run the application's opening."""
         try:
             opening = deferred(self.opening())
-        except Exception:
+        except BaseException:
             self._openingFailed(Failure())
             return
         if opening is None:
@@ -406,6 +422,7 @@ class FrameProtocol(FrameReceiver):
             self._opening = None
         if not (self._deaf or self.settled):
             self._link.connectionOpened(self)
+            self._link.afterwards(self._release)  # behind what begins when the link is ready
 
     def _openingFailed(self, reason: Failure) -> None:
         self._opening = None
@@ -427,7 +444,7 @@ class FrameProtocol(FrameReceiver):
             self._hook(transport)
             self._decode(framing_of(self))
             self._link.transportMade(self)
-        except Exception as error:
+        except BaseException as error:
             self._cannotBegin(error)
             return
         if is_itself(self._raw):
@@ -437,7 +454,7 @@ class FrameProtocol(FrameReceiver):
         if not self.secure:
             self.handshakeCompleted()
 
-    def _cannotBegin(self, error: Exception) -> None:
+    def _cannotBegin(self, error: BaseException) -> None:
         """Nothing can be received: a connection that fails, with its loss reported as any other."""
         why = explain(Failure(error))
         if isinstance(error, NBClientError):
@@ -480,7 +497,8 @@ class FrameProtocol(FrameReceiver):
         each of the others gets a dictionary of its own with its first frame: 0.8 KB.
         """
         self.bytesIn = self.framesIn = self.bytesOut = self.framesOut = self._next = 0
-        self.writable, self._busy = True, False
+        self._open = self.writable = True
+        self._busy = False
         self._chunk, self._batch, self._running = b"", NOTHING, NOTHING
         self._iterator = self._cork = None
 
@@ -732,6 +750,13 @@ def framing_of(protocol: Any) -> Framing:
         raise LocalError(f"{name} has no framing: set the class attribute")
     check_framing(f"{name}.framing", framing)
     return cast(Framing, framing)
+
+
+def _refuseOthers(frames: Sequence[object]) -> None:
+    """Refuse what is no bytes, whatever the framing would make of it."""
+    for frame in frames:
+        if not isinstance(frame, bytes):
+            raise no_frame(frame)
 
 
 def _unsent(transport: Any, data: bytes) -> bytes:

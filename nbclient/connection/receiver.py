@@ -137,6 +137,8 @@ class FrameReceiver(Protocol):
     _deaf = False  # we closed: no more frames for the application
     _pauses = 0
     _awaiting = 0  # callbacks whose Deferreds are not done: a pause for each
+    _opening: Deferred[Any] | None = None
+    _untilReady: PauseToken | None = None  # for what nothing takes before
     _pulled = False  # a loop has the frames, which counts as such a callback
     _takers: deque[Deferred[bytes]] | None = None
     _lookers: list[tuple[re.Pattern[bytes], Deferred[re.Match[bytes]]]] | None = None
@@ -160,10 +162,20 @@ class FrameReceiver(Protocol):
     # -- what applications override ------------------------------------------
 
     def frameReceived(self, frame: bytes) -> Result:
-        """One frame, in order. A Deferred or coroutine pauses reading until done."""
-        raise NotImplementedError(
-            "override frameReceived or framesReceived, or take the frames in a loop by frames()"
-        )
+        """One frame, in order. A Deferred or coroutine pauses reading until done.
+
+        Where a class overrides neither this nor `framesReceived`, what the opening does not
+        take waits for the loop over `frames` that begins once the link is ready.
+        """
+        if self._opening is None or self._isOver:
+            raise NotImplementedError(
+                "override frameReceived or framesReceived, or take the frames in a loop by"
+                " frames(), begun as soon as whenReady() has fired"
+            )
+        self._halt()
+        self._rest, self._restNext = [frame, *self._rest[self._restNext :]], 0
+        self._untilReady = self.pauseReading()
+        return None
 
     def framesReceived(self, frames: list[bytes]) -> Result:
         """The frames completed by one read; by default `frameReceived` for each."""
@@ -234,10 +246,18 @@ class FrameReceiver(Protocol):
             self._takers = deque()
         taken: Deferred[bytes] = Deferred(self._forgetTaker)
         self._takers.append(taken)
+        self._release()
         self._halt()
         if self._awaiting:
             self._run()
         return taken
+
+    def _release(self) -> None:
+        """What waits until the link is ready waits no longer."""
+        token = self._untilReady
+        if token is not None:
+            self._untilReady = None
+            token.resume()
 
     def expect(self, pattern: re.Pattern[bytes]) -> Deferred[re.Match[bytes]]:
         """The first match of `pattern` in a frame yet to come.
@@ -365,7 +385,7 @@ class FrameReceiver(Protocol):
         self.writable = False
         try:
             self._handChunk(data)
-        except Exception:
+        except BaseException:
             self._raised(Failure())
         finally:
             self._busy = False
@@ -403,7 +423,7 @@ class FrameReceiver(Protocol):
         self.writable = False
         try:
             self._deliver()
-        except Exception:
+        except BaseException:
             self._raised(Failure())
         finally:
             self._busy = False
@@ -561,12 +581,15 @@ class FrameReceiver(Protocol):
         if self._takers:
             self._takers.popleft().callback(frame)
             return True
+        self._showLookers(frame)
+        return False
+
+    def _showLookers(self, frame: bytes) -> None:
         for looker in tuple(self._lookers or ()):
             match = looker[0].search(frame)
             if match is not None:
                 self._forgetLooker(looker[1])
                 looker[1].callback(match)
-        return False
 
     def _each(self, frames: list[bytes], start: int) -> None:
         """`frameReceived` for each frame from `start`.
@@ -684,6 +707,7 @@ class FrameReceiver(Protocol):
         A callback that does would otherwise hold up the end of the connection,
         and that its waiting.
         """
+        self._release()
         if self._awaiting and not self._undelivered:
             self._failWaiters()
 
@@ -737,7 +761,7 @@ class FrameReceiver(Protocol):
             self._halt()
             try:
                 self._deliver()
-            except Exception:
+            except BaseException:
                 reason = Failure()
             else:
                 return
@@ -766,7 +790,7 @@ class FrameReceiver(Protocol):
         """Call a hook that holds up nothing; what it returns is run to its end all the same."""
         try:
             running = awaited(callback(*args))
-        except Exception:
+        except BaseException:
             self._resultFailed(Failure())
             return
         if running is not None:
@@ -791,7 +815,7 @@ class FrameReceiver(Protocol):
             made = cast(Any, self.wiretap)(direction, data)
             if made is not None:
                 at_once("wiretap", made)
-        except Exception:
+        except BaseException:
             self.wiretap = None
             self._logFailure("wiretap", Failure())
 

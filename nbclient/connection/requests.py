@@ -25,6 +25,7 @@ from nbclient.connection.overrides import Result, at_once
 from nbclient.connection.protocol import FrameProtocol
 from nbclient.connection.timers import Timer, Timers, timers_of
 from nbclient.core.arguments import CLOCK, check, is_clock, is_number, is_whole
+from nbclient.core.liveness import INSTANT
 from nbclient.delivery.outbox import FRAME_COST
 from nbclient.delivery.outstanding import Outstanding, Request
 from nbclient.errors import ConnectionClosed, PeerError, RequestsFull, RequestTimeout
@@ -165,7 +166,7 @@ class RequestProtocol(FrameProtocol):
                 self._wait(answered, frame, key)
             else:
                 self._ask(answered, frame, key)
-        except Exception:
+        except BaseException:
             return fail()
         if self._awaiting:
             self._run()
@@ -197,7 +198,7 @@ class RequestProtocol(FrameProtocol):
             # that does not read: that peer may wait for us to read its answers.
             # What is written here is bounded by the window.
             self.writeFrames((frame,))
-        except Exception:
+        except BaseException:
             outstanding.unsent()
             raise
         if self._requestTimer is None:
@@ -232,7 +233,7 @@ class RequestProtocol(FrameProtocol):
             self._queueBytes -= waiting.cost
             try:
                 self._ask(answered, waiting.frame, waiting.key)
-            except Exception:
+            except BaseException:
                 answered.errback()
 
     def _fulfil(self, request: Request[Deferred[bytes]], frame: bytes) -> None:
@@ -271,8 +272,13 @@ class RequestProtocol(FrameProtocol):
         """Whether the oldest request is overdue, with all read that has reached this host."""
         self._requestTimer = None
         self.catchUp()
-        left = None if self._outstanding is None else self._outstanding.remaining(self._now())
+        left = None if self._outstanding is None else self._outstanding.remaining(self._soon)
         return left is not None and left <= 0
+
+    @property
+    def _soon(self) -> float:
+        """Now, as deadlines are judged: a timer for a shorter time may add nothing to the clock."""
+        return self._now() + INSTANT
 
     def _requestsOverdue(self) -> None:
         if not self._overdue():
@@ -280,7 +286,7 @@ class RequestProtocol(FrameProtocol):
             return
         outstanding: Any = self._outstanding
         late = Failure(RequestTimeout(outstanding.timeout, self.tail))
-        overdue = outstanding.expired(self._now())
+        overdue = outstanding.expired(self._soon)
         if outstanding.broken and not self._isOver:
             self._timedOut(late)  # the link first: it must not offer this connection again
         for request in overdue:
@@ -491,16 +497,23 @@ class RequestProtocol(FrameProtocol):
             self._await(result)
 
     def _taken(self, frame: bytes) -> bool:
-        """Offer a frame to `nextFrame`, to `expect`, and then to the requests."""
-        if super()._taken(frame):
+        """Offer a frame to `nextFrame`, to `expect`, and then to the requests.
+
+        A loop over `frames` has what answers nothing, so that requests come before it.
+        """
+        outstanding = self._outstanding if self._fresh else None
+        if outstanding is None:
+            return super()._taken(frame)
+        if not self._pulled and super()._taken(frame):
+            outstanding.late(frame)
             return True
-        outstanding = self._outstanding
-        if outstanding is None or not self._fresh:
-            return False
         request = outstanding.matched(frame, self._arrival)
-        if request is not None:
-            self._fulfil(request, frame)
-        return request is not None
+        if request is None:
+            return self._pulled and super()._taken(frame)
+        if self._pulled:
+            self._showLookers(frame)
+        self._fulfil(request, frame)
+        return True
 
 
 def _tellLost(requests: list[Deferred[bytes]]) -> None:

@@ -177,7 +177,7 @@ class Timers:
         """Nobody else sets what wakes all of them: a clock that fails once is asked again."""
         try:
             self._arm()
-        except Exception:
+        except BaseException:
             self.log.failure("the clock failed to set a timer")
             self._arm()
 

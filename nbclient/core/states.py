@@ -194,6 +194,9 @@ WORSE = {Event.FAULT: Event.OVERDUE, Event.OVERDUE: Event.SETTLED}
 class Machine:
     """Runs the table for one link; override `perform` and `changed`.
 
+    Whatever the application raises is a fault, `SystemExit` among it: Twisted's reactor
+    would only log it and go on, and the link stand still.
+
     :ivar state: where the link is.
     :ivar stopping: the goal beside the table: whether a STOP came since the
         last start. A link that should stop never waits for another attempt.
@@ -215,7 +218,7 @@ class Machine:
     def changed(self, old: State, new: State, event: Event) -> None:
         """The state changed; its actions come next."""
 
-    def faulted(self, error: Exception) -> None:
+    def faulted(self, error: BaseException) -> None:
         """An action has raised; the attempt ends, and this is why. Must not raise."""
 
     def handle(self, event: Event) -> None:
@@ -225,17 +228,19 @@ class Machine:
             return
         self._busy = True
         upcoming: Event | None = event
-        while upcoming is not None:
-            self._step(upcoming)
-            upcoming = self._queue.popleft() if self._queue else None
-        self._queue = None
-        self._busy = False
+        try:
+            while upcoming is not None:
+                self._step(upcoming)
+                upcoming = self._queue.popleft() if self._queue else None
+        finally:  # else no event would ever act again
+            self._queue = None
+            self._busy = False
         while self._afterwards and not self._busy:
             call, *rest = self._afterwards
             self._afterwards = tuple(rest)
             self._call(call)
 
-    def fault(self, error: Exception) -> None:
+    def fault(self, error: BaseException) -> None:
         """What the link did outside of a transition has raised: this attempt ends."""
         self.faulted(error)
         if self.state is not State.STOPPED:  # else this was the telling of it
@@ -251,7 +256,7 @@ class Machine:
     def _call(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as error:
+        except BaseException as error:
             self.fault(error)
 
     def _post(self, event: Event) -> None:
@@ -271,16 +276,16 @@ class Machine:
         if new is State.WAITING and self.stopping:
             new, actions = State.STOPPED, (Action.DISARM, Action.FINISH)
         self.state = new
-        fault: Exception | None = None
+        fault: BaseException | None = None
         try:
             if new is not old:
                 self.changed(old, new, event)
-        except Exception as error:
+        except BaseException as error:
             fault = error
         for action in actions:
             try:
                 self.perform(action)
-            except Exception as error:  # the others of the row are needed: one sets the timer
+            except BaseException as error:  # the others of the row are needed: one sets the timer
                 fault = fault or error
         if fault is not None:
             self.faulted(fault)

@@ -153,6 +153,11 @@ class Outstanding(Generic[T]):
             return self._flight.pop(key)
         return None
 
+    def late(self, frame: bytes) -> None:
+        """Something else has taken `frame`: where it was a late answer, its key is free again."""
+        if self._key is not None and self.retired:
+            self.retired.pop(self._key(frame), None)
+
     def first(self, frames: Sequence[bytes], start: int, arrival: int | None = None) -> int:
         """The place of the first answer in `frames` from `start` on, or their number.
 

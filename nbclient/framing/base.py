@@ -202,7 +202,7 @@ class Framing(ABC):
         self.encode(frames)
 
 
-def not_carried(frames: Iterable[object], error: Exception) -> Exception:
+def not_carried(frames: Iterable[object], error: BaseException) -> Exception:
     """What to raise where `Framing.encode` raised something else than `FrameError`.
 
     A fault of a framing, or of its caller: either way nothing was written.

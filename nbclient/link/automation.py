@@ -164,5 +164,5 @@ class Talker:
         """What it raises ends the connection: a link must not fall silent for it."""
         try:
             call()
-        except Exception:
+        except BaseException:
             self._connection.sendingFailed(Failure())

@@ -38,6 +38,8 @@ class ConnectorDialer:
     connector: Any
     link: Any
     _bind: tuple[str, int] | None = None
+    dialling: bool = False
+    """Whether the link asks for the attempt that begins, and not the application."""
 
     def began(self) -> None:
         """An attempt has begun: refine it."""
@@ -50,11 +52,14 @@ class ConnectorDialer:
         timeout = getattr(self.connector, "timeout", None)
         if timeout is not None and timeout >= self.link.connectTimeout:
             self.connector.timeout = None  # the link's own deadline is sooner: one timer less
+        self.dialling = True
         try:
             self.connector.connect()
-        except Exception:  # no descriptor left, say: an attempt that failed
+        except BaseException:  # no descriptor left, say: an attempt that failed
             self.link.dialFailed(Failure())
             self._reset()
+        finally:
+            self.dialling = False
 
     def _reset(self) -> None:
         """A connector whose factory raised takes itself for connecting, and would for ever."""
@@ -78,7 +83,7 @@ class EndpointDialer:
     def dial(self) -> None:
         try:
             attempt = self._connect()
-        except Exception:
+        except BaseException:
             attempt = fail(Failure())
         self._attempt = attempt
         attempt.addCallbacks(

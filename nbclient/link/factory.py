@@ -92,6 +92,10 @@ ACK_FIRST = 0.01
 ACK_LONGEST = 0.1
 """Seconds between two looks for acknowledgements while frames are in flight."""
 
+DIAL_REFUSED = (
+    "{link}: connector.connect() is ignored here: leave it out, a link redials by itself;"
+    " reconnectNow() does so at once"
+)
 NOT_STARTED = (
     "a link dials by itself: LinkService(endpoint, link) or link.start(endpoint) starts it, not"
     " endpoint.connect(link), and not ClientService"
@@ -192,7 +196,7 @@ def _onTheClock(method: Callable[..., None]) -> Callable[..., None]:
     def called(link: ReconnectingFactory, *args: Any) -> None:
         try:
             method(link, *args)
-        except Exception as error:
+        except BaseException as error:
             link._machine.fault(error)
 
     return called
@@ -325,7 +329,9 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     log = Logger(namespace="nbclient")
 
     _unaskedSaid = False
-    _reported: Failure | None = None  # a failed attempt that an override is being told of
+    _reported: Failure | None = None  # a failed attempt or a loss that an override is told of
+    _refusing = False  # an attempt that is not the link's is being ended
+    _dialRefused = False  # that was said
 
     backoff: Backoff = _option("backoff")
     framing: Framing | None = _option("framing")
@@ -627,7 +633,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             frames = _asFrames(frames)
             if cursor is not None and not self._spooled:
                 raise LocalError("a cursor needs a spool to be stored in")
-        except Exception:
+        except BaseException:
             return fail(Failure())
         pump = self._pumpMade or self._pump
         pump.outbox.counters.offered += len(frames)
@@ -635,7 +641,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             self._refuseUnsendable(frames)
         except (LocalError, LinkError):
             return pump.refuse(frames, Failure())
-        except Exception as error:
+        except BaseException as error:
             return pump.refuse(frames, Failure(not_carried(frames, error)))
         return pump.offer(frames, cursor)
 
@@ -689,14 +695,41 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         :raises LocalError: a second connector on one factory; its spool is closed, or
             another link's by now.
         """
-        if not self._dialledBy(connector):
-            try:
-                self._beginBy(connector)
-            except LocalError:
-                cast(Any, connector).stopConnecting()
-                raise
+        if not self._takesDial(connector):
+            return
         cast(ConnectorDialer, self._dialer).began()
         self._machine.handle(Event.DIALLED)  # ignored where the machine dialled itself
+
+    def _takesDial(self, connector: IConnector) -> bool:
+        """Whether the attempt that `connector` begins is one of this link."""
+        if self._dialledBy(connector):
+            if cast(ConnectorDialer, self._dialer).dialling or self.state is State.CONNECTING:
+                return True
+            if self._reported is not None or self.state not in (State.WAITING, State.STOPPED):
+                self._refuseDial(connector)
+                return False
+        try:
+            if not self._dialledBy(connector):
+                self._beginBy(connector)
+            elif self.state is State.STOPPED:
+                self._begin()
+        except LocalError:
+            cast(Any, connector).stopConnecting()
+            raise
+        return True
+
+    def _refuseDial(self, connector: Any) -> None:
+        """``connector.connect()`` where the link redials, or has stopped: it would be a storm."""
+        if connector.state != "connecting":  # refused already: an override has made the up-call
+            return
+        if not self._dialRefused:
+            self._dialRefused = True
+            self.log.warn(DIAL_REFUSED, link=self._label())
+        self._refusing = True
+        try:
+            connector.stopConnecting()
+        finally:
+            self._refusing = False
 
     def _beginBy(self, connector: IConnector) -> None:
         if self._running:
@@ -743,7 +776,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             own = isinstance(connection, FrameProtocol)
             if self.connection is None or (own and connection is not self.connection):
                 self._adopt(connection)
-        except Exception as error:
+        except BaseException as error:
             self._cannotBuild(error)
             self._machine.handle(Event.ABORT)
             return Refusal(self._refusalGone(self._dials))
@@ -766,7 +799,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     def _overrideFailed(self, what: str, reason: Failure) -> None:
         self._logFailure("{link}: the application's {what} failed", reason, what=what)
 
-    def _cannotBuild(self, error: Exception) -> None:
+    def _cannotBuild(self, error: BaseException) -> None:
         why = explain(Failure(error))
         if isinstance(error, NBClientError):  # in words already: whose fault it is, they say
             self._logError("{link}: {why}", why)
@@ -785,9 +818,10 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
     @overridable
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The reactor's attempt failed."""
-        if self._dialledBy(connector) and reason is not self._reported:
+        if self._dialledBy(connector) and not self._refusing and reason is not self._reported:
             self.dialFailed(reason)
 
+    @overridable
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
         """Nothing to do: the connection's own hook has reported it, on every dialer."""
 
@@ -928,7 +962,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         for observer in self._observers:
             try:
                 running = awaited(observer(old, new, self.lastReason))
-            except Exception:
+            except BaseException:
                 self._observerFailed(Failure())
             else:
                 if running is not None:
@@ -1066,7 +1100,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
             if 0 <= delay < math.inf:
                 return delay
             why = f"it says {safe_str(delay)}"
-        except Exception as error:
+        except BaseException as error:
             why = explain(Failure(error))
         self._logError("{link}: the back-off failed: {why}", why)
         return self.backoff.maximum
@@ -1858,7 +1892,7 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         if self._cause is None:
             self._cause = self.lastReason = _quiet(reason)
 
-    def _faulted(self, error: Exception) -> None:
+    def _faulted(self, error: BaseException) -> None:
         """Something of ours, or of what we were given, has raised where no callback is run."""
         self._logFailure("{link}: this attempt failed", Failure(error))
         self._blame(Failure(CallbackFailed(f"this side failed: {explain(Failure(error))}")))
@@ -1892,7 +1926,7 @@ class _LinkMachine(Machine):
     def changed(self, old: State, new: State, event: Event) -> None:
         self._link._changed(old, new, event)
 
-    def faulted(self, error: Exception) -> None:
+    def faulted(self, error: BaseException) -> None:
         self._link._faulted(error)
 
 

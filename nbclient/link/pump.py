@@ -403,7 +403,7 @@ class Pump:
         self._busy = True
         try:
             self._run()
-        except Exception:  # no fault of who offers a frame: it is accepted, and waits
+        except BaseException:  # no fault of who offers a frame: it is accepted, and waits
             if self._connection is None:
                 self.log.failure("what is to be sent could not be looked at")
             else:

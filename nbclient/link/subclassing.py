@@ -211,7 +211,7 @@ def _started(override: Any, base: Any) -> Callable[..., None]:
         dials = self._dials
         try:
             _bound(override, self)(connector)
-        except Exception:
+        except BaseException:
             if not self._dialledBy(connector):  # the first time: for whoever dialled
                 with suppress(NotConnectingError):  # it was refused
                     connector.stopConnecting()
@@ -224,25 +224,39 @@ def _started(override: Any, base: Any) -> Callable[..., None]:
 
 
 def _failed(override: Any, base: Any) -> Callable[..., None]:
-    """First the link's own part: an override may dial by hand."""
+    """First the link's own part: an override may raise."""
 
     @wraps(plain(override))
     def clientConnectionFailed(self: Any, connector: Any, reason: Failure) -> None:
-        before = self._reported
-        base.clientConnectionFailed(self, connector, reason)
-        self._reported = reason
-        try:
-            _bound(override, self)(connector, reason)
-        except Exception:
-            self._overrideFailed("clientConnectionFailed", Failure())
-        finally:
-            self._reported = before
+        if not self._refusing:
+            base.clientConnectionFailed(self, connector, reason)
+            _tell(self, "clientConnectionFailed", override, connector, reason)
 
     return clientConnectionFailed
 
 
-def _built(override: Any, base: Any) -> Callable[..., Any]:
+def _lost(override: Any, base: Any) -> Callable[..., None]:
     @wraps(plain(override))
+    def clientConnectionLost(self: Any, connector: Any, reason: Failure) -> None:
+        _tell(self, "clientConnectionLost", override, connector, reason)
+
+    return clientConnectionLost
+
+
+def _tell(link: Any, name: str, override: Any, connector: Any, reason: Failure) -> None:
+    """Call an override that is told of an end: it cannot dial, the link does."""
+    before = link._reported
+    link._reported = reason
+    try:
+        _bound(override, link)(connector, reason)
+    except BaseException:
+        link._overrideFailed(name, Failure())
+    finally:
+        link._reported = before
+
+
+def _built(override: Callable[..., Any], base: Any) -> Callable[..., Any]:
+    @wraps(override)
     def buildProtocol(self: Any, addr: Any) -> Any:
         return self._build(_bound(override, self), addr)
 
@@ -253,5 +267,6 @@ _COMPLETED: dict[str, Callable[[Any, Any], Any]] = {
     "__init__": _initialised,
     "startedConnecting": _started,
     "clientConnectionFailed": _failed,
+    "clientConnectionLost": _lost,
     "buildProtocol": _built,
 }

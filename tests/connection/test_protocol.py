@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import re
 import struct
@@ -990,6 +991,36 @@ class SendingTests(ConnectionTestCase):
         for frame in ("text", bytearray(b"x")):
             error = self.assertRaises(TypeError, protocol.sendFrame, cast(Any, frame))
             self.assertEqual(str(error), f"a frame is bytes, not {type(frame).__name__}")
+
+    def test_nothing_but_bytes_is_a_frame_whatever_the_framing(self) -> None:
+        """An array counts its items where bytes are counted: the stream would be corrupt."""
+        words = array.array("I", [1, 2, 3])
+        for spec in ("raw", "fixed:3", "lines", "length:4", "varint", "mllp", "slip", "json"):
+            protocol = Recorder()
+            protocol.framing = framing.named(spec)
+            peer = self.connect(protocol)
+            for frame in (words, memoryview(words), memoryview(b"abc"), bytearray(b"abc"), None):
+                with self.assertRaisesRegex(TypeError, "a frame is bytes, not "):
+                    protocol.sendFrame(cast(Any, frame))
+                with self.assertRaisesRegex(TypeError, "a frame is bytes, not "):
+                    protocol.sendFrames([b"abc", cast(Any, frame)])
+            self.reactor.turn()
+            self.assertEqual((peer.received, protocol.framesOut), (b"", 0))
+
+    def test_before_the_connection_nothing_is_sent_and_there_is_nothing_to_close(self) -> None:
+        protocol = Recorder()
+        for send in (protocol.sendFrame, lambda frame: protocol.sendFrames([frame])):
+            with self.assertRaisesRegex(ConnectionClosed, "there is no connection yet"):
+                send(b"early")
+        protocol.finishWriting()
+        protocol.loseConnection()
+        protocol.abortConnection()
+        self.assertEqual((protocol.framesOut, protocol.bytesOut), (0, 0))
+        peer = self.connect(protocol)
+        protocol.sendFrame(b"out")
+        peer.send(b"in\n")
+        self.reactor.turn()
+        self.assertEqual((peer.received, protocol.frames), (b"out\n", [b"in"]))
 
     def test_a_kind_of_bytes_is_bytes(self) -> None:
         class Line(bytes):

@@ -389,3 +389,63 @@ class RequestTests(PullingTestCase):
         self.assertEqual(peer.received, b"a?\n")
         self.assertEqual(taken, [b"1", b"a!", b"2", b"3", b"4", b"5"])
         self.assertEqual(Keyed.handed, [])
+
+
+class Opening(FrameProtocol):
+    """Overrides neither of the two, and waits for something else behind its greeting."""
+
+    framing = framing.lines()
+
+    async def opening(self) -> None:
+        assert await self.nextFrame() == b"hello"
+        self.factory.waiting = Deferred()  # type: ignore[union-attr]
+        await self.factory.waiting  # type: ignore[union-attr]
+        if self.factory.again:  # type: ignore[union-attr]
+            self.factory.taken.append(await self.nextFrame())  # type: ignore[union-attr]
+
+
+class OpeningTests(SynchronousTestCase):
+    """What comes behind the opening's last frame is the loop's that begins when it is ready."""
+
+    def link(self, again: bool) -> Any:
+        self.reactor = FakeReactor()
+        link: Any = ReconnectingFactory.forProtocol(
+            Opening, clock=self.reactor, backoff=Backoff(initial=1), random=lambda: 1.0
+        )
+        link.again, link.taken = again, []
+        self.endpoint = FakeEndpoint(self.reactor)
+        link.start(self.endpoint)
+        self.peer = self.endpoint.attempts[-1].accept()
+        self.peer.send(b"hello\na\nb\n")
+        self.reactor.turn()
+        self.assertIs(link.state, State.OPENING)
+        return link
+
+    def test_it_waits_for_a_loop(self) -> None:
+        for again in (True, False):
+            link = self.link(again)
+            link.whenReady().addCallback(self.begin)
+            link.waiting.callback(None)
+            self.peer.send(b"c\n")
+            self.reactor.turn()
+            self.assertEqual(link.taken + self.loop.taken, [b"a", b"b", b"c"])
+            self.assertEqual(link.taken, [b"a"] if again else [])
+            self.assertIs(link.state, State.READY)
+
+    def begin(self, connection: Any) -> None:
+        self.loop = Loop(connection.frames(), busy=False)
+
+    def test_without_one_it_says_what_to_do(self) -> None:
+        link = self.link(False)
+        link.waiting.callback(None)
+        self.reactor.turn()
+        (failure,) = self.flushLoggedErrors(NotImplementedError)
+        self.assertIn("as soon as whenReady() has fired", str(failure.value))
+        self.assertIs(link.state, State.WAITING)
+
+    def test_it_holds_up_no_end(self) -> None:
+        link = self.link(False)
+        link.connection.abandonTransport()
+        self.reactor.turn()
+        self.assertIs(link.state, State.WAITING)
+        self.flushLoggedErrors(NotImplementedError)

@@ -524,6 +524,52 @@ class TimeoutTests(RequestsTestCase):
         self.assertEqual(self.results(again), [frame])
         self.assertTrue(peer.connected)
 
+    def test_a_loop_that_waits_for_frames_leaves_answers_to_their_requests(self) -> None:
+        for kind, sent, left in (
+            (Keyed, b"event\n1:yes\nmore\n", [b"event", b"more"]),
+            (Asking, b"1:yes\nmore\n", [b"more"]),
+        ):
+            protocol = kind()
+            peer = self.connect(protocol)
+            loop = RequestProtocol.frames(protocol)
+            waiting = [loop.next(), loop.next()]
+            seen = protocol.expect(re.compile(b"yes"))
+            answer = protocol.request(b"1:")
+            self.feed(peer, sent)
+            self.assertEqual(self.results(answer), [b"1:yes"])
+            self.assertEqual(self.successResultOf(seen)[0], b"yes")
+            self.assertEqual(self.results(*waiting[: len(left)]), left)
+            for each in waiting[len(left) :]:
+                each.addErrback(lambda _: None)
+            loop.close()
+            self.assertEqual(protocol.events, [])
+
+    def test_a_late_answer_frees_its_key_whatever_takes_it(self) -> None:
+        for pulled in (True, False):
+            protocol = Keyed()
+            peer = self.connect(protocol)
+            late = protocol.request(b"1:")
+            self.reactor.advance(10)
+            self.failureResultOf(late, RequestTimeout)
+            loop = RequestProtocol.frames(protocol) if pulled else None
+            taken = protocol.nextFrame() if loop is None else loop.next()
+            self.feed(peer, b"1:late\n")
+            self.assertEqual(self.results(taken), [b"1:late"])
+            again = protocol.request(b"1:")
+            self.feed(peer, b"1:yes\n")
+            self.assertEqual(self.results(again), [b"1:yes"])
+
+    def test_a_deadline_that_adds_nothing_to_the_clock_has_come(self) -> None:
+        """The timer would be set again for the same moment, and time stand still."""
+        protocol = Keyed()
+        protocol.requestTimeout = 2  # type: ignore[misc]
+        self.connect(protocol)
+        self.reactor.advance(0.3)
+        late = protocol.request(b"1:")  # due at 2.3, and 2 - (2.3 - 0.3) is more than 0
+        self.reactor.advance(2)
+        self.failureResultOf(late, RequestTimeout)
+        self.assertEqual(self.timers(), [])
+
     def test_what_is_no_frame_is_refused_also_where_it_would_have_to_wait(self) -> None:
         protocol = Asking()
         self.connect(protocol)

@@ -511,8 +511,20 @@ class ConnectorTests(LinkTestCase):
         self.reactor.turn()
         self.successResultOf(stopped)
         self.connector.connect()
+        self.attempt.refuse()
+        self.assertIs(link.state, State.WAITING)
+        self.reactor.advance(1)
         self.attempt.accept()
         self.assertIs(link.state, State.READY)
+
+    def test_an_attempt_beside_the_connection_is_refused(self) -> None:
+        link = self.connect()
+        self.attempt.accept()
+        self.connector.state = "disconnected"
+        self.connector.connect()
+        self.assertFalse(self.attempt.pending)
+        self.assertIs(link.state, State.READY)
+        self.assertEqual(link.stats().attempts, 0)
 
     def test_somebody_else_redials_while_the_link_waits(self) -> None:
         link = self.connect()

@@ -25,8 +25,11 @@ from nbclient.link.pump import Pump
 from nbclient.testing import FakeEndpoint, FakeReactor, Peer
 
 
-class Fault(Exception):
-    """What is raised; not even its text is to be had."""
+class Fault(BaseException):
+    """What is raised; not even its text is to be had.
+
+    No `Exception`, as `SystemExit` and asyncio's ``CancelledError``: a reactor only logs it.
+    """
 
     def __str__(self) -> str:
         raise ZeroDivisionError

@@ -242,17 +242,49 @@ class UpCallTests(SubclassCase):
         self.assertIs(link.state, State.STOPPED)
         self.assertEqual(len(self.reactor.attempts), 1)
 
-    def test_one_that_dials_by_hand_takes_the_wait_away(self) -> None:
+    def test_one_that_dials_by_hand_is_no_storm_and_says_so_once(self) -> None:
+        """As the reconnecting factories of Twisted's documentation do; also after a stop."""
+
         class Hasty(ReconnectingFactory):
+            def startedConnecting(self, connector: Any) -> None:
+                super().startedConnecting(connector)
+
             def clientConnectionFailed(self, connector: Any, reason: Any) -> None:
                 connector.connect()
 
-        link = self.dial(Hasty)
-        self.reactor.attempts[0].refuse()
-        self.assertIs(link.state, State.CONNECTING)
-        self.accept()
-        self.assertIs(link.state, State.READY)
-        self.assertEqual(len(self.reactor.attempts), 2)
+            def clientConnectionLost(self, connector: Any, reason: Any) -> None:
+                connector.connect()
+
+        with capturedLogs() as logs:
+            link = self.dial(Hasty)
+            self.reactor.attempts[-1].refuse()
+            for _ in range(3):
+                self.assertIs(link.state, State.WAITING)
+                self.assertFalse(self.reactor.attempts[-1].pending)
+                self.reactor.advance(8)
+                peer = self.accept()
+                self.assertIs(link.state, State.READY)
+                peer.close()
+                self.reactor.turn()
+            self.assertEqual(link.stats().dials, 4)
+            self.reactor.advance(8)
+            self.accept()
+            link.stop()
+            self.reactor.turn()
+            self.reactor.advance(60)
+        self.assertIs(link.state, State.STOPPED)
+        self.assertFalse(self.reactor.attempts[-1].pending)
+        self.assertEqual((link.stats().dials, self.reactor.pending()), (5, []))
+        said = [formatEvent(log) for log in logs if log["log_level"].name == "warn"]
+        self.assertEqual([line for line in said if line and "is ignored here" in line], said[:1])
+
+    def test_one_that_raises_at_a_loss_is_logged(self) -> None:
+        class Raising(ReconnectingFactory):
+            def clientConnectionLost(self, connector: Any, reason: Any) -> None:
+                raise ZeroDivisionError
+
+        self.assertRedials(self.dial(Raising))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_a_failure_is_counted_once_though_an_override_dials_and_makes_the_up_call(self) -> None:
         class Hasty(ReconnectingFactory):
@@ -262,7 +294,7 @@ class UpCallTests(SubclassCase):
 
         link = self.dial(Hasty)
         self.reactor.attempts[0].refuse()
-        self.assertIs(link.state, State.CONNECTING)
+        self.assertIs(link.state, State.WAITING)
         self.assertEqual(link.stats().attempts, 1)
 
     def test_what_an_override_builds_beside_the_up_call_is_what_counts(self) -> None:
