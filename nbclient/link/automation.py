@@ -20,11 +20,6 @@ SELDOM = 60.0
 """Seconds at least between two lines about polls that are not answered any more."""
 
 
-def _always(kind: str) -> bool:
-    """Where no link says what is worth a line."""
-    return True
-
-
 class Talker:
     """Sends heartbeats and polls while a connection is ready.
 
@@ -45,7 +40,7 @@ class Talker:
         clock: Any,
         now: Callable[[], float],
         name: str,
-        isNews: Callable[[str], bool] = _always,
+        isNews: Callable[[str], bool] = lambda kind: True,
     ) -> None:
         self._connection = connection
         self._heartbeat = heartbeat
