@@ -406,8 +406,10 @@ def test_nor_does_an_endpoint_which_has_a_creator_for_each_attempt() -> None:
     @implementer(IStreamClientEndpoint)
     class Inner:
         def connect(self, wrapping: Any) -> Any:  # type: ignore[override]
-            creator = wrapping._creatorCallable
-            creator(FakeTLSProtocol())
+            if hasattr(wrapping, "_creatorCallable"):
+                wrapping._creatorCallable(FakeTLSProtocol())
+            else:  # Twisted 24.11
+                wrapping._connectionCreator.clientConnectionForTLS(FakeTLSProtocol())
             return succeed(outer)
 
     endpoint = tls(
