@@ -1044,7 +1044,7 @@ class SendingTests(ConnectionTestCase):
                 return [bytearray(frame) for frame in frames]  # type: ignore[misc]
 
         for kind, why in (
-            (Short, "the framing failed to encode a frame: error: ubyte format"),
+            (Short, "the framing failed to encode a frame: error: "),
             (Broken, "the framing makes bytearray of a frame, not bytes"),
         ):
             protocol = Recorder()

@@ -692,9 +692,9 @@ def test_an_accepted_frame_that_cannot_be_carried_any_more_is_set_aside_and_said
             life.clock.turn()
         assert peer.received == b"\x05short\x05after"
         said = [str(log.get("why")) for log in logs if "set aside" in log["log_format"]]
-        assert said == [
-            "the framing failed to encode a frame: error: ubyte format requires 0 <= number <= 255"
-        ]
+        (line,) = said
+        assert line.startswith("the framing failed to encode a frame: error: ")
+        assert line.endswith(" format requires 0 <= number <= 255")
         assert life.link.stats().outbox.conserved()
         assert life.link.stats().outbox.set_aside == 1
 
