@@ -363,9 +363,7 @@ class FrameReceiver(Protocol):
         """
         if not (self._busy or self._yielded or (whole and self._undelivered)):
             return False
-        calls = self._afterwards or []
-        if call not in calls:
-            self._afterwards = [*calls, call]
+        self._afterwards = list(dict.fromkeys([*(self._afterwards or ()), call]))  # each once
         return True
 
     # -- what the transport calls ----------------------------------------------

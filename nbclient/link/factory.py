@@ -1809,10 +1809,6 @@ class ReconnectingFactory(_ClientFactory, LinkObserver, Refusing):
         self._report(connection, Event.CLOSE)
         connection.finish()
 
-    def _drop(self, why: Exception) -> None:
-        self._blame(Failure(why))
-        self._machine.handle(Event.CLOSE)
-
     def _refuseUnsendable(self, frames: Sequence[bytes]) -> None:
         if self._machine.stopping or self.state is State.STOPPED:
             raise LinkStopped(f"{self._label()} is stopped: nothing more is accepted")

@@ -2669,6 +2669,12 @@ class ReplyTests(LinkTestCase):
         self.assertIn("rejected a frame: b'no way'", str(verdict))
         self.assertEqual(link.stats().outbox.abandoned, 1)
 
+    def test_rejected_behind_the_read_the_link_stops_at_once(self) -> None:
+        link, _ = self.ready(reply=Reply(reject=re.compile(b"^no")))
+        link._rejected(FrameRejected(b"no"))
+        self.reactor.turn()
+        self.assertIs(link.state, State.STOPPED)
+
     def test_rejected_it_may_be_sent_again_after_the_wait(self) -> None:
         link, peer = self.ready(reply=Reply(reject=re.compile(b"^no")), onReject="retry")
         link.send([b"a"])

@@ -93,6 +93,13 @@ def test_matches_that_take_a_little_less_than_one_may_are_stopped_together() -> 
     assert worker.worked - began < BUDGET + 3 * LIMIT
 
 
+def test_the_first_slow_one_has_a_limit_of_its_own() -> None:
+    worker = Worker()
+    with pytest.raises(PatternTimeout, match=r"took more than 0\.1 s"):
+        worker.match(2 * LIMIT)
+    assert worker.timeouts == [LIMIT]
+
+
 def test_what_is_left_of_the_budget_is_the_limit_of_the_next() -> None:
     worker = Worker()
     worker.matches(4, 0.9 * LIMIT)
