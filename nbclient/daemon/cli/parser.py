@@ -282,10 +282,10 @@ they can be: let the pattern end in `$`, and say as much of the prompt as there 
         --expect-prompt 'Password: $' --opening '${file:./password}' router.example 23
 
 Where a login is text and what follows is not, `--opening-framing lines` is for the first and
-`--framing length:4` for the second. What is behind the frame in which the last `--expect` matched is
-the first of the data, however it was cut. Behind a prompt of `--expect-prompt` that holds only where
-the peer pauses between the two: of data in the same read, what the framing of the opening takes for
-the end of a line is lost. The frames of the opening are no data, and no output has them.
+`--framing length:4` for the second. What is behind the frame in which the last `--expect` matched
+is the first of the data, however it was cut. Behind a prompt of `--expect-prompt` that holds only
+where the peer pauses between the two: of data in the same read, what the framing of the opening
+takes for the end of a line is lost. The frames of the opening are no data, and no output has them.
 
 ## Inputs and outputs
 
